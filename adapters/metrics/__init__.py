@@ -1,0 +1,1 @@
+"""Reading series from the metrics system."""

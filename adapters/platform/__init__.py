@@ -1,0 +1,1 @@
+"""The platform under care: its data, logs and runtime state."""

@@ -1,0 +1,1 @@
+"""Similar past cycles and runbooks."""

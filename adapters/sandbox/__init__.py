@@ -1,0 +1,1 @@
+"""Computation that changes nothing, in an isolated process."""

@@ -1,0 +1,1 @@
+"""Cycles, flags, tombstones, looks and recordings."""

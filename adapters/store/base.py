@@ -1,0 +1,114 @@
+"""The store port: cycles, feature flags, tombstones, recordings and budgets.
+
+Contract: writes are transactions; opening a cycle is atomic (one open cycle per target and environment, ids in
+sequence per day). What is saved is plain JSON; NaN and infinities are an `InvalidInput`. A cancel request is never
+undone by a `save` that did not know of it. A store that cannot be reached raises `DependencyUnavailable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.alert import Alert
+from domain.cycle import Cycle
+
+
+class FlagRow(BaseModel):
+    """One row of table ``feature_flags``; environment ``all`` is the default for every environment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    enabled: bool
+    environment: str = "all"
+    details: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Tombstone(BaseModel):
+    """A model digest that was tried and rolled back: it cannot be proposed again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    cycle_id: str
+    reason: str
+    at: datetime
+
+
+class Recording(BaseModel):
+    """One input that is not a pure function of the cycle so far, keyed by its place in the cycle."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cycle_id: str
+    place: str
+    kind: str
+    payload: Mapping[str, Any]
+
+
+class StorePort(Protocol):
+    """What Evercrew remembers."""
+
+    def open_cycle(self, alert: Alert, at: datetime) -> tuple[Cycle, bool]:
+        """Return the open cycle of the alert's target and environment, and whether it is new."""
+        ...
+
+    def cycle(self, cycle_id: str) -> Cycle | None:
+        """Return a cycle, or None."""
+        ...
+
+    def save(self, cycle: Cycle) -> None:
+        """Replace the stored state of the cycle.
+
+        Raises:
+            InvalidInput: there is no such cycle.
+        """
+        ...
+
+    def request_cancel(self, cycle_id: str) -> None:
+        """Mark a cycle as to be cancelled.
+
+        Raises:
+            InvalidInput: there is no such cycle, or it has ended.
+        """
+        ...
+
+    def cycles(self, *, open_only: bool = False, limit: int = 100) -> Sequence[Cycle]:
+        """Return cycles, newest first."""
+        ...
+
+    def cycles_on(self, day: datetime) -> int:
+        """Return how many cycles were opened on that UTC day."""
+        ...
+
+    def flags(self) -> Sequence[FlagRow]:
+        """Return all flags."""
+        ...
+
+    def set_flag(self, flag: FlagRow, *, by: str, at: datetime) -> None:
+        """Insert or replace a flag."""
+        ...
+
+    def entomb(self, stone: Tombstone) -> None:
+        """Add a tombstone; the same digest again changes nothing."""
+        ...
+
+    def tombstone(self, digest: str) -> Tombstone | None:
+        """Return the tombstone of a digest, or None."""
+        ...
+
+    def record(self, recording: Recording) -> None:
+        """Keep a recording; the same place again replaces it."""
+        ...
+
+    def recordings(self, cycle_id: str, prefix: str = "") -> Sequence[Recording]:
+        """Return the recordings of a cycle whose place starts so, in the order they were made."""
+        ...
+
+    def check(self) -> str:
+        """Return one line for `doctor`, or raise a DependencyError."""
+        ...

@@ -1,0 +1,297 @@
+"""The store on SQLAlchemy: SQLite in WAL by default, PostgreSQL by URL.
+
+Every write is one transaction that takes the write lock first (``BEGIN IMMEDIATE`` on SQLite), so that reading the
+highest cycle number and inserting the next one cannot interleave with another writer, thread or process. On
+PostgreSQL the table lock in `open_cycle` does the same; the partial unique index holds the rule even against code
+that goes around this class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from adapters.store.base import FlagRow, Recording, Tombstone
+from adapters.store.migrations import current_revision, migrate
+from adapters.store.models import CycleRow, FlagHistoryRow, FlagTableRow, RecordingRow, TombstoneRow
+from domain.alert import Alert
+from domain.canonical import canonical_json, json_ready
+from domain.cycle import Cycle
+from domain.diagnosis import Action
+from domain.errors import ConfigurationError, DependencyUnavailable, InvalidInput
+from domain.ids import cycle_id
+from domain.outcome import OutcomeKind
+from domain.stage import Stage
+
+_BUSY_MS = 10_000
+
+
+class SqlStore:
+    """A `StorePort` on a database by URL, e.g. ``sqlite:////var/lib/evercrew/store.db`` or
+    ``postgresql+psycopg://...``.
+
+    Migrates the database when constructed.
+
+    Raises:
+        ConfigurationError: the URL is not one.
+        DependencyUnavailable: the database cannot be reached or migrated.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        with self._guarded(), self._begin(write=True) as connection:
+            migrate(connection)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def open_cycle(self, alert: Alert, at: datetime) -> tuple[Cycle, bool]:
+        """See `StorePort.open_cycle`."""
+        day = at.astimezone(UTC).date()
+        with self._session(write=True) as session:
+            if self._engine.dialect.name == "postgresql":
+                session.execute(text("LOCK TABLE cycles IN SHARE ROW EXCLUSIVE MODE"))
+            same = (CycleRow.target == alert.target, CycleRow.environment == alert.environment, CycleRow.is_open)
+            found = session.scalars(select(CycleRow).where(*same)).first()
+            if found is not None:
+                return _cycle(found), False
+            highest = session.scalar(select(func.max(CycleRow.number)).where(CycleRow.day == day)) or 0
+            cycle = Cycle(
+                id=cycle_id(day, highest + 1),
+                alert=alert,
+                target=alert.target,
+                environment=alert.environment,
+                stage=Stage.OBSERVE,
+                opened_at=at,
+                updated_at=at,
+            )
+            row = CycleRow(id=cycle.id, day=day, number=highest + 1, cancel_requested=False, opened_at=at)
+            _fill(row, cycle)
+            session.add(row)
+            return cycle, True
+
+    def cycle(self, cycle_id: str) -> Cycle | None:
+        """See `StorePort.cycle`."""
+        with self._session() as session:
+            row = session.get(CycleRow, cycle_id)
+            return None if row is None else _cycle(row)
+
+    def save(self, cycle: Cycle) -> None:
+        """See `StorePort.save`. A cancel request made meanwhile by somebody else survives the save."""
+        with self._session(write=True) as session:
+            row = session.get(CycleRow, cycle.id)
+            if row is None:
+                raise _no_such_cycle(cycle.id)
+            _fill(row, cycle)
+            row.cancel_requested = row.cancel_requested or cycle.cancel_requested
+
+    def request_cancel(self, cycle_id: str) -> None:
+        """See `StorePort.request_cancel`."""
+        with self._session(write=True) as session:
+            row = session.get(CycleRow, cycle_id)
+            if row is None:
+                raise _no_such_cycle(cycle_id)
+            if not row.is_open:
+                raise InvalidInput(
+                    "cycle_id", f"{cycle_id} has ended ({row.stage})", "Only an open cycle can be cancelled"
+                )
+            row.cancel_requested = True
+
+    def cycles(self, *, open_only: bool = False, limit: int = 100) -> Sequence[Cycle]:
+        """See `StorePort.cycles`."""
+        wanted = select(CycleRow).order_by(CycleRow.day.desc(), CycleRow.number.desc()).limit(limit)
+        if open_only:
+            wanted = wanted.where(CycleRow.is_open)
+        with self._session() as session:
+            return [_cycle(row) for row in session.scalars(wanted)]
+
+    def cycles_on(self, day: datetime) -> int:
+        """See `StorePort.cycles_on`."""
+        with self._session() as session:
+            wanted = select(func.count()).select_from(CycleRow).where(CycleRow.day == day.astimezone(UTC).date())
+            return session.scalar(wanted) or 0
+
+    def flags(self) -> Sequence[FlagRow]:
+        """See `StorePort.flags`."""
+        with self._session() as session:
+            rows = session.scalars(select(FlagTableRow).order_by(FlagTableRow.name, FlagTableRow.environment))
+            return [
+                FlagRow(name=row.name, enabled=row.enabled, environment=row.environment, details=row.details)
+                for row in rows
+            ]
+
+    def set_flag(self, flag: FlagRow, *, by: str, at: datetime) -> None:
+        """See `StorePort.set_flag`; who changed it and when goes to ``flag_history`` in the same transaction."""
+        details = _plain("details", flag.details)
+        with self._session(write=True) as session:
+            session.merge(
+                FlagTableRow(name=flag.name, environment=flag.environment, enabled=flag.enabled, details=details)
+            )
+            session.add(
+                FlagHistoryRow(
+                    name=flag.name,
+                    environment=flag.environment,
+                    enabled=flag.enabled,
+                    details=details,
+                    changed_by=by,
+                    changed_at=at,
+                )
+            )
+
+    def entomb(self, stone: Tombstone) -> None:
+        """See `StorePort.entomb`."""
+        with self._session(write=True) as session:
+            if session.get(TombstoneRow, stone.digest) is None:
+                session.add(
+                    TombstoneRow(digest=stone.digest, cycle_id=stone.cycle_id, reason=stone.reason, at=stone.at)
+                )
+
+    def tombstone(self, digest: str) -> Tombstone | None:
+        """See `StorePort.tombstone`."""
+        with self._session() as session:
+            row = session.get(TombstoneRow, digest)
+            if row is None:
+                return None
+            return Tombstone(digest=row.digest, cycle_id=row.cycle_id, reason=row.reason, at=row.at)
+
+    def record(self, recording: Recording) -> None:
+        """See `StorePort.record`."""
+        payload = _plain("payload", recording.payload)
+        same = (RecordingRow.cycle_id == recording.cycle_id, RecordingRow.place == recording.place)
+        new = {"kind": recording.kind, "payload": payload}
+        with self._session(write=True) as session:
+            known = session.scalar(select(RecordingRow.id).where(*same))
+            if known is not None:
+                session.execute(update(RecordingRow).where(RecordingRow.id == known).values(new))
+            else:
+                identity = {"cycle_id": recording.cycle_id, "place": recording.place}
+                session.execute(insert(RecordingRow).values({**identity, **new}))
+
+    def recordings(self, cycle_id: str, prefix: str = "") -> Sequence[Recording]:
+        """See `StorePort.recordings`."""
+        wanted = select(RecordingRow).where(RecordingRow.cycle_id == cycle_id).order_by(RecordingRow.id)
+        if prefix:
+            # Not LIKE: it ignores case on SQLite and reads % and _ as wildcards.
+            wanted = wanted.where(func.substr(RecordingRow.place, 1, len(prefix)) == prefix)
+        with self._session() as session:
+            return [
+                Recording(cycle_id=row.cycle_id, place=row.place, kind=row.kind, payload=row.payload)
+                for row in session.scalars(wanted)
+            ]
+
+    def check(self) -> str:
+        """See `StorePort.check`."""
+        with self._guarded(), self._begin(write=False) as connection:
+            revision = current_revision(connection)
+            count = connection.execute(select(func.count()).select_from(CycleRow)).scalar_one()
+        place = self._engine.url.render_as_string(hide_password=True)
+        return f"store: {place}, schema {revision}, {count} cycles"
+
+    @contextmanager
+    def _session(self, *, write: bool = False) -> Iterator[Session]:
+        with (
+            self._guarded(),
+            self._begin(write=write) as connection,
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            yield session
+            session.flush()
+
+    @contextmanager
+    def _begin(self, *, write: bool) -> Iterator[Connection]:
+        with self._engine.connect().execution_options(evercrew_write=write) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            remedy = "Check EVERCREW_STORE_URL, the disk and that no other program holds the database"
+            raise DependencyUnavailable("store", _first_line(error), remedy) from error
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "store_url", f"{url!r} is not a database URL", "Write e.g. sqlite:////abs/path/store.db"
+        ) from error
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, json_serializer=canonical_json, pool_pre_ping=True)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, json_serializer=canonical_json)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        # The driver must not open transactions by itself: `_begin` says which kind.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("evercrew_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _fill(row: CycleRow, cycle: Cycle) -> None:
+    row.target = cycle.target
+    row.environment = cycle.environment
+    row.fingerprint = cycle.alert.fingerprint
+    row.stage = cycle.stage.value
+    row.is_open = not cycle.stage.terminal
+    row.updated_at = cycle.updated_at
+    row.action = cycle.action.value if cycle.action else None
+    row.outcome = cycle.outcome.value if cycle.outcome else None
+    row.reason = cycle.reason
+    row.alert = cycle.alert.model_dump(mode="json")
+    row.facts = _plain("facts", cycle.facts)
+    row.timings = _plain("timings", cycle.timings)
+
+
+def _cycle(row: CycleRow) -> Cycle:
+    return Cycle(
+        id=row.id,
+        alert=Alert.model_validate(row.alert),
+        target=row.target,
+        environment=row.environment,
+        stage=Stage(row.stage),
+        opened_at=row.opened_at,
+        updated_at=row.updated_at,
+        action=Action(row.action) if row.action else None,
+        outcome=OutcomeKind(row.outcome) if row.outcome else None,
+        reason=row.reason,
+        cancel_requested=row.cancel_requested,
+        facts=row.facts,
+        timings=row.timings,
+    )
+
+
+def _plain(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return json_ready(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(field, str(error), "Hand over plain JSON: no NaN, no infinities, no objects") from error
+
+
+def _no_such_cycle(cycle: str) -> InvalidInput:
+    return InvalidInput("cycle_id", f"there is no cycle {cycle}", "Run `evercrew cycles list` for those there are")
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,88 @@
+"""The workflow port: durable execution.
+
+Contract: the body is a deterministic function of its input and of what its steps returned; a step's result is
+checkpointed, and a finished step is never run again; an unfinished one is run again after a crash (at least once).
+Inputs and results are JSON, and a body sees the same plain JSON on its first run as on every replay.
+
+A step that raises fails its workflow: the body lets the error pass, because a replay cannot give it back as the same
+object; work that may fail and go on says so in its result. `resume` runs the failed step again. Something that is no
+`Exception` (the end of the process, a test that simulates it) is a crash: nothing is recorded, the workflow stays
+pending and is recovered at the next launch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Protocol
+
+
+class Run(Protocol):
+    """What a workflow body may do besides computing."""
+
+    def step(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Run `work` once to completion and return its result, now and on every replay.
+
+        Raises:
+            InvalidInput: the result is no plain JSON (NaN and infinities are none).
+        """
+        ...
+
+    def sleep(self, duration: timedelta) -> None:
+        """Wait durably: a restart waits only for what is left."""
+        ...
+
+
+Body = Callable[[Run, str], dict[str, Any]]
+"""A workflow body: (run, workflow id) -> result."""
+
+
+class WorkflowPort(Protocol):
+    """Starts and finds workflows."""
+
+    def launch(self, body: Body) -> None:
+        """Register the body and recover what a dead process left; call once, before anything else.
+
+        Raises:
+            ConflictError: another process runs these workflows, or this process another machinery.
+            DependencyUnavailable: the place where checkpoints are kept cannot be reached.
+        """
+        ...
+
+    def start(self, workflow_id: str) -> None:
+        """Start the workflow in the background; the same id again changes nothing."""
+        ...
+
+    def result(self, workflow_id: str, timeout: timedelta | None = None) -> dict[str, Any]:
+        """Wait for the workflow and return its result.
+
+        Raises:
+            DependencyTimeout: it is not done in time.
+            DependencyUnavailable: it failed (the message has the error's type and text) or was cancelled.
+            InvalidInput: there is no such workflow.
+        """
+        ...
+
+    def status(self, workflow_id: str) -> str:
+        """Return ``absent``, ``pending``, ``done``, ``failed`` or ``cancelled``."""
+        ...
+
+    def resume(self, workflow_id: str) -> None:
+        """Go on with a workflow that failed or was cancelled, at the step where it stopped; nothing for another.
+
+        Raises:
+            InvalidInput: there is no such workflow.
+        """
+        ...
+
+    def cancel(self, workflow_id: str) -> None:
+        """Stop it before its next step; nothing when it has ended.
+
+        Raises:
+            InvalidInput: there is no such workflow.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop the machinery at the next step of each workflow; those in flight are recovered at the next launch."""
+        ...

@@ -1,0 +1,92 @@
+"""Typed JSON inside prompts: marked blocks that a person, a model and the playbook read alike.
+
+A block is a fence of its own, ```` ```json brief ````. JSON has no raw line breaks inside strings, so nothing inside a value can open or close
+one; readers take the first block of a label, and every untrusted text stands after the typed blocks in a prompt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from domain.canonical import json_ready
+from domain.untrusted import Untrusted
+
+BRIEF = "brief"
+PROPOSAL = "proposal"
+CHECK = "check"
+HELD = "results you already hold"
+REASON = "reason"
+
+# What CrewAI would replace in any prompt it formats, wherever it stands.
+_PLACEHOLDERS = re.compile(r"\{(input|tools|tool_names|role|goal|backstory)\}")
+
+
+def block(label: str, value: Mapping[str, Any]) -> str:
+    """Return `value` as a marked block. Untrusted texts inside are rendered as such."""
+    text = json.dumps(shown(json_ready(value)), ensure_ascii=False, sort_keys=True)
+    return inert(f"```json {label}\n{text}\n```")
+
+
+def read(text: str, label: str) -> dict[str, Any] | None:
+    """Return the content of the first block of that label, or None."""
+    found = re.search(rf"^```json {re.escape(label)}\n(.*)\n```$", text, flags=re.MULTILINE)
+    if found is None:
+        return None
+    try:
+        value = json.loads(found.group(1))
+    except json.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def inert(text: str) -> str:
+    """Return `text` with the placeholders of CrewAI's own templates defused."""
+    return _PLACEHOLDERS.sub(r"{ \1 }", text)
+
+
+def shown(value: Any) -> Any:
+    """Return a JSON value as a model may see it: every `{text, source}` of an untrusted text becomes its marked block."""
+    match value:
+        case {"text": str(), "source": str()} if len(value) == 2:
+            return Untrusted.model_validate(value).block()
+        case Mapping():
+            return {key: shown(item) for key, item in value.items()}
+        case str():
+            return value
+        case Sequence():
+            return [shown(item) for item in value]
+        case _:
+            return value
+
+
+def first_json(text: str) -> dict[str, Any]:
+    """Return the JSON object an answer consists of, alone or inside a fence.
+
+    Raises:
+        ValueError: the answer is not one JSON object.
+    """
+    stripped = text.strip()
+    fenced = re.fullmatch(r"```(?:json)?[^\n]*\n(.*)\n```", stripped, flags=re.DOTALL)
+    value = json.loads(fenced.group(1) if fenced else stripped)
+    if not isinstance(value, dict):
+        raise ValueError(f"the answer is a JSON {type(value).__name__}, not an object")
+    return value
+
+
+def complaint(problem: ValidationError | ValueError) -> str:
+    """Return what is wrong with an answer, in words its author can act on."""
+    if isinstance(problem, ValidationError):
+        return "; ".join(
+            f"{'.'.join(str(part) for part in error['loc']) or 'answer'}: {error['msg']}" for error in problem.errors()[:5]
+        )
+    return f"the answer is not one JSON object: {problem}"
+
+
+def schema_text(model: type[BaseModel]) -> str:
+    """Return the JSON Schema of an answer, compact."""
+    return json.dumps(model.model_json_schema(), sort_keys=True)

@@ -1,0 +1,69 @@
+"""The facts a policy decision needs, gathered from the store and the cycle; a fact that cannot be had is a refusal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.store.base import StorePort
+from domain.clock import Clock
+from domain.errors import InvalidInput
+from domain.verdict import Verdict
+from policies.context import CycleFacts, policy_context
+from policies.flags import FeatureFlag, FlagSet
+from policies.profiles import Profile
+from tools.gate import PolicyContext
+from tools.tool import Scope, ToolSpec
+
+APPROVAL = "approval/"
+
+
+class ContextSource:
+    """Answers what is true of a cycle and of the day."""
+
+    def __init__(self, store: StorePort, clock: Clock, profile: Profile) -> None:
+        self._store = store
+        self._clock = clock
+        self._profile = profile
+        self._calls: Counter[str] = Counter()
+
+    def __call__(self, scope: Scope, spec: ToolSpec, args: Mapping[str, Any]) -> PolicyContext:
+        """Return the context of a decision.
+
+        Raises:
+            InvalidInput: the cycle does not exist.
+        """
+        cycle = self._store.cycle(scope.cycle_id)
+        if cycle is None:
+            raise InvalidInput("cycle_id", f"{scope.cycle_id} is not a cycle", "Open a cycle first")
+        self._calls[scope.cycle_id] += 1
+        now = self._clock.now()
+        digest = str(args.get("digest") or args.get("candidate") or "")
+        facts = CycleFacts(
+            stage=scope.stage,
+            cycles_today=self._store.cycles_on(cycle.opened_at),
+            max_cycles_per_day=self._profile.max_cycles_per_day,
+            budget_left_cents=self._budget_left(cycle.facts),
+            hour=now.hour,
+            calls=self._calls[scope.cycle_id],
+            tombstoned=bool(digest) and self._store.tombstone(digest) is not None,
+            approved=self._approved(scope, spec),
+            verdict_evaluate=Verdict(cycle.facts.get("verdict_evaluate", "insufficient")),
+            verdict_ab=Verdict(cycle.facts.get("verdict_ab", "insufficient")),
+            signal=cycle.alert.signal,
+        )
+        return policy_context(self._flags(), scope.environment, facts)
+
+    def _flags(self) -> FlagSet:
+        rows = (
+            FeatureFlag(name=r.name, enabled=r.enabled, environment=r.environment, details=r.details)
+            for r in self._store.flags()
+        )
+        return FlagSet(rows, defaults=self._profile.flag_defaults())
+
+    def _budget_left(self, facts: Mapping[str, Any]) -> int:
+        return int(100 * (self._profile.budget.cycle_usd - float(facts.get("cost_usd", 0.0))))
+
+    def _approved(self, scope: Scope, spec: ToolSpec) -> bool:
+        return bool(self._store.recordings(scope.cycle_id, f"{APPROVAL}{spec.name}"))

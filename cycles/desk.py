@@ -1,0 +1,195 @@
+"""The desk a stage works at: the cycle, the door, the crews, the clock, and a drawer for facts that must survive.
+
+A stage can be run again after a crash. Whatever it learns from outside and builds on goes into the drawer first (`once`), so that the
+second run asks for the same effects with the same arguments, and the door recognises them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from adapters.audit.base import AuditPort
+from adapters.retrieval.base import RetrievalPort
+from adapters.store.base import Recording, StorePort
+from adapters.traces.base import TracesPort
+from cycles.artifacts import Artifacts
+from cycles.ports import Judges
+from domain.actor import Actor, Role
+from domain.brief import Answered, Brief
+from domain.canonical import json_ready
+from domain.clock import Clock
+from domain.cycle import Cycle
+from domain.errors import DependencyError, EvercrewError
+from domain.events import Event, Observer
+from domain.outcome import OutcomeKind
+from domain.stage import Stage, StageResult
+from policies.contract import Contract
+from policies.profiles import Profile
+from tools.gate import Gate
+from tools.outcome import Done, Failed, Outcome, Refused
+from tools.tool import Scope
+
+V = TypeVar("V", bound=BaseModel)
+
+
+class CallRefused(EvercrewError):
+    """A stage asked for something and the door said no."""
+
+    def __init__(self, tool: str, refusal: Refused) -> None:
+        super().__init__(f"{tool} was refused ({refusal.kind}): {refusal.reason}")
+        self.tool = tool
+        self.kind = refusal.kind
+
+
+class CallFailed(DependencyError):
+    """A call was allowed and did not succeed."""
+
+    def __init__(self, tool: str, failure: Failed) -> None:
+        super().__init__(tool, f"{failure.error}: {failure.reason}")
+        self.error = failure.error
+        self.unknown = failure.unknown
+
+
+@dataclass(frozen=True)
+class Office:
+    """What all desks share: one wiring of ports, rules and crews."""
+
+    gate: Gate
+    judges: Judges
+    store: StorePort
+    audit: AuditPort
+    retrieval: RetrievalPort
+    traces: TracesPort
+    artifacts: Artifacts
+    clock: Clock
+    profile: Profile
+    contract: Contract
+    observer: Observer
+
+
+class Desk:
+    """One stage's view of its cycle."""
+
+    def __init__(self, office: Office, cycle: Cycle) -> None:
+        self.office = office
+        self.cycle = cycle
+        self.profile = office.profile
+        self.contract = office.contract
+        self.clock = office.clock
+        self.artifacts = office.artifacts
+
+    @property
+    def scope(self) -> Scope:
+        """Where calls of this stage stand."""
+        return Scope(
+            cycle_id=self.cycle.id,
+            stage=self.cycle.stage.value,
+            target=self.cycle.target,
+            environment=self.cycle.environment,
+            alert_at=self.cycle.alert.starts_at,
+            opened_at=self.cycle.opened_at,
+        )
+
+    def call(self, tool: str, args: BaseModel | Mapping[str, Any], role: Role, *, place: str = "") -> Outcome:
+        """Take a call through the door in a role."""
+        return self.office.gate.call(tool, args, Actor(role=role), self.scope, place=place)
+
+    def do(self, tool: str, args: BaseModel | Mapping[str, Any], role: Role, expected: type[V], *, place: str = "") -> V:
+        """Take a call through the door and return its result.
+
+        Raises:
+            CallRefused: the door said no.
+            CallFailed: it was allowed and did not succeed.
+        """
+        outcome = self.call(tool, args, role, place=place)
+        match outcome:
+            case Done(value, call, receipt):
+                self._effects(tool, call, receipt.permit, receipt.intent)
+                return expected.model_validate(value.model_dump())
+            case Refused():
+                raise CallRefused(tool, outcome)
+            case Failed():
+                raise CallFailed(tool, outcome)
+
+    def keep(self, name: str, value: Any) -> None:
+        """Put a fact into the drawer, on disk."""
+        self.cycle = self.cycle.with_fact(name, json_ready({"v": value})["v"])
+        self.office.store.save(self.cycle)
+
+    def fact(self, name: str, default: Any = None) -> Any:
+        """Return a fact, or the default."""
+        return self.cycle.facts.get(name, default)
+
+    def once(self, name: str, make: Callable[[], V], kind: type[V]) -> V:
+        """Return the fact of this name, made and kept when it is not there yet."""
+        known = self.fact(name)
+        if known is None:
+            self.keep(name, make())
+            known = self.fact(name)
+        return kind.model_validate(known)
+
+    def ask(self, name: str, question: Callable[[Brief], Answered[V]], kind: type[V]) -> Answered[V]:
+        """Ask a crew once; its answer is kept, with what it cost."""
+        known = self.fact(name)
+        if known is None:
+            with self.office.traces.span(name, "chain", {"stage": self.cycle.stage.value}, cycle_id=self.cycle.id) as span:
+                answered = question(self.brief())
+                span.done({"models": list(answered.models), "tokens": answered.tokens})
+            self._note_model(name, answered)
+            self.keep(name, answered)
+            known = self.fact(name)
+        answer = Answered[Any].model_validate(known)
+        return Answered[V].model_construct(**{**answer.__dict__, "value": kind.model_validate(known["value"])})
+
+    def brief(self) -> Brief:
+        """Return the context of a question."""
+        return Brief(
+            cycle_id=self.cycle.id,
+            stage=self.cycle.stage.value,
+            target=self.cycle.target,
+            environment=self.cycle.environment,
+            alert=self.cycle.alert,
+            opened_at=self.cycle.opened_at.isoformat(),
+            facts=self.cycle.facts,
+        )
+
+    def results(self) -> dict[str, Any]:
+        """Return what tools answered in this cycle so far, by call."""
+        return {r.place: r.payload["result"] for r in self.office.store.recordings(self.cycle.id) if r.kind == "tool"}
+
+    def note(self, what: str, **details: Any) -> None:
+        """Tell whoever looks on."""
+        self.office.observer(
+            Event(kind="note", cycle_id=self.cycle.id, stage=self.cycle.stage.value, what=what, details=details)
+        )
+
+    def finish(self, outcome: OutcomeKind, reason: str) -> StageResult:
+        """Return the step to `learn` with an outcome."""
+        self.cycle = self.cycle.model_copy(update={"outcome": outcome})
+        self.keep("outcome_reason", reason)
+        return StageResult(next=Stage.LEARN, reason=reason)
+
+    def since(self, fact: str) -> timedelta:
+        """Return the time since the moment kept under `fact`, zero (and kept now) when there is none."""
+        started = self.fact(fact)
+        if started is None:
+            self.keep(fact, self.clock.now().timestamp())
+            return timedelta()
+        return timedelta(seconds=max(self.clock.now().timestamp() - float(started), 0.0))
+
+    def _effects(self, tool: str, call: str, permit: str, intent: int | None) -> None:
+        if intent is None:
+            return
+        listed = [e for e in self.fact("effects", []) if e["call"] != call]
+        self.keep("effects", [*listed, {"name": tool, "call": call, "permit": permit, "receipt": intent}])
+
+    def _note_model(self, name: str, answered: Answered[V]) -> None:
+        body = json_ready({"models": answered.models, "prompts": answered.prompts, "fallbacks": answered.fallbacks})
+        self.office.store.record(Recording(cycle_id=self.cycle.id, place=f"model/{name}", kind="model", payload=body))
+        for reason in answered.fallbacks:
+            self.note(f"the playbook stepped in: {reason}")

@@ -1,0 +1,228 @@
+"""The watch after a promotion: is the signal worse than before, by a rule whose false-rollback rate is known?
+
+**The test.** At each look the mean of the points so far is compared with the mean of the points before the promotion.
+Both means carry noise, and neighbouring points are correlated: their variance is that of AR(1) means, with the
+correlation estimated before the promotion and corrected for its small-sample bias. The statistic is weighted by (share
+of the watch)^(1/2 - shape) as in Wang and Tsiatis, "Approximately optimal one-parameter boundaries for group
+sequential trials", 1987: shape 1/2 treats all looks alike (Pocock), shape 0 keeps nearly all of alpha for the end
+(O'Brien and Fleming).
+
+**The threshold** is the alpha quantile of the worst weighted statistic over all looks of a watch of an unchanged
+signal. It is found by simulating AR(1) series of the same lengths and re-estimating everything on each, so that it
+covers the looks, the correlation and the uncertainty of both estimates. It is simulated at a correlation one standard
+error above the estimate.
+
+A rule of "below the baseline at any look" rolls back four of five unchanged models; `false_rollback_rates` shows both.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from domain.verdict import Judgement, Verdict
+from learning.series import (
+    Floats,
+    Noise,
+    ar1_paths,
+    cautious_rho,
+    estimate_noise,
+    estimate_rows,
+    examine_both,
+    inflation_rows,
+    is_constant,
+    judged,
+    require,
+)
+
+_NAME = "watch"
+_SIMULATED = 10_000
+_MIN_BASELINE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class WatchDesign:
+    """What is fixed before the first look.
+
+    Args:
+        looks: points the watch will have when it is over.
+        alpha: chance, over all looks, that an unchanged signal is called degraded.
+        min_looks: points needed before the answer is read.
+        min_baseline: points needed before the promotion.
+        tolerance: relative loss that is accepted (0.01 is 1 %); the test is of a loss beyond it.
+        shape: Wang-Tsiatis shape in [0, 0.5].
+
+    Raises:
+        ValueError: a field is out of range.
+    """
+
+    looks: int
+    alpha: float = 0.05
+    min_looks: int = 1
+    min_baseline: int = 12
+    tolerance: float = 0.0
+    shape: float = 0.35
+
+    def __post_init__(self) -> None:
+        require(1 <= self.looks <= 2000, "looks", self.looks, "between 1 and 2000")
+        require(0 < self.alpha < 0.5, "alpha", self.alpha, "between 0 and 0.5")
+        require(1 <= self.min_looks <= self.looks, "min_looks", self.min_looks, "between 1 and looks")
+        require(self.min_baseline >= _MIN_BASELINE, "min_baseline", self.min_baseline, f"at least {_MIN_BASELINE}")
+        require(0 <= self.tolerance < 1, "tolerance", self.tolerance, "a share from 0 to below 1")
+        require(0 <= self.shape <= 0.5, "shape", self.shape, "between 0 and 0.5")
+
+
+def judge_watch(
+    baseline: ArrayLike,
+    current: ArrayLike,
+    design: WatchDesign,
+    *,
+    higher_is_better: bool = True,
+    sampling_sd: float = 0.0,
+) -> Judgement:
+    """Judge the signal since the promotion: `fail` degraded, `pass` over and not degraded, `insufficient` look on.
+
+    Points must be evenly spaced and must not overlap (a rolling gauge is read at steps of its own window, or its
+    counters by their increase), else their correlation is near one and nothing can be told.
+
+    Args:
+        baseline: points before the promotion, oldest first.
+        current: points since the promotion so far, oldest first.
+        sampling_sd: standard error of one point where it is known; a floor for the estimated noise.
+
+    Figures: baseline, current, relative_delta, statistic, threshold, rho, effective_n, detectable (the relative loss
+    that would have been seen with a chance of four in five at the end of the watch).
+    """
+    both = examine_both(baseline, "the baseline", design.min_baseline, current, "the watch", design.min_looks)
+    if isinstance(both, Judgement):
+        return both.model_copy(update={"name": _NAME})
+    before, since = both
+    if not (math.isfinite(sampling_sd) and sampling_sd >= 0):
+        return judged(Verdict.ERROR, f"sampling_sd is {sampling_sd}, which is no standard error", _NAME)
+    if is_constant(before) and sampling_sd == 0:
+        return judged(Verdict.ERROR, "the baseline does not vary at all: the measurement is stuck", _NAME)
+    with np.errstate(all="ignore"):
+        return _judge(before, since, design, 1.0 if higher_is_better else -1.0, sampling_sd)
+
+
+def _judge(before: Floats, since: Floats, design: WatchDesign, sign: float, sampling_sd: float) -> Judgement:
+    level, now = float(before.mean()), float(since.mean())
+    estimated = estimate_noise(before)
+    noise = Noise(estimated.rho, max(estimated.sd, sampling_sd), estimated.n)
+    k = since.size
+    share = min(k / design.looks, 1.0)
+    loss = sign * (now - level) + design.tolerance * abs(level)
+    error = math.sqrt(noise.variance_of_mean(k) + noise.variance_of_mean(noise.n))
+    statistic = loss / error * share ** (0.5 - design.shape) if error > 0 else math.nan
+    if not math.isfinite(statistic):
+        return judged(Verdict.ERROR, "the numbers are too large or too small to be compared", _NAME)
+    threshold = watch_threshold(noise.n, design, cautious_rho(noise.rho, noise.n))
+    relative = (now - level) / abs(level) if level else math.nan
+    detectable = _detectable(noise, design, threshold, level)
+    figures: dict[str, float | int | str | None] = {
+        "baseline": level,
+        "current": now,
+        "relative_delta": relative,
+        "statistic": statistic,
+        "threshold": threshold,
+        "rho": noise.rho,
+        "effective_n": noise.effective_n,
+        "detectable": detectable,
+        "looks": int(k),
+        "looks_planned": design.looks,
+        "alpha": design.alpha,
+    }
+    said = f"look {k} of {design.looks}: {relative:+.2%} from {level:.4g}"
+    said = f"{said}, statistic {statistic:.2f} (limit {threshold:.2f})"
+    if statistic < threshold:
+        return judged(Verdict.FAIL, f"{said}: degraded", _NAME, **figures)
+    if k < design.looks:
+        return judged(Verdict.INSUFFICIENT, f"{said}: no degradation so far", _NAME, **figures)
+    reason = f"{said}: no degradation; a loss of {detectable:.1%} would have been seen in four of five watches"
+    return judged(Verdict.PASS, reason, _NAME, **figures)
+
+
+def _detectable(noise: Noise, design: WatchDesign, threshold: float, level: float) -> float:
+    error = math.sqrt(noise.variance_of_mean(design.looks) + noise.variance_of_mean(noise.n))
+    return design.tolerance + (0.8416 - threshold) * error / abs(level) if level else math.nan
+
+
+def watch_threshold(n_baseline: int, design: WatchDesign, rho: float) -> float:
+    """Return the (negative) limit of the weighted statistic, for `n_baseline` points before and correlation `rho`."""
+    return _threshold(min(n_baseline, 500), design.looks, design.min_looks, round(rho, 2), design.alpha, design.shape)
+
+
+@lru_cache(maxsize=256)
+def _threshold(n: int, looks: int, first: int, rho: float, alpha: float, shape: float) -> float:
+    rng = np.random.default_rng(20_260_101)
+    paths = ar1_paths(rng, _SIMULATED, n + looks, rho)
+    before, since = paths[:, :n], paths[:, n:]
+    rhos, sds = estimate_rows(before)
+    k = np.arange(1, looks + 1)
+    since_variance = inflation_rows(k, rhos) / k
+    before_variance = inflation_rows(np.array([n]), rhos) / n
+    means = np.cumsum(since, axis=1) / k
+    statistics = (means - before.mean(axis=1, keepdims=True)) / (
+        sds[:, None] * np.sqrt(since_variance + before_variance)
+    )
+    weighted = statistics * (k / looks) ** (0.5 - shape)
+    # Two standard errors of the simulation below alpha, so that its own luck does not spend what is not there.
+    safe = max(alpha - 2 * math.sqrt(alpha * (1 - alpha) / _SIMULATED), alpha / 2)
+    return float(np.quantile(weighted[:, first - 1 :].min(axis=1), safe))
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackRates:
+    """Shares of simulated watches that were rolled back."""
+
+    relative_shift: float
+    rho: float
+    runs: int
+    sequential: float
+    naive: float  # below the baseline at any look
+    mean_look: float  # of the sequential rule's rollbacks; 0 when there were none
+
+
+def false_rollback_rates(
+    *,
+    rho: float = 0.0,
+    relative_shift: float = 0.0,
+    looks: int = 14,
+    n_baseline: int = 60,
+    mean: float = 0.72,
+    sd: float = 0.00666,
+    runs: int = 1000,
+    seed: int = 0,
+) -> RollbackRates:
+    """Simulate watches of a signal shifted by `relative_shift`, by the sequential rule and by the naive one.
+
+    The default `sd` is that of a mean over 500 queries with standard deviation 0.149. The naive rule compares the
+    running mean of each look with that of an equally long series of the old version, as an A/B dashboard shows it.
+    """
+    rng = np.random.default_rng(seed)
+    design = WatchDesign(looks=looks)
+    paths = mean + sd * ar1_paths(rng, runs, n_baseline + looks, rho)
+    paths[:, n_baseline:] += mean * relative_shift
+    old = mean + sd * ar1_paths(rng, runs, looks, rho)
+    k = np.arange(1, looks + 1)
+    naive = (np.cumsum(paths[:, n_baseline:], axis=1) / k < np.cumsum(old, axis=1) / k).any(axis=1)
+    stops = [stop for row in paths if (stop := _first_rollback(row[:n_baseline], row[n_baseline:], design))]
+    return RollbackRates(
+        relative_shift=relative_shift,
+        rho=rho,
+        runs=runs,
+        sequential=len(stops) / runs,
+        naive=float(naive.mean()),
+        mean_look=float(np.mean(stops)) if stops else 0.0,
+    )
+
+
+def _first_rollback(baseline: Floats, current: Floats, design: WatchDesign) -> int | None:
+    for look in range(1, design.looks + 1):
+        if judge_watch(baseline, current[:look], design).verdict is Verdict.FAIL:
+            return look
+    return None

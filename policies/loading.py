@@ -1,0 +1,66 @@
+"""YAML text to a validated model, or an error that names file, field and remedy."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from domain.errors import ConfigurationError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse_yaml(text: str, model: type[Model], *, file: str) -> Model:
+    """Return `text` as a `model`.
+
+    Args:
+        file: the name of the file, for the error.
+
+    Raises:
+        ConfigurationError: the text is no YAML mapping, names a key twice, or does not validate.
+    """
+    try:
+        data = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(file, f"is not valid YAML: {error}", "Mend the syntax at that line") from error
+    if not isinstance(data, dict):
+        raise ConfigurationError(file, "holds no mapping", f"Start from the file of that name in policies/: {file}")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        problem = f"{first['msg'].rstrip('.')}{_shown(first.get('input'))}{more}"
+        raise ConfigurationError(f"{file}: {where}", problem, _remedy(first["type"], where)) from error
+
+
+def _shown(value: Any) -> str:
+    return f" (got {value!r})" if isinstance(value, (str, int, float, bool)) else ""
+
+
+def _remedy(kind: str, where: str) -> str:
+    match kind:
+        case "missing":
+            return f"Add `{where}`"
+        case "extra_forbidden":
+            return f"Remove `{where}` or correct its spelling"
+        case _:
+            return f"Correct `{where}`"
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a mapping that names a key twice: plain YAML lets the last one win silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} appears twice", key_node.start_mark
+                )
+            seen.add(key)
+        return dict(super().construct_mapping(node, deep=deep))

@@ -1,0 +1,154 @@
+"""Environment profiles: how fast, how bold and how dear a cycle may be. The code is the same in all of them."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from policies.contract import SignalOverride
+from policies.durations import Duration
+from policies.flags import FEATURES, KILL_SWITCH
+from policies.loading import parse_yaml
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Features(_Strict):
+    """The features of the environment where the table of flags has no row."""
+
+    self_improvement_enabled: bool
+    auto_promote: bool
+    auto_rollback: bool
+    ab_testing: bool
+    cost_optimization: bool
+
+
+class MeasureProfile(_Strict):
+    """How signals are measured: the `current` window, the `baseline` window that ends `gap` before an alert, and how long a
+    breach must last (`confirm`) before anything is done about it. `near` is how long before the alert a release is suspect.
+    """
+
+    current: Duration
+    baseline: Duration
+    gap: Duration
+    confirm: Duration
+    near: Duration
+
+
+class AbProfile(_Strict):
+    """The A/B test: longest duration, smallest sample, share of users with the candidate, time between looks.
+
+    `planned_users` is what both arms together are expected to have seen at the end of the window, where that is known;
+    the sequential test is sharper with it. `min_window` has to pass before a candidate may win.
+    """
+
+    window: Duration
+    min_users_per_arm: int = Field(ge=2)
+    split: float = Field(gt=0, lt=1)
+    poll: Duration
+    min_window: Duration = timedelta()
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    planned_users: int | None = Field(default=None, ge=4)
+
+    @model_validator(mode="after")
+    def _looks_fit(self) -> Self:
+        if not timedelta() < self.poll <= self.window:
+            raise ValueError("poll must be longer than nothing and no longer than the window")
+        return self
+
+    @property
+    def looks(self) -> int:
+        """How many looks the window has."""
+        return math.ceil(self.window / self.poll)
+
+
+class WatchProfile(_Strict):
+    """The watch after a promotion: `checks` looks, `interval` apart, which together are the window.
+
+    `min_samples` is the number of judged sessions a check needs to count.
+    """
+
+    window: Duration
+    checks: int = Field(ge=1)
+    interval: Duration
+    min_samples: int = Field(ge=1)
+    baseline_checks: int = Field(ge=6)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    tolerance: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _checks_fill_the_window(self) -> Self:
+        if not math.isclose(self.checks * self.interval.total_seconds(), self.window.total_seconds()):
+            raise ValueError(f"{self.checks} checks of {self.interval} are not a window of {self.window}")
+        return self
+
+
+class PollProfile(_Strict):
+    """How often, and for how long, a change is waited for; `approval` is how long a person has to answer."""
+
+    signals: Duration
+    delivery: Duration
+    delivery_timeout: Duration
+    training: Duration
+    training_timeout: Duration
+    approval: Duration
+    approval_timeout: Duration
+
+
+class BudgetProfile(_Strict):
+    """Money in US dollars: per cycle, per period, and the share of the period's budget that raises the alarm."""
+
+    cycle_usd: float = Field(gt=0)
+    period: Duration
+    period_usd: float = Field(gt=0)
+    alert_share: float = Field(gt=0, le=1)
+
+
+class BackupProfile(_Strict):
+    """Backup of the artifacts: a five-field cron line, in UTC, and where to."""
+
+    enabled: bool = False
+    schedule: str = Field(default="0 2 * * *", pattern=r"^\S+( \S+){4}$")
+    destination: str = ""
+
+
+class Profile(_Strict):
+    """One environment. `automation` is mock (made-up signals), staging (a person promotes) or full."""
+
+    name: Literal["dev", "staging", "production"]
+    contour: str = Field(min_length=1)
+    automation: Literal["mock", "staging", "full"]
+    mock_signals: bool = False
+    cycle_interval: Duration
+    max_cycles_per_day: int = Field(ge=1)
+    kill_switch: bool = False
+    manual_approval_required: bool = False
+    features: Features
+    measure: MeasureProfile
+    ab: AbProfile
+    watch: WatchProfile
+    poll: PollProfile
+    budget: BudgetProfile
+    backup: BackupProfile = BackupProfile()
+    signals: dict[str, SignalOverride] = Field(default_factory=dict)
+
+    def flag_defaults(self) -> dict[str, bool]:
+        """Return the flags where their table has no row; a required approval switches off automatic promotion."""
+        values = {name: bool(getattr(self.features, name)) for name in FEATURES}
+        if self.manual_approval_required:
+            values["auto_promote"] = False
+        return {**values, KILL_SWITCH: self.kill_switch}
+
+
+def load_profile(text: str, *, file: str) -> Profile:
+    """Return the profile of `text`.
+
+    Raises:
+        ConfigurationError: names file, field and remedy.
+    """
+    return parse_yaml(text, Profile, file=file)

@@ -1,0 +1,1 @@
+"""Words for a model: prompts by task, shared partials, and the runbooks of the deterministic model as data."""

@@ -1,0 +1,99 @@
+"""The live document store: an append-only JSON-lines file, and a drop folder from which new documents are taken in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.corpus import Document, read_documents
+
+STORE = "documents.jsonl"
+INCOMING = "incoming"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A document with its place in the order of arrival (from 1) and the time of it (UNIX seconds)."""
+
+    document: Document
+    seq: int
+    arrived_at: float
+
+    def public(self) -> dict[str, Any]:
+        """The row of the data API and of the store."""
+        return asdict(self.document) | {"seq": self.seq, "arrived_at": self.arrived_at}
+
+
+class DocumentStore:
+    """All documents in order of arrival. One process writes."""
+
+    def __init__(self, corpus: Path) -> None:
+        self._path = corpus / STORE
+        self._incoming = corpus / INCOMING
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        self._rows: list[Arrived] = []
+        self._subjects: dict[str, str] = {}
+        if self._path.exists():
+            with self._path.open(encoding="utf-8") as lines:
+                self._extend(_arrived(json.loads(line)) for line in lines)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def documents(self, count: int | None = None) -> list[Document]:
+        """The first `count` documents (all without it) in order of arrival."""
+        return [row.document for row in self._rows[:count]]
+
+    def since(self, seq: int) -> list[Arrived]:
+        """Rows that arrived after the one numbered `seq`."""
+        return self._rows[max(seq, 0) :]
+
+    def oldest_after(self, seq: int) -> Arrived | None:
+        """The first row after the one numbered `seq`."""
+        return self._rows[seq] if seq < len(self._rows) else None
+
+    def subject(self, doc_id: str) -> str:
+        """Subject of a document; empty when it is unknown."""
+        return self._subjects.get(doc_id, "")
+
+    def add(self, documents: Iterable[Document], at: float) -> int:
+        """Append documents that are not there yet and return how many."""
+        fresh = list({document.id: document for document in documents if document.id not in self._subjects}.values())
+        rows = [Arrived(document, len(self._rows) + place, at) for place, document in enumerate(fresh, 1)]
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row.public(), ensure_ascii=False) + "\n" for row in rows)
+        self._extend(rows)
+        return len(rows)
+
+    def ingest(self, at: float) -> int:
+        """Take in every file of the drop folder and remove it; returns the number of new documents.
+
+        Raises:
+            DataError: a file is not in the form of `documents.jsonl`.
+        """
+        count = 0
+        for path in sorted(self._incoming.glob("*.jsonl")):
+            count += self.add(read_documents(path), at)
+            path.unlink()
+        return count
+
+    def refuse(self) -> list[str]:
+        """Set aside the files of the drop folder that cannot be read; returns their names."""
+        names = []
+        for path in sorted(self._incoming.glob("*.jsonl")):
+            path.rename(path.with_suffix(".refused"))
+            names.append(path.name)
+        return names
+
+    def _extend(self, rows: Iterable[Arrived]) -> None:
+        for row in rows:
+            self._rows.append(row)
+            self._subjects[row.document.id] = row.document.subject
+
+
+def _arrived(raw: dict[str, Any]) -> Arrived:
+    document = Document(id=raw["id"], title=raw["title"], text=raw["text"], subject=raw["subject"])
+    return Arrived(document, int(raw["seq"]), float(raw["arrived_at"]))

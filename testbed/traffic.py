@@ -1,0 +1,185 @@
+"""Users of the platform, over HTTP: `python -m testbed.traffic WORLD --url URL`.
+
+Sessions begin at random (Poisson) at the rate of the control file, at most `IN_FLIGHT` at a time. A session searches, looks at the
+page, and sends what the user did and said in one request. The process ends when the service is gone or its time is up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from testbed import clock
+from testbed.clicks import ClickOutcome, clicks
+from testbed.layout import Layout
+from testbed.population import Intent, Population
+from testbed.process import end_with_parent
+from testbed.universe import Control, Universe
+
+IN_FLIGHT = 8
+PAGE = 10
+JUDGED_SHARE = 0.9
+RATED_SHARE = 0.5
+_GONE_AFTER = 25
+_HOUSEKEEPING_SECONDS = 0.5
+_TIMEOUT_SECONDS = 20.0
+_START_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+# Sessions of one run start at a multiple of this, so that no run repeats the sessions of another.
+RUN_STRIDE = 10_000_000
+
+
+@dataclass
+class Report:
+    """What the traffic has done: sessions begun, searches or feedback that failed, judgements sent, hard sessions sent."""
+
+    sessions: int = 0
+    failed: int = 0
+    judged: int = 0
+    hard: int = 0
+    last_error: str = ""
+
+
+class Traffic:
+    """Sends sessions of a population to a service."""
+
+    def __init__(self, layout: Layout, url: str, universe: Universe, first: int) -> None:
+        self.report = Report()
+        self._layout, self._url, self._universe = layout, url, universe
+        self._population: Population = universe.population()
+        self._next = first
+        self._control = Control.read(layout.traffic)
+        self._mix = self._mixed()
+        self._burst_seen = self._control.burst
+        self._hard_left = 0
+        self._lost = 0
+        self._arrivals = np.random.default_rng([universe.seed, first])
+
+    async def run(self, max_seconds: float, patience: float = _START_SECONDS) -> None:
+        """Send sessions until the time is up or the service is gone; at the start, wait for it `patience` seconds."""
+        until = clock.monotonic() + max_seconds
+        slots = asyncio.Semaphore(IN_FLIGHT)
+        limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
+        async with httpx.AsyncClient(
+            base_url=self._url, limits=limits, timeout=_TIMEOUT_SECONDS, trust_env=False
+        ) as client:
+            await _healthy(client, patience)
+            async with asyncio.TaskGroup() as group:
+                chores = group.create_task(self._housekeeping())
+                due = clock.monotonic()
+                while clock.monotonic() < until and self._lost < _GONE_AFTER:
+                    due = max(due, clock.monotonic() - 1.0) + float(self._arrivals.exponential(1 / self._rate()))
+                    await asyncio.sleep(max(0.0, due - clock.monotonic()))
+                    await slots.acquire()
+                    task = group.create_task(self._session(client))
+                    task.add_done_callback(lambda _: slots.release())
+                chores.cancel()
+        self._write_report()
+
+    def _rate(self) -> float:
+        return max(self._control.rate, 0.01)
+
+    async def _session(self, client: httpx.AsyncClient) -> None:
+        number, hard = self._next, self._hard_left > 0
+        self._next += 1
+        self._hard_left -= hard
+        self.report.sessions += 1
+        self.report.hard += hard
+        rng = np.random.default_rng([self._universe.seed, number, 1])
+        intent = self._population.session(number, self._mix, hard=hard)
+        try:
+            page = await client.get("/search", params={"q": intent.query, "user_id": intent.user_id, "k": PAGE})
+            page.raise_for_status()
+            answer = page.json()
+            outcome = clicks(intent, [result["id"] for result in answer["results"]], rng)
+            said = events(answer["request_id"], intent, outcome, rng)
+            if said:
+                (await client.post("/feedback", json=said)).raise_for_status()
+        except httpx.HTTPError as error:
+            self.report.failed += 1
+            self.report.last_error = f"{type(error).__name__}: {error}"
+            self._lost = self._lost + 1 if isinstance(error, httpx.TransportError) else 0
+            return
+        self._lost = 0
+        self.report.judged += any(event["kind"] == "judgement" for event in said)
+
+    async def _housekeeping(self) -> None:
+        while True:
+            control = Control.read(self._layout.traffic)
+            if control != self._control:
+                self._control, self._mix = control, self._mixed(control)
+            if control.burst != self._burst_seen:
+                self._burst_seen, self._hard_left = control.burst, control.burst_sessions
+            self._write_report()
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+
+    def _mixed(self, control: Control | None = None) -> dict[str, float]:
+        share = (control or self._control).new_share
+        return self._population.mix(self._universe.known, self._universe.new, share)
+
+    def _write_report(self) -> None:
+        fresh = self._layout.traffic_report.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(self.report)), encoding="utf-8")
+        fresh.replace(self._layout.traffic_report)
+
+
+def events(request_id: str, intent: Intent, outcome: ClickOutcome, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """What a user sends about a search: every click, and in a share of the sessions a judgement, a rating, a thumb."""
+    base = {"request_id": request_id, "user_id": intent.user_id}
+    said: list[dict[str, Any]] = [{**base, "kind": "click", "doc_id": doc_id} for doc_id in outcome.clicked]
+    if rng.random() < JUDGED_SHARE:
+        grade = intent.relevant.get(outcome.judged, 1)
+        said.append({**base, "kind": "judgement", "doc_id": outcome.judged, "value": grade})
+    if rng.random() < RATED_SHARE:
+        said.append({**base, "kind": "rating", "value": outcome.rating})
+    if outcome.thumb is not None:
+        said.append({**base, "kind": "thumb", "value": outcome.thumb})
+    return said
+
+
+async def _healthy(client: httpx.AsyncClient, patience: float) -> None:
+    """Wait until the service answers, for `patience` seconds at most."""
+    until = clock.monotonic() + patience
+    while clock.monotonic() < until:
+        try:
+            if (await client.get("/healthz")).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def next_run(layout: Layout) -> int:
+    """The first session number of the next run; counted in the world."""
+    path = layout.truth / "runs"
+    runs = int(path.read_text(encoding="utf-8")) + 1 if path.exists() else 1
+    path.write_text(str(runs), encoding="utf-8")
+    return runs * RUN_STRIDE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Send traffic until the time is up or the service is gone."""
+    parser = argparse.ArgumentParser(prog="python -m testbed.traffic", description="Users of a world, over HTTP.")
+    parser.add_argument("world", type=Path, help="the world's directory")
+    parser.add_argument("--url", required=True, help="base URL of the service")
+    parser.add_argument("--max-seconds", type=float, default=3600.0, help="end after this time (default %(default)s)")
+    parser.add_argument("--parent", type=int, help="end when the process with this id is gone")
+    given = parser.parse_args(arguments)
+    end_with_parent(given.parent)
+    layout = Layout(given.world.resolve())
+    traffic = Traffic(layout, given.url, Universe.load(layout), next_run(layout))
+    asyncio.run(traffic.run(given.max_seconds))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

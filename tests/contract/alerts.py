@@ -1,0 +1,24 @@
+"""Alerts for tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from domain.alert import Alert, AlertStatus
+
+NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def alert(target: str = "search", environment: str = "dev", fingerprint: str = "f1") -> Alert:
+    """Return a firing alert of the signal ndcg_at_10."""
+    return Alert(
+        fingerprint=fingerprint,
+        name="RelevanceDropped",
+        status=AlertStatus.FIRING,
+        signal="ndcg_at_10",
+        target=target,
+        environment=environment,
+        starts_at=NOON,
+        labels={"severity": "critical"},
+        annotations={"summary": "down by 7 %"},
+    )

@@ -1,0 +1,170 @@
+"""What every dataset store has to hold to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adapters.datasets.base import EFFECT_VERSION, DatasetsPort
+from domain.dataset import DatasetRef
+from domain.errors import DependencyUnavailable, DigestMismatch, InvalidInput
+from domain.observation import Seen
+from domain.permit import Permit, PermitOffice
+from tests.contract.permits import Effect, EffectContract, permit_for
+
+FILES = {"documents.jsonl": '{"id": "a"}\n', "judgements.jsonl": '{"query": "q"}\n', "more/notes.txt": "ü\n"}
+Damage = Callable[[str, bytes | None], None]
+
+
+def folder_of(place: Path, files: dict[str, str]) -> Path:
+    """Write the files below `place` and return it."""
+    for name, text in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text, encoding="utf-8")
+    return place
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return relative path -> text of every file."""
+    return {p.relative_to(folder).as_posix(): p.read_text("utf-8") for p in folder.rglob("*") if p.is_file()}
+
+
+class DatasetsContract(EffectContract):
+    """A vendor gives `datasets`, `damage(address, bytes | None)` on the remote and `count_versions`."""
+
+    @pytest.fixture
+    def datasets(self, office: PermitOffice) -> DatasetsPort:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def damage(self, datasets: DatasetsPort) -> Damage:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def effects(self, datasets: DatasetsPort, tmp_path: Path) -> list[Effect]:
+        known: set[str] = set()
+
+        def version(key: str, permit: Permit | None) -> DatasetRef:
+            known.add(key)
+            source = folder_of(tmp_path / "effects" / key, {"rows.txt": f"{key}\n"})
+            return datasets.version(source=source, name="rows", message="rows", key=key, permit=permit)
+
+        def count() -> int:
+            return sum(datasets.observe(key).seen is Seen.DONE for key in known)
+
+        return [Effect(EFFECT_VERSION, version, count)]
+
+    def version(
+        self,
+        datasets: DatasetsPort,
+        office: PermitOffice,
+        source: Path,
+        *,
+        name: str = "train",
+        key: str = "k1",
+    ) -> DatasetRef:
+        permit = permit_for(office, EFFECT_VERSION, key)
+        return datasets.version(source=source, name=name, message="training data", key=key, permit=permit)
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        return folder_of(tmp_path / "source", FILES)
+
+    def test_what_was_stored_comes_back(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path, tmp_path: Path
+    ) -> None:
+        ref = self.version(datasets, office, source)
+        assert contents(datasets.materialise(ref, tmp_path / "out")) == FILES
+        datasets.verify(ref)
+
+    def test_an_older_version_comes_back_too(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path, tmp_path: Path
+    ) -> None:
+        old = self.version(datasets, office, source)
+        newer = {**FILES, "judgements.jsonl": '{"query": "r"}\n'}
+        new = self.version(datasets, office, folder_of(tmp_path / "newer", newer), key="k2")
+        assert old.md5 != new.md5
+        assert contents(datasets.materialise(old, tmp_path / "old")) == FILES
+        assert contents(datasets.materialise(new, tmp_path / "new")) == newer
+
+    def test_the_hash_is_the_one_of_the_content_alone(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path
+    ) -> None:
+        first = self.version(datasets, office, source)
+        second = self.version(datasets, office, source, name="again", key="k2")
+        assert first.md5 == second.md5
+        assert first.md5.endswith(".dir")
+        assert len(first.md5) == 36
+
+    def test_the_same_content_under_the_same_name_is_the_same_version(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path
+    ) -> None:
+        first = self.version(datasets, office, source)
+        second = self.version(datasets, office, source, key="k2")
+        assert second == first
+        assert datasets.observe("k2").outcome == first.model_dump()
+
+    def test_a_dataset_is_found_by_its_hash(self, datasets: DatasetsPort, office: PermitOffice, source: Path) -> None:
+        assert datasets.find("0" * 32 + ".dir") is None
+        ref = self.version(datasets, office, source)
+        assert datasets.find(ref.md5) == ref
+
+    def test_an_effect_is_found_by_its_key(self, datasets: DatasetsPort, office: PermitOffice, source: Path) -> None:
+        assert datasets.observe("k1").seen is Seen.ABSENT
+        ref = self.version(datasets, office, source)
+        assert datasets.observe("k1").outcome == ref.model_dump()
+        assert datasets.observe("k").seen is Seen.ABSENT
+
+    def test_a_damaged_object_in_the_remote_is_an_error_and_never_data(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path, damage: Damage, tmp_path: Path
+    ) -> None:
+        ref = self.version(datasets, office, source)
+        damage("d41d8cd98f00b204e9800998ecf8427e", None)  # an object nobody asks for may well be missing
+        damage(_md5(FILES["documents.jsonl"]), b'{"id": "b"}\n')
+        with pytest.raises(DigestMismatch, match=r"documents\.jsonl"):
+            datasets.materialise(ref, tmp_path / "out")
+        with pytest.raises(DigestMismatch):
+            datasets.verify(ref)
+        assert not (tmp_path / "out" / ref.name).exists()
+
+    def test_a_missing_object_in_the_remote_is_named(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path, damage: Damage, tmp_path: Path
+    ) -> None:
+        ref = self.version(datasets, office, source)
+        damage(_md5(FILES["documents.jsonl"]), None)
+        with pytest.raises(DependencyUnavailable, match=r"documents\.jsonl"):
+            datasets.materialise(ref, tmp_path / "out")
+
+    def test_a_reference_with_another_hash_does_not_verify(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path
+    ) -> None:
+        ref = self.version(datasets, office, source)
+        with pytest.raises(DigestMismatch, match="instead of"):
+            datasets.verify(ref.model_copy(update={"md5": "0" * 32 + ".dir"}))
+        with pytest.raises(DigestMismatch):
+            datasets.verify(ref.model_copy(update={"revision": "0" * 40}))
+
+    @pytest.mark.parametrize("name", ["../up", "", "a b", "-x", "a/b"])
+    def test_a_name_that_is_no_name_is_refused(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path, name: str
+    ) -> None:
+        with pytest.raises(InvalidInput, match="name"):
+            self.version(datasets, office, source, name=name)
+        assert datasets.observe("k1").seen is Seen.ABSENT
+
+    def test_an_empty_folder_is_no_dataset(self, datasets: DatasetsPort, office: PermitOffice, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(InvalidInput, match="source"):
+            self.version(datasets, office, tmp_path / "empty")
+
+    def test_the_check_answers_in_one_line(self, datasets: DatasetsPort) -> None:
+        assert datasets.check()
+        assert "\n" not in datasets.check()
+
+
+def _md5(text: str) -> str:
+    import hashlib
+
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

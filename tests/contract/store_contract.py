@@ -1,0 +1,202 @@
+"""What every store has to hold to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from adapters.store.base import FlagRow, Recording, StorePort, Tombstone
+from domain.cycle import Cycle
+from domain.diagnosis import Action
+from domain.errors import InvalidInput
+from domain.outcome import OutcomeKind
+from domain.stage import Stage
+from tests.contract.alerts import NOON, alert
+
+
+def ended(cycle: Cycle) -> Cycle:
+    """Return the cycle at its end."""
+    return cycle.at(Stage.STOPPED, NOON, "over")
+
+
+def at_once(threads: int, work: Callable[[int], None]) -> None:
+    """Run `work` in so many threads that start together."""
+    gate = threading.Barrier(threads)
+
+    def run(number: int) -> None:
+        gate.wait()
+        work(number)
+
+    running = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+
+
+class StoreContract:
+    """A vendor gives `store`, empty."""
+
+    @pytest.fixture
+    def store(self) -> StorePort:
+        raise NotImplementedError
+
+    def test_the_first_cycle_of_a_day_is_number_one_and_observes(self, store: StorePort) -> None:
+        cycle, new = store.open_cycle(alert(), NOON)
+        assert new
+        assert (cycle.id, cycle.stage, cycle.target, cycle.environment) == (
+            "si_2026_01_31_001",
+            Stage.OBSERVE,
+            "search",
+            "dev",
+        )
+        assert store.cycle(cycle.id) == cycle
+
+    def test_an_alert_joins_the_open_cycle_of_its_target_and_environment(self, store: StorePort) -> None:
+        first, _ = store.open_cycle(alert(), NOON)
+        second, new = store.open_cycle(alert(fingerprint="f2"), NOON + timedelta(hours=1))
+        assert not new
+        assert second == first
+
+    def test_other_targets_and_environments_have_cycles_of_their_own(self, store: StorePort) -> None:
+        ids = {
+            store.open_cycle(alert(target=target, environment=environment), NOON)[0].id
+            for target in ("search", "ads")
+            for environment in ("dev", "production")
+        }
+        assert ids == {f"si_2026_01_31_00{number}" for number in (1, 2, 3, 4)}
+
+    def test_a_cycle_that_ended_makes_room_for_the_next(self, store: StorePort) -> None:
+        first, _ = store.open_cycle(alert(), NOON)
+        store.save(ended(first))
+        second, new = store.open_cycle(alert(), NOON)
+        assert new
+        assert second.id == "si_2026_01_31_002"
+
+    def test_numbers_start_again_on_the_next_utc_day(self, store: StorePort) -> None:
+        first, _ = store.open_cycle(alert(), NOON)
+        store.save(ended(first))
+        late = datetime(2026, 1, 31, 20, 0, tzinfo=timezone(timedelta(hours=-5)))
+        second, _ = store.open_cycle(alert(), late)
+        assert second.id == "si_2026_02_01_001"
+        assert store.cycles_on(NOON) == 1
+        assert store.cycles_on(late) == 1
+        assert store.cycles_on(NOON - timedelta(days=1)) == 0
+
+    def test_threads_that_open_at_once_get_one_cycle_per_target(self, store: StorePort) -> None:
+        answers: list[tuple[str, bool, str]] = []
+
+        def work(number: int) -> None:
+            target = f"target-{number % 3}"
+            cycle, new = store.open_cycle(alert(target=target), NOON)
+            answers.append((target, new, cycle.id))
+
+        at_once(12, work)
+        assert len(answers) == 12
+        assert len({(target, cycle) for target, _, cycle in answers}) == 3
+        assert sum(new for _, new, _ in answers) == 3
+        assert {cycle for _, _, cycle in answers} == {f"si_2026_01_31_00{number}" for number in (1, 2, 3)}
+
+    def test_what_is_saved_comes_back_equal(self, store: StorePort) -> None:
+        cycle, _ = store.open_cycle(alert(), NOON)
+        changed = cycle.at(Stage.DIAGNOSE, NOON + timedelta(seconds=1), "breached").model_copy(
+            update={
+                "action": Action.RETRAIN,
+                "outcome": OutcomeKind.IMPROVED,
+                "facts": {"observe": {"ndcg": 0.31, "tokens": ["a", "b"], "none": None}},
+                "timings": {"observe": 1.25},
+            }
+        )
+        store.save(changed)
+        assert store.cycle(cycle.id) == changed
+
+    def test_times_come_back_in_utc_whatever_zone_they_had(self, store: StorePort) -> None:
+        abroad = NOON.astimezone(timezone(timedelta(hours=9)))
+        cycle, _ = store.open_cycle(alert(), abroad)
+        found = store.cycle(cycle.id)
+        assert found is not None
+        assert found.opened_at == NOON
+        assert found.opened_at.utcoffset() is not None
+
+    def test_saving_an_unknown_cycle_is_an_error(self, store: StorePort) -> None:
+        cycle, _ = store.open_cycle(alert(), NOON)
+        with pytest.raises(InvalidInput, match="si_2026_01_31_009"):
+            store.save(cycle.model_copy(update={"id": "si_2026_01_31_009"}))
+
+    def test_facts_that_are_no_json_are_an_error_and_change_nothing(self, store: StorePort) -> None:
+        cycle, _ = store.open_cycle(alert(), NOON)
+        for worthless in (float("nan"), float("inf"), object()):
+            with pytest.raises(InvalidInput, match="facts"):
+                store.save(cycle.with_fact("observe", worthless))
+        assert store.cycle(cycle.id) == cycle
+
+    def test_there_is_no_cycle_nobody_opened(self, store: StorePort) -> None:
+        assert store.cycle("si_2026_01_31_001") is None
+        assert store.cycles() == []
+
+    def test_a_cancel_request_survives_a_save_that_does_not_know_of_it(self, store: StorePort) -> None:
+        cycle, _ = store.open_cycle(alert(), NOON)
+        store.request_cancel(cycle.id)
+        store.save(cycle.at(Stage.DIAGNOSE, NOON))
+        found = store.cycle(cycle.id)
+        assert found is not None
+        assert found.cancel_requested
+        assert found.stage is Stage.DIAGNOSE
+
+    def test_only_an_open_cycle_can_be_cancelled(self, store: StorePort) -> None:
+        with pytest.raises(InvalidInput, match="no cycle"):
+            store.request_cancel("si_2026_01_31_001")
+        cycle, _ = store.open_cycle(alert(), NOON)
+        store.save(ended(cycle))
+        with pytest.raises(InvalidInput, match="ended"):
+            store.request_cancel(cycle.id)
+
+    def test_cycles_are_listed_newest_first(self, store: StorePort) -> None:
+        for number in range(3):
+            store.open_cycle(alert(target=f"target-{number}"), NOON)
+        tomorrow, _ = store.open_cycle(alert(target="later"), NOON + timedelta(days=1))
+        store.save(ended(tomorrow))
+        newest_first = ["si_2026_02_01_001", "si_2026_01_31_003", "si_2026_01_31_002", "si_2026_01_31_001"]
+        assert [cycle.id for cycle in store.cycles()] == newest_first
+        assert [cycle.id for cycle in store.cycles(limit=2)] == newest_first[:2]
+        assert [cycle.id for cycle in store.cycles(open_only=True)] == newest_first[1:]
+
+    def test_a_flag_is_kept_by_name_and_environment(self, store: StorePort) -> None:
+        general = FlagRow(name="auto_promote", enabled=False)
+        special = FlagRow(name="auto_promote", enabled=True, environment="dev", details={"owner": "search"})
+        store.set_flag(general, by="operator", at=NOON)
+        store.set_flag(special.model_copy(update={"enabled": False}), by="operator", at=NOON)
+        store.set_flag(special, by="operator", at=NOON)
+        assert sorted(store.flags(), key=lambda flag: flag.environment) == [general, special]
+
+    def test_the_first_tombstone_of_a_digest_stays(self, store: StorePort) -> None:
+        stone = Tombstone(digest="sha256:" + "a" * 64, cycle_id="si_2026_01_31_001", reason="worse", at=NOON)
+        assert store.tombstone(stone.digest) is None
+        store.entomb(stone)
+        store.entomb(stone.model_copy(update={"reason": "another"}))
+        assert store.tombstone(stone.digest) == stone
+
+    def test_recordings_come_back_in_order_by_prefix(self, store: StorePort) -> None:
+        places = ["diagnose/2", "diagnose/1", "Diagnose/1", "plan/1", "diag%nose/1"]
+        for place in places:
+            store.record(Recording(cycle_id="c1", place=place, kind="reply", payload={"at": place}))
+        store.record(Recording(cycle_id="c2", place="diagnose/1", kind="reply", payload={}))
+        assert [recording.place for recording in store.recordings("c1")] == places
+        assert [recording.place for recording in store.recordings("c1", "diagnose/")] == places[:2]
+        assert [recording.place for recording in store.recordings("c1", "diag%")] == places[4:]
+
+    def test_the_same_place_again_replaces_the_recording_where_it_stood(self, store: StorePort) -> None:
+        for place in ("a", "b"):
+            store.record(Recording(cycle_id="c1", place=place, kind="reply", payload={"n": 1}))
+        store.record(Recording(cycle_id="c1", place="a", kind="clock", payload={"n": 2}))
+        first, second = store.recordings("c1")
+        assert (first.place, first.kind, first.payload) == ("a", "clock", {"n": 2})
+        assert second.place == "b"
+
+    def test_check_says_what_it_is(self, store: StorePort) -> None:
+        store.open_cycle(alert(), datetime(2026, 1, 1, tzinfo=UTC))
+        assert store.check().startswith("store: ")
+        assert store.check().endswith("1 cycles")

@@ -1,0 +1,69 @@
+"""A tiny world, made once a session: about 900 documents, a released model, and a second one in the registry."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from testbed.bootstrap import make_world, train_and_register
+from testbed.documents import DocumentStore
+from testbed.feedback_store import FeedbackStore
+from testbed.layout import Layout
+from testbed.registry import relocate
+from testbed.world import World
+
+SEED = 3
+DOCUMENTS = 900
+
+
+@pytest.fixture(scope="session")
+def scratch(request: pytest.FixtureRequest) -> Path:
+    """A folder that outlives the session: scanning doc strings and making worlds is done once for many runs."""
+    cache = request.config.cache
+    assert cache is not None
+    return cache.mkdir("testbed")
+
+
+@pytest.fixture(scope="session")
+def made(scratch: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, str, str]:
+    """The tiny world at rest, and the (version, digest) of a second model in its registry."""
+    layout = make_world(tmp_path_factory.mktemp("worlds") / "made", SEED, DOCUMENTS, None, scratch)
+    store = FeedbackStore(layout.feedback, layout.sealed)
+    judged = store.read()
+    store.close()
+    documents = DocumentStore(layout.corpus).documents()
+    version, digest = train_and_register(layout, documents, judged[:900], SEED + 1, ())
+    return layout, version, digest
+
+
+@pytest.fixture
+def new_world(made: tuple[Layout, str, str], tmp_path: Path) -> Iterator[Callable[[], World]]:
+    """Makes copies of the tiny world; those that run are stopped at the end."""
+    worlds: list[World] = []
+
+    def copy() -> World:
+        root = tmp_path / f"world{len(worlds)}"
+        shutil.copytree(made[0].root, root)
+        relocate(root, str(made[0].root), str(root))
+        worlds.append(World(root))
+        return worlds[-1]
+
+    yield copy
+    for world in worlds:
+        world.stop()
+
+
+@pytest.fixture(scope="session")
+def quiet(made: tuple[Layout, str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A served world without users, shared by tests that leave it as it is."""
+    root = tmp_path_factory.mktemp("worlds") / "quiet"
+    shutil.copytree(made[0].root, root)
+    world = World(root)
+    world.start(traffic=False)
+    with httpx.Client(base_url=world.url, trust_env=False, timeout=10.0) as client:
+        yield client
+    world.stop()

@@ -1,0 +1,1 @@
+"""Typed capabilities, and the one door every call goes through."""

@@ -1,0 +1,1 @@
+"""Tools that make and mend training data."""

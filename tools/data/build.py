@@ -1,0 +1,148 @@
+"""Building a dataset: judged sessions that can be believed, what augmentation adds, and never a held-out query."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.platform.base import JudgementRow, PlatformDocument
+from domain.canonical import sha256_text
+from domain.dataset import DatasetStatistics
+from domain.plan import AugmentationMethod, AugmentationPlan
+from tools.data.examples import (
+    Example,
+    Paraphraser,
+    diversity,
+    generate_queries,
+    hard_negatives,
+    judged_examples,
+    mine_synonyms,
+    paraphrase,
+    substitute,
+    unique,
+    words,
+)
+
+HeldOut = Callable[[Sequence[str]], int]
+"""How many of the queries are held out; says nothing about which."""
+
+STATISTICS = "statistics.json"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a dataset is made from."""
+
+    documents: Sequence[PlatformDocument]
+    rows: Sequence[JudgementRow]
+    damaged: int
+
+
+@dataclass(frozen=True)
+class Built:
+    """The examples, their statistics, and how many came from each method."""
+
+    examples: Sequence[Example]
+    statistics: DatasetStatistics
+    methods: dict[str, int]
+
+
+def believable(rows: Sequence[JudgementRow]) -> list[JudgementRow]:
+    """Return the rows whose judged document was clicked or shown in the same request."""
+    return [row for row in rows if row.doc_id in row.clicked or row.doc_id in row.shown]
+
+
+def build(
+    material: Material, plan: AugmentationPlan, held_out: HeldOut, *, seed: str, by_model: Paraphraser | None = None
+) -> Built:
+    """Return the dataset that the plan describes, the same for the same arguments."""
+    synthetic = augment(material, plan, seed=seed, by_model=by_model)
+    everything, repeats = unique([*judged_examples(material.rows), *synthetic])
+    kept = _without_held_out(everything, held_out)
+    methods = dict(Counter(e.source for e in kept))
+    statistics = DatasetStatistics(
+        total_examples=len(kept),
+        judged_examples=methods.get("judged", 0),
+        synthetic_examples=len(kept) - methods.get("judged", 0),
+        dropped_damaged=material.damaged,
+        dropped_held_out=len(everything) - len(kept),
+        avg_length=sum(len(e.query) for e in kept) / len(kept) if kept else 0.0,
+        diversity_score=diversity(kept),
+        duplicate_rate=repeats / (len(everything) + repeats) if everything else 0.0,
+    )
+    return Built(kept, statistics, methods)
+
+
+def augment(
+    material: Material, plan: AugmentationPlan, *, seed: str, by_model: Paraphraser | None = None
+) -> list[Example]:
+    """Return the synthetic examples of the plan, aimed at its categories and words."""
+    rng = random.Random(int(sha256_text(seed)[:16], 16))
+    by_id = {d.id: d for d in material.documents}
+    aimed = _aimed(material.documents, plan)
+    frequency = Counter(w for d in material.documents for w in set(words(f"{d.title} {d.text}")))
+    share = max(plan.examples // len(plan.methods), 1)
+    generated = generate_queries(aimed, frequency, share, plan.weight, rng)
+    made: list[Example] = []
+    for method in plan.methods:
+        match method:
+            case AugmentationMethod.QUERY_GENERATION:
+                made += generated
+            case AugmentationMethod.SYNONYM:
+                made += substitute(generated, mine_synonyms(material.rows, by_id), plan.weight, rng)[:share]
+            case AugmentationMethod.PARAPHRASE:
+                chosen = rng.sample(generated, min(len(generated), share // 2))
+                made += paraphrase(chosen, plan.weight, rng, by_model)
+            case AugmentationMethod.HARD_NEGATIVES:
+                made += hard_negatives(material.rows, share)
+    return made
+
+
+def write(built: Built, documents: Sequence[PlatformDocument], folder: Path) -> None:
+    """Write `judgements.jsonl`, `documents.jsonl` and the statistics into `folder`, byte for byte the same for the same content."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _lines(
+        folder / "judgements.jsonl",
+        [
+            {"query": e.query, "doc_id": e.doc_id, "grade": e.grade, "source": e.source, "weight": e.weight}
+            for e in built.examples
+        ],
+    )
+    _lines(
+        folder / "documents.jsonl",
+        [{"id": d.id, "title": d.title, "text": d.text, "subject": d.subject} for d in documents],
+    )
+    summary = {
+        "statistics": built.statistics.model_dump(mode="json"),
+        "methods": built.methods,
+        "documents": len(documents),
+    }
+    (folder / STATISTICS).write_text(json.dumps(summary, sort_keys=True, indent=1), encoding="utf-8")
+
+
+def _aimed(documents: Sequence[PlatformDocument], plan: AugmentationPlan) -> list[PlatformDocument]:
+    categories, tokens = set(plan.target_categories), set(plan.target_tokens)
+    if not categories and not tokens:
+        return list(documents)
+    aimed = [d for d in documents if d.subject in categories or tokens & set(words(f"{d.title} {d.text}"))]
+    return aimed or list(documents)
+
+
+def _without_held_out(examples: list[Example], held_out: HeldOut) -> list[Example]:
+    """Drop examples with a held-out query, by halving: the set answers only with counts."""
+    if not examples or not held_out([e.query for e in examples]):
+        return examples
+    if len(examples) == 1:
+        return []
+    middle = len(examples) // 2
+    return _without_held_out(examples[:middle], held_out) + _without_held_out(examples[middle:], held_out)
+
+
+def _lines(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    path.write_text(
+        "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )

@@ -1,0 +1,144 @@
+"""`augmentation_preview` and `dataset_version`: looking at what a plan would make, and making it a version."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+from adapters.datasets.base import EFFECT_VERSION, DatasetsPort
+from adapters.platform.base import PlatformPort
+from domain.dataset import DatasetRef, DatasetStatistics
+from domain.decision import Effect
+from domain.observation import Observation, Seen
+from domain.plan import AugmentationPlan
+from tools.data.build import STATISTICS, Built, HeldOut, Material, augment, believable, build, write
+from tools.data.examples import Paraphraser, diversity
+from tools.tool import Arguments, Call, Result, Tool, ToolSpec
+
+# A preview is for judging the recipe; a hundred examples tell as much as thousands.
+PREVIEW = 100
+
+
+class Workshop:
+    """Gathers the material of datasets from the platform and builds them."""
+
+    def __init__(self, platform: PlatformPort, held_out: HeldOut, *, by_model: Paraphraser | None = None) -> None:
+        self._platform = platform
+        self._held_out = held_out
+        self._by_model = by_model
+
+    def material(self, drop_damaged: bool) -> Material:
+        """Return the platform's documents and judgements, without those that cannot be believed."""
+        rows = list(self._platform.judgements())
+        kept = believable(rows) if drop_damaged else rows
+        return Material(self._platform.documents(), kept, len(rows) - len(kept))
+
+    def preview(self, plan: AugmentationPlan, seed: str) -> tuple[list[str], float, int]:
+        """Return sample queries, their diversity, and how many judged sessions there are; written by templates, never by the model."""
+        material = self.material(plan.drop_damaged)
+        made = augment(material, plan.model_copy(update={"examples": min(plan.examples, PREVIEW)}), seed=seed)
+        return [e.query for e in made[:10]], diversity(made), len(material.rows)
+
+    def make(self, plan: AugmentationPlan, seed: str, folder: Path) -> Built:
+        """Build the dataset into `folder`."""
+        material = self.material(plan.drop_damaged)
+        built = build(material, plan, self._held_out, seed=seed, by_model=self._by_model)
+        write(built, material.documents, folder)
+        return built
+
+
+class PlanArgs(Arguments):
+    plan: AugmentationPlan
+
+
+class Preview(Result):
+    """Sample queries of the plan, their diversity in [0, 1], and the number of judged sessions it would stand on."""
+
+    samples: tuple[str, ...]
+    diversity: float
+    judged_sessions: int
+
+
+class AugmentationPreview(Tool[PlanArgs, Preview]):
+    """Shows what a plan would make, and writes nothing."""
+
+    spec = ToolSpec(
+        "augmentation_preview", "Show sample queries an augmentation plan would make, with their diversity."
+    )
+    input = PlanArgs
+    output = Preview
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+
+    def run(self, args: PlanArgs, call: Call) -> Preview:
+        samples, spread, sessions = self._workshop.preview(args.plan, call.scope.cycle_id)
+        return Preview(samples=tuple(samples), diversity=spread, judged_sessions=sessions)
+
+
+class DatasetArgs(Arguments):
+    """`name` is the dataset's identity, e.g. ``aug_2026_01_31_001``."""
+
+    name: str
+    plan: AugmentationPlan
+
+
+class DatasetMade(Result):
+    """The version, what is in it, how many examples each method gave, and the number of documents."""
+
+    ref: DatasetRef
+    statistics: DatasetStatistics
+    methods: dict[str, int]
+    documents: int
+
+
+class DatasetVersion(Tool[DatasetArgs, DatasetMade]):
+    """Builds a dataset and makes it a DVC version."""
+
+    spec = ToolSpec(
+        "dataset_version",
+        "Build the training dataset a plan describes and store it as a DVC version.",
+        effect=Effect.WRITE,
+        effects=(EFFECT_VERSION,),
+        timeout=timedelta(minutes=10),
+    )
+    input = DatasetArgs
+    output = DatasetMade
+
+    def __init__(self, workshop: Workshop, datasets: DatasetsPort) -> None:
+        self._workshop = workshop
+        self._datasets = datasets
+
+    def run(self, args: DatasetArgs, call: Call) -> DatasetMade:
+        folder = Path(tempfile.mkdtemp(prefix="evercrew-dataset-"))
+        try:
+            built = self._workshop.make(args.plan, call.scope.cycle_id, folder / args.name)
+            message = f"dataset {args.name}: {built.statistics.total_examples} examples for {call.scope.cycle_id}"
+            ref = self._datasets.version(
+                source=folder / args.name, name=args.name, message=message, key=call.key, permit=call.permit
+            )
+            return _made(ref, folder / args.name)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def observe(self, args: DatasetArgs, call: Call) -> Observation:
+        seen = self._datasets.observe(call.key)
+        if seen.seen is not Seen.DONE:
+            return seen
+        ref = DatasetRef.model_validate(seen.outcome)
+        with tempfile.TemporaryDirectory(prefix="evercrew-dataset-") as folder:
+            made = _made(ref, self._datasets.materialise(ref, Path(folder)))
+        return Observation.done(made.model_dump(mode="json"))
+
+
+def _made(ref: DatasetRef, folder: Path) -> DatasetMade:
+    summary = json.loads((folder / STATISTICS).read_text(encoding="utf-8"))
+    return DatasetMade(
+        ref=ref,
+        statistics=DatasetStatistics.model_validate(summary["statistics"]),
+        methods=summary["methods"],
+        documents=summary["documents"],
+    )

@@ -1,0 +1,1 @@
+"""Tools that change what is served, by git and by nothing else."""

@@ -1,0 +1,261 @@
+"""Releases by git: `ab_start`, `ab_stop`, `promote`, `apply_tuning` and `roll_back`, each one commit to the values file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from pydantic import Field
+
+from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, VcsPort
+from domain.decision import Effect
+from domain.errors import ConflictError, InvalidInput
+from domain.observation import Observation, Seen
+from tools.deliver.values import only, parse_values, patch_values, split
+from tools.tool import Arguments, Call, Result, Tool, ToolSpec
+
+DIGEST = r"^sha256:[0-9a-f]{64}$"
+REVISION = r"^[0-9a-f]{40}$"
+_TIMEOUT = timedelta(minutes=2)
+
+
+class Released(Result):
+    """The commit, the one before it, and their difference."""
+
+    revision: str
+    previous: str
+    patch: str
+
+
+class _Release(Tool[Any, Released]):
+    """One commit to the values file, found again by its key."""
+
+    output = Released
+
+    def __init__(self, vcs: VcsPort) -> None:
+        self._vcs = vcs
+
+    def changes(self, args: Any, text: str) -> Mapping[str, Any]:
+        """Return the dotted paths to set in `text`."""
+        raise NotImplementedError
+
+    def message(self, args: Any, call: Call) -> str:
+        """Return the commit's message."""
+        raise NotImplementedError
+
+    def run(self, args: Any, call: Call) -> Released:
+        head = self._vcs.head()
+        text = self._vcs.read(head)
+        revision = self._vcs.commit(
+            text=patch_values(text, self.changes(args, text)),
+            message=self.message(args, call),
+            expected_head=head,
+            cycle_id=call.scope.cycle_id,
+            key=call.key,
+            permit=call.permit,
+        )
+        return released(self._vcs, revision)
+
+    def observe(self, args: Any, call: Call) -> Observation:
+        return observed(self._vcs, call.key)
+
+
+def released(vcs: VcsPort, revision: str) -> Released:
+    """Return a commit to the values file with the one before it and their difference."""
+    history = [commit.revision for commit in vcs.history(50)]
+    place = history.index(revision) if revision in history else -1
+    previous = history[place + 1] if 0 <= place < len(history) - 1 else ""
+    return Released(revision=revision, previous=previous, patch=vcs.diff(previous, revision) if previous else "")
+
+
+def observed(vcs: VcsPort, key: str) -> Observation:
+    """Return whether a commit with this key was pushed."""
+    seen = vcs.observe(key)
+    if seen.seen is not Seen.DONE:
+        return seen
+    return Observation.done(released(vcs, str(seen.outcome["revision"])).model_dump())
+
+
+class AbArgs(Arguments):
+    """The candidate's digest and its share of the users (0-1)."""
+
+    candidate: str = Field(pattern=DIGEST)
+    share: float = Field(gt=0, lt=1)
+
+
+class AbStart(_Release):
+    """Gives a share of the users the candidate."""
+
+    spec = ToolSpec(
+        "ab_start",
+        "Start an A/B test: serve the candidate to a share of the users, by a stable hash of their id.",
+        effect=Effect.WRITE,
+        effects=(EFFECT_COMMIT,),
+        timeout=_TIMEOUT,
+    )
+    input = AbArgs
+
+    def changes(self, args: AbArgs, text: str) -> Mapping[str, Any]:
+        champion = parse_values(text).model.digest
+        if champion == args.candidate:
+            raise InvalidInput("candidate", "it is already live", "Test a model that differs from the champion")
+        return {"variants": split(champion, args.candidate, args.share)}
+
+    def message(self, args: AbArgs, call: Call) -> str:
+        return f"A/B: {args.candidate[:19]} to {args.share:.0%} of users ({call.scope.cycle_id})"
+
+
+class AbStopArgs(Arguments):
+    """Why the test ends."""
+
+    reason: str = Field(min_length=1, max_length=200)
+
+
+class AbStop(_Release):
+    """Gives everybody the champion again."""
+
+    spec = ToolSpec(
+        "ab_stop",
+        "End an A/B test: serve the champion to everybody.",
+        effect=Effect.WRITE,
+        effects=(EFFECT_COMMIT,),
+        timeout=_TIMEOUT,
+    )
+    input = AbStopArgs
+
+    def changes(self, args: AbStopArgs, text: str) -> Mapping[str, Any]:
+        return {"variants": only(parse_values(text).model.digest)}
+
+    def message(self, args: AbStopArgs, call: Call) -> str:
+        return f"A/B ended: {args.reason} ({call.scope.cycle_id})"
+
+
+class PromoteArgs(Arguments):
+    """The registered model to serve to everybody."""
+
+    name: str
+    version: str
+    digest: str = Field(pattern=DIGEST)
+
+
+class Promote(_Release):
+    """Makes a model the champion."""
+
+    spec = ToolSpec(
+        "promote",
+        "Serve a registered model to everybody, by a commit to the values file.",
+        effect=Effect.IRREVERSIBLE,
+        effects=(EFFECT_COMMIT,),
+        timeout=_TIMEOUT,
+    )
+    input = PromoteArgs
+
+    def changes(self, args: PromoteArgs, text: str) -> Mapping[str, Any]:
+        return promotion(args)
+
+    def message(self, args: PromoteArgs, call: Call) -> str:
+        return f"Promote {args.name} version {args.version} ({call.scope.cycle_id})"
+
+
+def promotion(args: PromoteArgs) -> dict[str, Any]:
+    """Return the dotted paths a promotion sets."""
+    return {
+        "model.name": args.name,
+        "model.version": args.version,
+        "model.digest": args.digest,
+        "variants": only(args.digest),
+    }
+
+
+class Rehearsed(Result):
+    """The revert of the promotion applies and gives back the present text, whose digest is `restores`."""
+
+    restores: str
+
+
+class RehearseRollback(Tool[PromoteArgs, Rehearsed]):
+    """Commits the promotion and its revert in a scratch copy; nothing is pushed."""
+
+    spec = ToolSpec("rehearse_rollback", "Rehearse promotion and revert in a scratch copy: it must apply and validate.")
+    input = PromoteArgs
+    output = Rehearsed
+
+    def __init__(self, vcs: VcsPort) -> None:
+        self._vcs = vcs
+
+    def run(self, args: PromoteArgs, call: Call) -> Rehearsed:
+        text = self._vcs.read(self._vcs.head())
+        undone = self._vcs.rehearse_change(patch_values(text, promotion(args)))
+        if parse_values(undone) != parse_values(text):
+            raise ConflictError("reverting the promotion would not give back the present values")
+        return Rehearsed(restores=parse_values(undone).model.digest)
+
+
+class TuningArgs(Arguments):
+    """Settings of the platform to set; those left None stay."""
+
+    mode: str | None = Field(default=None, pattern=r"^[a-z]+$")
+    tier: str | None = Field(default=None, pattern=r"^[a-z]+$")
+    index_generation: int | None = Field(default=None, ge=1)
+
+
+class ApplyTuning(_Release):
+    """Sets runtime settings by git, so that what runs is what git says."""
+
+    spec = ToolSpec(
+        "apply_tuning",
+        "Set search mode, tier or index generation through the values file.",
+        effect=Effect.WRITE,
+        effects=(EFFECT_COMMIT,),
+        timeout=_TIMEOUT,
+    )
+    input = TuningArgs
+
+    def changes(self, args: TuningArgs, text: str) -> Mapping[str, Any]:
+        named = {"search.mode": args.mode, "search.tier": args.tier, "index.generation": args.index_generation}
+        chosen = {path: value for path, value in named.items() if value is not None}
+        if not chosen:
+            raise InvalidInput("arguments", "nothing to set", "Give mode, tier or index_generation")
+        return chosen
+
+    def message(self, args: TuningArgs, call: Call) -> str:
+        chosen = ", ".join(f"{k} {v}" for k, v in args.model_dump(exclude_none=True).items())
+        return f"Tune: {chosen} ({call.scope.cycle_id})"
+
+
+class RollBackArgs(Arguments):
+    """The commit whose change is taken back, and why."""
+
+    revision: str = Field(pattern=REVISION)
+    reason: str = Field(min_length=1, max_length=300)
+
+
+class RollBack(Tool[RollBackArgs, Released]):
+    """Reverts a commit of the values file."""
+
+    spec = ToolSpec(
+        "roll_back",
+        "Revert a commit of the values file, by a revert commit.",
+        effect=Effect.IRREVERSIBLE,
+        effects=(EFFECT_REVERT,),
+        timeout=_TIMEOUT,
+    )
+    input = RollBackArgs
+    output = Released
+
+    def __init__(self, vcs: VcsPort) -> None:
+        self._vcs = vcs
+
+    def run(self, args: RollBackArgs, call: Call) -> Released:
+        revision = self._vcs.revert(
+            revision=args.revision,
+            message=f"Roll back {args.revision[:12]}: {args.reason} ({call.scope.cycle_id})",
+            cycle_id=call.scope.cycle_id,
+            key=call.key,
+            permit=call.permit,
+        )
+        return released(self._vcs, revision)
+
+    def observe(self, args: RollBackArgs, call: Call) -> Observation:
+        return observed(self._vcs, call.key)

@@ -1,0 +1,1 @@
+"""Tools that train, register, evaluate and explain models."""

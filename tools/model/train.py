@@ -1,0 +1,237 @@
+"""`train_model` and `register_candidate`: a training job in a process of its own, and its result in the registry."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from adapters.datasets.base import DatasetsPort
+from adapters.tracking.base import EFFECT_ALIAS, EFFECT_LOG_RUN, EFFECT_REGISTER, TrackingPort
+from adapters.training.base import EFFECT_TRAIN, TrainingJob, TrainingPort, TrainingResult
+from domain.candidate import ModelRef
+from domain.clock import Clock
+from domain.dataset import DatasetRef
+from domain.decision import Effect
+from domain.errors import DependencyLied, InvalidInput
+from domain.observation import Observation, Seen
+from domain.plan import TrainingPlan
+from tools.tool import Arguments, Call, Result, Tool, ToolSpec
+
+CANDIDATE = "candidate"
+
+
+class TrainArgs(Arguments):
+    """The dataset version and the plan."""
+
+    dataset: DatasetRef
+    plan: TrainingPlan
+
+
+class Trained(Result):
+    """`digest` of the bundle, the job's own metrics, seconds of wall time; `key` finds the job's folder again."""
+
+    digest: str
+    metrics: Mapping[str, float]
+    examples: int
+    seconds: float
+    cost_usd: float
+    key: str
+
+
+class TrainModel(Tool[TrainArgs, Trained]):
+    """Trains the re-ranker on a dataset version."""
+
+    spec = ToolSpec(
+        "train_model",
+        "Train the re-ranker on a dataset version in a process with limits on time and memory.",
+        effect=Effect.WRITE,
+        effects=(EFFECT_TRAIN,),
+        timeout=timedelta(minutes=15),
+    )
+    input = TrainArgs
+    output = Trained
+
+    def __init__(
+        self, training: TrainingPort, datasets: DatasetsPort, *, entry: str, usd_per_second: float, timeout: timedelta
+    ) -> None:
+        self._training = training
+        self._datasets = datasets
+        self._entry = entry
+        self._price = usd_per_second
+        self._timeout = timeout
+
+    def run(self, args: TrainArgs, call: Call) -> Trained:
+        with tempfile.TemporaryDirectory(prefix="evercrew-train-") as scratch:
+            folder = self._datasets.materialise(args.dataset, Path(scratch))
+            plan = args.plan
+            params = {"num_leaves": plan.num_leaves, "learning_rate": plan.learning_rate, "rounds": plan.rounds}
+            job = TrainingJob(
+                entry=self._entry,
+                spec={"dataset": str(folder), "seed": plan.seed, "params": params},
+                timeout=self._timeout,
+            )
+            return self._trained(self._training.run(job, key=call.key, permit=call.permit), call.key)
+
+    def observe(self, args: TrainArgs, call: Call) -> Observation:
+        seen = self._training.observe(call.key)
+        if seen.seen is not Seen.DONE:
+            return seen
+        result = TrainingResult.model_validate(seen.outcome)
+        return Observation.done(self._trained(result, call.key).model_dump(mode="json"))
+
+    def _trained(self, result: TrainingResult, key: str) -> Trained:
+        output = result.output
+        try:
+            return Trained(
+                digest=str(output["digest"]),
+                metrics={name: float(value) for name, value in output["metrics"].items()},
+                examples=int(output["examples"]),
+                seconds=result.seconds,
+                cost_usd=result.seconds * self._price,
+                key=key,
+            )
+        except (KeyError, TypeError, ValueError) as problem:
+            raise DependencyLied("training", f"the job's result lacks or garbles {problem}") from problem
+
+
+class RegisterArgs(Arguments):
+    """The finished training job by its key, and what it was made from."""
+
+    training_key: str = Field(pattern=r"^[0-9a-f]{32}$")
+    digest: str
+    dataset: DatasetRef
+    plan: TrainingPlan
+    alert_fingerprint: str
+
+
+class Registered(Result):
+    model: ModelRef
+    run_id: str
+
+
+class RegisterCandidate(Tool[RegisterArgs, Registered]):
+    """Logs the run and registers its bundle as a candidate."""
+
+    spec = ToolSpec(
+        "register_candidate",
+        "Log the training run and register its model as candidate, with the dataset and alert it came from.",
+        effect=Effect.WRITE,
+        effects=(EFFECT_LOG_RUN, EFFECT_REGISTER, EFFECT_ALIAS),
+        timeout=timedelta(minutes=5),
+    )
+    input = RegisterArgs
+    output = Registered
+
+    def __init__(
+        self, tracking: TrackingPort, training: TrainingPort, clock: Clock, *, model: str, code_revision: str
+    ) -> None:
+        self._tracking = tracking
+        self._training = training
+        self._clock = clock
+        self._model = model
+        self._code = code_revision
+
+    def run(self, args: RegisterArgs, call: Call) -> Registered:
+        seen = self._training.observe(args.training_key)
+        if seen.seen is not Seen.DONE:
+            raise InvalidInput("training_key", "no finished job has it", "Train first, then register")
+        result = TrainingResult.model_validate(seen.outcome)
+        if result.output.get("digest") != args.digest:
+            raise InvalidInput("digest", "the job made another model", "Register the digest the job returned")
+        tags = self._tags(args, call)
+        run_id = self._tracking.log_run(
+            name=call.scope.cycle_id,
+            params={**args.plan.model_dump(exclude={"rationale"}), "dataset_md5": args.dataset.md5},
+            metrics={k: float(v) for k, v in result.output["metrics"].items()},
+            tags=tags,
+            artifacts=[],
+            key=call.key,
+            permit=call.permit,
+        )
+        ref = self._tracking.register(
+            model=self._model,
+            bundle=result.folder / str(result.output["bundle"]),
+            digest=args.digest,
+            run_id=run_id,
+            tags=tags,
+            key=call.key,
+            permit=call.permit,
+        )
+        self._tracking.set_alias(
+            model=self._model, alias=CANDIDATE, version=ref.version, key=call.key, permit=call.permit
+        )
+        return Registered(model=ref, run_id=run_id)
+
+    def observe(self, args: RegisterArgs, call: Call) -> Observation:
+        """Done only when the alias stands too: everything before it is done again under the same key, which changes nothing."""
+        ref = self._tracking.by_alias(self._model, CANDIDATE)
+        if ref is None or ref.digest != args.digest or ref.tags.get("cycle_id") != call.scope.cycle_id:
+            return Observation.absent("the candidate alias does not point at this cycle's model")
+        return Observation.done(Registered(model=ref, run_id=ref.run_id).model_dump(mode="json"))
+
+    def _tags(self, args: RegisterArgs, call: Call) -> dict[str, str]:
+        return {
+            "cycle_id": call.scope.cycle_id,
+            "si_cycle_id": call.scope.cycle_id,
+            "alert_fingerprint": args.alert_fingerprint,
+            "dataset_md5": args.dataset.md5,
+            "dataset_rev": args.dataset.revision,
+            "dataset_path": args.dataset.path,
+            "code_revision": self._code,
+            "trained_at": self._clock.now().isoformat(),
+        }
+
+
+class AliasArgs(Arguments):
+    """`champion` is what is live and verified; `gold` the best ever, kept for ever."""
+
+    alias: str = Field(pattern=r"^(champion|gold|candidate)$")
+    digest: str
+
+
+class AliasSet(Result):
+    alias: str
+    version: str
+
+
+class SetAlias(Tool[AliasArgs, AliasSet]):
+    """Points an alias of the registry at the version with a digest."""
+
+    spec = ToolSpec(
+        "set_alias", "Point a registry alias at a model digest.", effect=Effect.WRITE, effects=(EFFECT_ALIAS,)
+    )
+    input = AliasArgs
+    output = AliasSet
+
+    def __init__(self, tracking: TrackingPort, *, model: str) -> None:
+        self._tracking = tracking
+        self._model = model
+
+    def run(self, args: AliasArgs, call: Call) -> AliasSet:
+        ref = known_model(self._tracking, self._model, args.digest)
+        self._tracking.set_alias(
+            model=self._model, alias=args.alias, version=ref.version, key=call.key, permit=call.permit
+        )
+        return AliasSet(alias=args.alias, version=ref.version)
+
+    def observe(self, args: AliasArgs, call: Call) -> Observation:
+        ref = self._tracking.by_alias(self._model, args.alias)
+        if ref is None or ref.digest != args.digest:
+            return Observation.absent("the alias points elsewhere")
+        return Observation.done(AliasSet(alias=args.alias, version=ref.version).model_dump())
+
+
+def known_model(tracking: TrackingPort, model: str, digest: str) -> ModelRef:
+    """Return the registered version with this digest.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    ref = tracking.by_digest(model, digest)
+    if ref is None:
+        raise InvalidInput("digest", f"{digest} is not registered as {model}", "Register the model first")
+    return ref

@@ -1,0 +1,1 @@
+"""Tools that look: signals, anomalies, drift, data quality, deployments, logs, runtime state, past cycles."""

@@ -1,0 +1,1 @@
+"""Trying something out where it can do no harm."""

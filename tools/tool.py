@@ -1,0 +1,89 @@
+"""What a tool is: a spec, a typed input, a typed output, and how to find out whether its effect happened."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.actor import Actor
+from domain.decision import Effect
+from domain.observation import Observation
+from domain.permit import Permit
+
+
+class Arguments(BaseModel):
+    """Base of every tool input: unknown fields are an error the caller can read and correct."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Result(BaseModel):
+    """Base of every tool output."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Nothing(Arguments):
+    """The input of a tool that needs none."""
+
+
+In = TypeVar("In", bound=Arguments)
+Out = TypeVar("Out", bound=Result)
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """Name, effect and limits of a tool. `effects` are the adapter effects its permit covers; empty for reads."""
+
+    name: str
+    summary: str
+    effect: Effect = Effect.READ
+    effects: tuple[str, ...] = ()
+    timeout: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where in a cycle a call is made. `alert_at` is when the alert started; tools look around it."""
+
+    cycle_id: str
+    stage: str
+    target: str
+    environment: str
+    alert_at: datetime
+    opened_at: datetime
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call on its way through the door; `key` finds its effect again, `permit` is spent by the adapter that acts."""
+
+    scope: Scope
+    actor: Actor
+    key: str
+    place: str
+    permit: Permit | None = field(default=None, repr=False)
+
+
+class Tool(ABC, Generic[In, Out]):
+    """A typed capability. Subclasses are built with the ports they use and keep no state between calls."""
+
+    spec: ToolSpec
+    input: type[In]
+    output: type[Out]
+
+    @abstractmethod
+    def run(self, args: In, call: Call) -> Out:
+        """Do it, and return the typed result.
+
+        Raises:
+            EvercrewError: it could not be done.
+        """
+
+    def observe(self, args: In, call: Call) -> Observation:
+        """Return whether the effect under `call.key` happened; reads have none. Never needs a permit."""
+        return Observation.absent("a read leaves nothing to find")
