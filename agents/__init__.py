@@ -1,1 +1,3 @@
-"""Who works: the roster of five roles, the belt that takes their tool calls to the door, and the models they think with."""
+"""Who works: the roster of five roles, the belt that takes their tool calls to the door, and the models they think
+with.
+"""

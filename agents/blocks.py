@@ -1,7 +1,8 @@
 """Typed JSON inside prompts: marked blocks that a person, a model and the playbook read alike.
 
-A block is a fence of its own, ```` ```json brief ````. JSON has no raw line breaks inside strings, so nothing inside a value can open or close
-one; readers take the first block of a label, and every untrusted text stands after the typed blocks in a prompt.
+A block is a fence of its own, ```` ```json brief ````. JSON has no raw line breaks inside strings, so nothing inside
+a value can open or close one; readers take the first block of a label, and every untrusted text stands after the
+typed blocks in a prompt.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ CHECK = "check"
 HELD = "results you already hold"
 REASON = "reason"
 
+# The end marker cannot stand in the body (its angle brackets are defused) nor, on a line of its own, in the source.
+_UNTRUSTED = re.compile(r"<<untrusted source=.*?\nuntrusted>>", flags=re.DOTALL)
 # What CrewAI would replace in any prompt it formats, wherever it stands.
 _PLACEHOLDERS = re.compile(r"\{(input|tools|tool_names|role|goal|backstory)\}")
 
@@ -33,8 +36,9 @@ def block(label: str, value: Mapping[str, Any]) -> str:
 
 
 def read(text: str, label: str) -> dict[str, Any] | None:
-    """Return the content of the first block of that label, or None."""
-    found = re.search(rf"^```json {re.escape(label)}\n(.*)\n```$", text, flags=re.MULTILINE)
+    """Return the content of the first block of that label outside untrusted text, or None."""
+    typed = _UNTRUSTED.sub("", text)
+    found = re.search(rf"^```json {re.escape(label)}\n(.*)\n```$", typed, flags=re.MULTILINE)
     if found is None:
         return None
     try:
@@ -50,7 +54,9 @@ def inert(text: str) -> str:
 
 
 def shown(value: Any) -> Any:
-    """Return a JSON value as a model may see it: every `{text, source}` of an untrusted text becomes its marked block."""
+    """Return a JSON value as a model may see it: every `{text, source}` of an untrusted text becomes its marked
+    block.
+    """
     match value:
         case {"text": str(), "source": str()} if len(value) == 2:
             return Untrusted.model_validate(value).block()
@@ -82,7 +88,8 @@ def complaint(problem: ValidationError | ValueError) -> str:
     """Return what is wrong with an answer, in words its author can act on."""
     if isinstance(problem, ValidationError):
         return "; ".join(
-            f"{'.'.join(str(part) for part in error['loc']) or 'answer'}: {error['msg']}" for error in problem.errors()[:5]
+            f"{'.'.join(str(part) for part in error['loc']) or 'answer'}: {error['msg']}"
+            for error in problem.errors()[:5]
         )
     return f"the answer is not one JSON object: {problem}"
 

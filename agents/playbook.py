@@ -1,8 +1,8 @@
 """The playbook: a deterministic chat model that follows the runbooks. It needs no key and no network.
 
-It sees what any model sees, the messages and the tools on offer, and nothing else. Its place in the runbook is worked out anew from the
-messages at every call: which tools were called, with which arguments, and what they answered. So it can take a conversation over from
-another model at any point, and it can be asked twice.
+It sees what any model sees, the messages and the tools on offer, and nothing else. Its place in the runbook is worked
+out anew from the messages at every call: which tools were called, with which arguments, and what they answered. So it
+can take a conversation over from another model at any point, and it can be asked twice.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class _Position:
         self._facts = Facts(book, self._known)
         self._known["unanswered"] = []
         for step in book.steps:
-            if self._open is None and self._facts.holds(step.when):
-                self._take(step)
+            if self._facts.holds(step.when) and not self._take(step):
+                break
 
     def next_call(self) -> ToolCall | None:
         """Return the first call of the runbook that was not made yet and can be."""
@@ -90,8 +90,8 @@ class _Position:
         claims = self._facts.claims(chosen.claims, self._calls)
         return {**filled, "claims": claims} if chosen.claims else filled
 
-    def _take(self, step: Step) -> None:
-        """Bring the step's result in, or make its call the next one, or note that it cannot be had."""
+    def _take(self, step: Step) -> bool:
+        """Bring the step's result in, or note that it cannot be had; False when its call is the next one to make."""
         args = self._facts.fill(step.args)
         key = _key(step.tool, args)
         if key in self._answers:
@@ -99,12 +99,13 @@ class _Position:
             if answer.result is not None:
                 self._known[step.id] = answer.result
                 self._calls[step.id] = answer.call
-                return
+                return True
         elif step.tool in self._offered and len(args) == len(step.args):
             self._open = ToolCall(id=f"{step.id}-{key[:8]}", name=step.tool, arguments=args)
-            return
+            return False
         if step.needed:
             self._known["unanswered"].append(step.tool)
+        return True
 
 
 def _offered(tools: Sequence[Mapping[str, Any]]) -> frozenset[str]:
@@ -116,7 +117,9 @@ def _key(tool: str, args: Mapping[str, Any]) -> str:
 
 
 def _answers(messages: Sequence[ChatMessage]) -> dict[str, _Answer]:
-    """Return what the tools answered, by tool and arguments: from the messages, and from the results handed over in the prompt."""
+    """Return what the tools answered, by tool and arguments: from the messages, and from the results handed over in
+    the prompt.
+    """
     found: dict[str, _Answer] = {}
     for message in messages:
         held = read(message.content, HELD) if message.role == "user" else None
@@ -149,6 +152,3 @@ def _blocks(messages: Sequence[ChatMessage]) -> dict[str, Any]:
         raise DependencyLied(NAME, "the conversation holds no brief", "Give it a prompt of the library")
     blocks = {PROPOSAL: read(text, PROPOSAL), CHECK: read(text, CHECK), REASON: read(text, REASON)}
     return {BRIEF: brief, **{label: value for label, value in blocks.items() if value is not None}}
-
-
-

@@ -1,10 +1,13 @@
-"""How a runbook is read: paths are looked up, conditions are weighed, values are filled. Pure functions of what the messages say."""
+"""How a runbook is read: paths are looked up, conditions are weighed, values are filled. Pure functions of what the
+messages say.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from prompts.runbook import ClaimTemplate, Condition, Derived, Runbook
@@ -39,6 +42,14 @@ def _listed(value: Any) -> str:
     return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
 
 
+def _pairs(value: Any) -> str:
+    return ", ".join(f"{key} {item}" for key, item in sorted(value.items()))
+
+
+def _names(value: Any) -> str:
+    return ", ".join(str(item["name"]) for item in value)
+
+
 def _short(value: Any) -> str:
     return str(value)[:19] if str(value).startswith("sha256:") else str(value)[:12]
 
@@ -52,13 +63,17 @@ FILTERS: Mapping[str, Callable[[Any], str]] = {
     "share": _share,
     "number": _number,
     "listed": _listed,
+    "names": _names,
+    "pairs": _pairs,
     "short": _short,
     "clock": _clock,
 }
 
 
 class Facts:
-    """What is known: results by step, the blocks of the prompt, and the runbook's own groups, facts and derived values."""
+    """What is known: results by step, the blocks of the prompt, and the runbook's own groups, facts and derived
+    values.
+    """
 
     def __init__(self, book: Runbook, known: Mapping[str, Any]) -> None:
         self._book = book
@@ -78,7 +93,8 @@ class Facts:
     def fill(self, value: Any) -> Any:
         """Return a runbook value with its references filled; MISSING when a reference that stands alone leads nowhere.
 
-        Entries of mappings and lists that are missing are left out; in the middle of a text a missing value reads as *unknown*.
+        Entries of mappings and lists that are missing are left out; in the middle of a text a missing value reads as
+        *unknown*.
         """
         match value:
             case str():
@@ -106,7 +122,9 @@ class Facts:
         return self._compares(condition)
 
     def claims(self, templates: Iterable[ClaimTemplate], calls: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return the claims whose condition holds, with the call of their step in `calls` and what is found at their path."""
+        """Return the claims whose condition holds, with the call of their step in `calls` and what is found at their
+        path.
+        """
         made = []
         for template in templates:
             found = self.at(f"{template.of}.{template.path}")
@@ -153,6 +171,8 @@ class Facts:
     def _derive(self, derived: Derived) -> Any:
         if derived.first_of is not None:
             return next((v for v in map(self.fill, derived.first_of) if v is not MISSING and v is not None), MISSING)
+        if derived.record is not None:
+            return self.fill(derived.record)
         if derived.plus is not None:
             terms = [self.fill(term) for term in derived.plus]
             return sum(terms) if all(map(_is_number, terms)) else MISSING
@@ -168,8 +188,8 @@ class Facts:
         items, wanted = self.at(derived.after or ""), self.fill(derived.equals)
         if not isinstance(items, list) or wanted is MISSING:
             return MISSING
-        pairs = zip(items, items[1:], strict=False)
-        return next((_walk(follower, derived.take) for item, follower in pairs if item.get(derived.key) == wanted), MISSING)
+        found = (_walk(b, derived.take) for a, b in pairwise(items) if _walk(a, derived.key) == wanted)
+        return next(found, MISSING)
 
 
 def _walk(value: Any, path: str) -> Any:

@@ -47,11 +47,19 @@ class Artifacts:
             KeyError: there is no artifact of this name.
         """
         plain = json_ready(content)
-        problem = next(iter(_validator(SCHEMAS[name]).iter_errors(plain)), None)
-        if problem is not None:
-            raise IntegrityError(f"{name}: {problem.json_path}: {problem.message}")
+        self.check(name, plain)
         text = json.dumps(plain, indent=2, ensure_ascii=False) if name.endswith(".json") else _yaml(plain)
         return self.write_text(cycle_id, name, text + "\n")
+
+    def check(self, name: str, content: Mapping[str, Any]) -> None:
+        """Return when the content fits the schema of its name.
+
+        Raises:
+            IntegrityError: it does not; names the field.
+        """
+        problem = next(iter(_validator(SCHEMAS[name]).iter_errors(content)), None)
+        if problem is not None:
+            raise IntegrityError(f"{name}: {problem.json_path}: {problem.message}")
 
     def write_text(self, cycle_id: str, name: str, text: str) -> Path:
         """Write a file whole: into a temporary file beside it, then in its place."""
@@ -67,7 +75,10 @@ class Artifacts:
         if not path.exists():
             return None
         text = path.read_text(encoding="utf-8")
-        return dict(json.loads(text) if name.endswith(".json") else yaml.safe_load(text))
+        try:
+            return dict(json.loads(text) if name.endswith(".json") else yaml.safe_load(text))
+        except (ValueError, yaml.YAMLError) as problem:
+            raise IntegrityError(f"{path.name} of {cycle_id} cannot be read any more: {problem}") from problem
 
 
 def _yaml(content: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ second run asks for the same effects with the same arguments, and the door recog
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +28,7 @@ from domain.cycle import Cycle
 from domain.errors import DependencyError, EvercrewError
 from domain.events import Event, Observer
 from domain.outcome import OutcomeKind
+from domain.receipt import AuditEntry, RecordKind
 from domain.stage import Stage, StageResult
 from policies.contract import Contract
 from policies.profiles import Profile
@@ -99,7 +101,9 @@ class Desk:
         """Take a call through the door in a role."""
         return self.office.gate.call(tool, args, Actor(role=role), self.scope, place=place)
 
-    def do(self, tool: str, args: BaseModel | Mapping[str, Any], role: Role, expected: type[V], *, place: str = "") -> V:
+    def do(
+        self, tool: str, args: BaseModel | Mapping[str, Any], role: Role, expected: type[V], *, place: str = ""
+    ) -> V:
         """Take a call through the door and return its result.
 
         Raises:
@@ -137,7 +141,9 @@ class Desk:
         """Ask a crew once; its answer is kept, with what it cost."""
         known = self.fact(name)
         if known is None:
-            with self.office.traces.span(name, "chain", {"stage": self.cycle.stage.value}, cycle_id=self.cycle.id) as span:
+            with self.office.traces.span(
+                name, "chain", {"stage": self.cycle.stage.value}, cycle_id=self.cycle.id
+            ) as span:
                 answered = question(self.brief())
                 span.done({"models": list(answered.models), "tokens": answered.tokens})
             self._note_model(name, answered)
@@ -145,6 +151,13 @@ class Desk:
             known = self.fact(name)
         answer = Answered[Any].model_validate(known)
         return Answered[V].model_construct(**{**answer.__dict__, "value": kind.model_validate(known["value"])})
+
+    def did(self, tool: str) -> bool:
+        """Whether an effect of this tool happened in this cycle, by the chain: a fact may not have been kept in time."""
+        records = self.office.audit.records(self.cycle.id)
+        return any(
+            r.entry.tool == tool and r.entry.kind is RecordKind.OUTCOME and r.entry.status == "done" for r in records
+        )
 
     def brief(self) -> Brief:
         """Return the context of a question."""
@@ -167,6 +180,19 @@ class Desk:
         self.office.observer(
             Event(kind="note", cycle_id=self.cycle.id, stage=self.cycle.stage.value, what=what, details=details)
         )
+
+    def write(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write an artifact and put its hash into the chain, so that a changed byte can be named."""
+        path = self.artifacts.write(self.cycle.id, name, content)
+        entry = AuditEntry(
+            kind=RecordKind.NOTE,
+            cycle_id=self.cycle.id,
+            stage=self.cycle.stage.value,
+            actor="engine",
+            status="artifact",
+            body={"artifact": name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+        )
+        self.office.audit.append(entry)
 
     def finish(self, outcome: OutcomeKind, reason: str) -> StageResult:
         """Return the step to `learn` with an outcome."""

@@ -22,7 +22,7 @@ TRANSITIONS: Mapping[Stage, frozenset[Stage]] = {
     Stage.PLAN: frozenset({Stage.AUGMENT, Stage.PROMOTE, Stage.ROLL_BACK, Stage.LEARN}) | _ENDS,
     Stage.AUGMENT: frozenset({Stage.TRAIN, Stage.WATCH, Stage.LEARN}) | _ENDS,
     Stage.TRAIN: frozenset({Stage.EVALUATE, Stage.LEARN}) | _ENDS,
-    Stage.EVALUATE: frozenset({Stage.AB, Stage.TRAIN, Stage.LEARN}) | _ENDS,
+    Stage.EVALUATE: frozenset({Stage.EVALUATE, Stage.AB, Stage.TRAIN, Stage.LEARN}) | _ENDS,
     Stage.AB: frozenset({Stage.AB, Stage.PROMOTE, Stage.LEARN}) | _ENDS,
     Stage.PROMOTE: frozenset({Stage.PROMOTE, Stage.WATCH, Stage.ROLL_BACK, Stage.LEARN}) | _ENDS,
     Stage.WATCH: frozenset({Stage.WATCH, Stage.ROLL_BACK, Stage.LEARN}) | _ENDS,

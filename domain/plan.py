@@ -34,9 +34,9 @@ class TrainingPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str = "reranker"
-    num_leaves: int = Field(default=31, ge=2, le=255)
+    num_leaves: int = Field(default=15, ge=2, le=255)
     learning_rate: float = Field(default=0.1, gt=0, le=1)
-    rounds: int = Field(default=120, ge=1, le=2000)
+    rounds: int = Field(default=100, ge=1, le=2000)
     seed: int = Field(default=7, ge=0)
     rationale: str = Field(min_length=1)
 

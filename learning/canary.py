@@ -12,19 +12,21 @@ signal. It is found by simulating AR(1) series of the same lengths and re-estima
 covers the looks, the correlation and the uncertainty of both estimates. It is simulated at a correlation one standard
 error above the estimate.
 
-A rule of "below the baseline at any look" rolls back four of five unchanged models; `false_rollback_rates` shows both.
+A rule of "below the baseline at any look" rolls back four of five unchanged models;
+`learning.characteristics.false_rollback_rates` shows both.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from domain.verdict import Judgement, Verdict
+from domain.verdict import Judgement, Verdict, combine
 from learning.series import (
     Floats,
     Noise,
@@ -175,54 +177,9 @@ def _threshold(n: int, looks: int, first: int, rho: float, alpha: float, shape: 
     return float(np.quantile(weighted[:, first - 1 :].min(axis=1), safe))
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackRates:
-    """Shares of simulated watches that were rolled back."""
-
-    relative_shift: float
-    rho: float
-    runs: int
-    sequential: float
-    naive: float  # below the baseline at any look
-    mean_look: float  # of the sequential rule's rollbacks; 0 when there were none
-
-
-def false_rollback_rates(
-    *,
-    rho: float = 0.0,
-    relative_shift: float = 0.0,
-    looks: int = 14,
-    n_baseline: int = 60,
-    mean: float = 0.72,
-    sd: float = 0.00666,
-    runs: int = 1000,
-    seed: int = 0,
-) -> RollbackRates:
-    """Simulate watches of a signal shifted by `relative_shift`, by the sequential rule and by the naive one.
-
-    The default `sd` is that of a mean over 500 queries with standard deviation 0.149. The naive rule compares the
-    running mean of each look with that of an equally long series of the old version, as an A/B dashboard shows it.
-    """
-    rng = np.random.default_rng(seed)
-    design = WatchDesign(looks=looks)
-    paths = mean + sd * ar1_paths(rng, runs, n_baseline + looks, rho)
-    paths[:, n_baseline:] += mean * relative_shift
-    old = mean + sd * ar1_paths(rng, runs, looks, rho)
-    k = np.arange(1, looks + 1)
-    naive = (np.cumsum(paths[:, n_baseline:], axis=1) / k < np.cumsum(old, axis=1) / k).any(axis=1)
-    stops = [stop for row in paths if (stop := _first_rollback(row[:n_baseline], row[n_baseline:], design))]
-    return RollbackRates(
-        relative_shift=relative_shift,
-        rho=rho,
-        runs=runs,
-        sequential=len(stops) / runs,
-        naive=float(naive.mean()),
-        mean_look=float(np.mean(stops)) if stops else 0.0,
-    )
-
-
-def _first_rollback(baseline: Floats, current: Floats, design: WatchDesign) -> int | None:
-    for look in range(1, design.looks + 1):
-        if judge_watch(baseline, current[:look], design).verdict is Verdict.FAIL:
-            return look
-    return None
+def conclude_watch(test: Judgement, limits: Sequence[Judgement]) -> Judgement:
+    """Return the answer of the watch: any `fail` rolls back, even beside an `error`; else the worst verdict counts."""
+    everything = [test, *limits]
+    failed = [j for j in everything if j.verdict is Verdict.FAIL]
+    worst = combine(failed or everything, _NAME)
+    return worst.model_copy(update={"figures": test.figures})

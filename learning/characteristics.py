@@ -1,4 +1,4 @@
-"""How the sequential test behaves over many simulated experiments: the figures that its documentation states."""
+"""How the A/B test and the watch behave over many simulated runs: the figures their documentation states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from domain.verdict import Verdict
+from learning.canary import WatchDesign, judge_watch
 from learning.sequential import ArmSummary, SequentialDesign, compare_arms, lift_bounds
+from learning.series import Floats, ar1_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +97,56 @@ def _one_run(
         if ended is Verdict.INSUFFICIENT:
             ended = compare_arms(b, c, design).verdict
     return found, ended, peeked
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackRates:
+    """Shares of simulated watches that were rolled back."""
+
+    relative_shift: float
+    rho: float
+    runs: int
+    sequential: float
+    naive: float  # below the baseline at any look
+    mean_look: float  # of the sequential rule's rollbacks; 0 when there were none
+
+
+def false_rollback_rates(
+    *,
+    rho: float = 0.0,
+    relative_shift: float = 0.0,
+    looks: int = 14,
+    n_baseline: int = 60,
+    mean: float = 0.72,
+    sd: float = 0.00666,
+    runs: int = 1000,
+    seed: int = 0,
+) -> RollbackRates:
+    """Simulate watches of a signal shifted by `relative_shift`, by the sequential rule and by the naive one.
+
+    The default `sd` is that of a mean over 500 queries with standard deviation 0.149. The naive rule compares the
+    running mean of each look with that of an equally long series of the old version, as an A/B dashboard shows it.
+    """
+    rng = np.random.default_rng(seed)
+    design = WatchDesign(looks=looks, min_baseline=min(12, n_baseline))
+    paths = mean + sd * ar1_paths(rng, runs, n_baseline + looks, rho)
+    paths[:, n_baseline:] += mean * relative_shift
+    old = mean + sd * ar1_paths(rng, runs, looks, rho)
+    k = np.arange(1, looks + 1)
+    naive = (np.cumsum(paths[:, n_baseline:], axis=1) / k < np.cumsum(old, axis=1) / k).any(axis=1)
+    stops = [stop for row in paths if (stop := _first_rollback(row[:n_baseline], row[n_baseline:], design))]
+    return RollbackRates(
+        relative_shift=relative_shift,
+        rho=rho,
+        runs=runs,
+        sequential=len(stops) / runs,
+        naive=float(naive.mean()),
+        mean_look=float(np.mean(stops)) if stops else 0.0,
+    )
+
+
+def _first_rollback(baseline: Floats, current: Floats, design: WatchDesign) -> int | None:
+    for look in range(1, design.looks + 1):
+        if judge_watch(baseline, current[:look], design).verdict is Verdict.FAIL:
+            return look
+    return None

@@ -10,11 +10,6 @@ def normal_quantile(p: float) -> float:
     return float(special.ndtri(p))
 
 
-def normal_cdf(z: float) -> float:
-    """Return P(Z <= z) for the standard normal."""
-    return float(special.ndtr(z))
-
-
 def t_quantile(p: float, df: float) -> float:
     """Return t with P(T <= t) = p for Student's t with `df` degrees of freedom (`df` > 0, may be fractional)."""
     return float(special.stdtrit(df, p))

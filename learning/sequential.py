@@ -146,7 +146,7 @@ def plan_from_first_look(users: float, elapsed: float, window: float) -> int:
     """
     for field, value in (("users", users), ("elapsed", elapsed), ("window", window)):
         require(math.isfinite(value) and value > 0, field, value, "positive and finite")
-    return max(math.ceil(1.1 * users * max(window / elapsed, 1.0)), 4)
+    return max(math.ceil(users * max(window / elapsed, 1.0) * 11 / 10), 4)
 
 
 def users_needed(

@@ -14,6 +14,8 @@ Floats = NDArray[np.float64]
 
 _MAX_RHO = 0.97
 _MIN_SHRINK = 0.05
+# Squares and their sums stay finite below it; no measured signal comes near.
+_LARGEST = 1e100
 
 
 def at_least(value: float, limit: float) -> bool:
@@ -59,6 +61,8 @@ def examine(values: ArrayLike, what: str, minimum: int) -> Floats | Judgement:
     bad = int(np.count_nonzero(~np.isfinite(array)))
     if bad:
         return judged(Verdict.ERROR, f"{what} has {bad} of {array.size} values missing or not finite")
+    if array.size and float(np.abs(array).max()) > _LARGEST:
+        return judged(Verdict.ERROR, f"{what} has values beyond {_LARGEST:g}")
     if array.size < minimum:
         return judged(Verdict.INSUFFICIENT, f"{what} has {array.size} values, {minimum} are needed", n=int(array.size))
     return array

@@ -23,17 +23,19 @@ def parse_duration(value: object) -> timedelta:
         return value
     text = value.strip() if isinstance(value, str) else ""
     parts = _SHORT.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
     match = _ISO.fullmatch(text)
-    if match and any(match.groups()):
-        seconds = sum(float(match[unit] or 0) * _SECONDS[unit] for unit in "dhms")
-        return timedelta(seconds=seconds)
+    try:
+        if parts and "".join(number + unit for number, unit in parts) == text:
+            return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+        if match and any(match.groups()):
+            return timedelta(seconds=sum(float(match[unit] or 0) * _SECONDS[unit] for unit in "dhms"))
+    except OverflowError as error:
+        raise ValueError(f"{value!r} is longer than any duration that can be waited for") from error
     raise ValueError(f"{value!r} is no duration; write it as 5s, 10m, 1h30m, 7d or ISO 8601 such as PT2H")
 
 
 def _seconds(value: timedelta) -> str:
-    return f"{value.total_seconds():g}s"
+    return f"{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(_seconds, when_used="json")]

@@ -29,8 +29,10 @@ class Features(_Strict):
 
 
 class MeasureProfile(_Strict):
-    """How signals are measured: the `current` window, the `baseline` window that ends `gap` before an alert, and how long a
-    breach must last (`confirm`) before anything is done about it. `near` is how long before the alert a release is suspect.
+    """How signals are measured.
+
+    The `current` window, the `baseline` window that ends `gap` before an alert, and how long a breach must last
+    (`confirm`) before anything is done about it. `near` is how long before the alert a release is suspect.
     """
 
     current: Duration

@@ -1,4 +1,6 @@
-"""Prompts are files. They are rendered strictly: a missing file, a missing variable or one that no template uses is an error."""
+"""Prompts are files. They are rendered strictly: a missing file, a missing variable or one that no template uses is
+an error.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from domain.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Prompt:
-    """A rendered prompt; `sha256` is over the template's source and that of every partial it includes, `name` is its path."""
+    """A rendered prompt; `sha256` is over the template's source and that of every partial it includes, `name` is its
+    path.
+    """
 
     name: str
     text: str
@@ -23,7 +27,8 @@ class Prompt:
 
 
 def render(name: str, /, **variables: Any) -> Prompt:
-    """Return the template `name` (a path below the package, such as ``diagnosis_propose/task.md``) filled with `variables`.
+    """Return the template `name` (a path below the package, such as ``diagnosis_propose/task.md``) filled with
+    `variables`.
 
     Raises:
         ConfigurationError: there is no such file, it is no template, a variable is missing, or one is not used.
@@ -74,12 +79,13 @@ def _load(name: str) -> str | None:
 
 @cache
 def _environment() -> Environment:
-    # Prompts are plain text for a model, not markup: nothing to escape, and escaping would alter what the model is shown.
+    # Prompts are plain text for a model, not markup: nothing to escape, and escaping would alter what the model is
+    # shown.
     return Environment(
         loader=FunctionLoader(_load),
         undefined=StrictUndefined,
         autoescape=False,
-        keep_trailing_newline=False,
+        keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )

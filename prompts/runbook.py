@@ -1,8 +1,10 @@
-"""Runbooks: what the deterministic model does for a task, as data: which tools in which order, which rule answers, what is said.
+"""Runbooks: what the deterministic model does for a task, as data: which tools in which order, which rule answers,
+what is said.
 
-A *value* in a runbook is any YAML value in which ``${path}`` stands for what is found at a dotted path: below the id of a step (that
-call's result), ``brief``, ``proposal``, ``check``, ``round``, or the name of a derived value. ``${path|filter}`` formats it. A string that
-is nothing but one ``${path}`` keeps the type of what is found. A path that leads nowhere is *missing*, which no comparison accepts.
+A *value* in a runbook is any YAML value in which ``${path}`` stands for what is found at a dotted path: below the id
+of a step (that call's result), ``brief``, ``proposal``, ``check``, ``round``, or the name of a derived value.
+``${path|filter}`` formats it. A string that is nothing but one ``${path}`` keeps the type of what is found. A path
+that leads nowhere is *missing*, which no comparison accepts.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class Condition(_Data):
 
 
 class Step(_Data):
-    """One tool call, made when its condition holds. Its result is found under `id`; a `needed` one that fails is a reason to hand over."""
+    """One tool call, made when its condition holds. Its result is found under `id`; a `needed` one that fails is a
+    reason to hand over.
+    """
 
     id: str = Field(pattern=r"^[a-z_]+$")
     tool: str
@@ -76,9 +80,9 @@ class Step(_Data):
 class Derived(_Data):
     """A value worked out of others. Exactly one of the functions is used.
 
-    `first_of`: the first that is known. `plus`: a sum. `union`: the distinct elements of lists in their order, at most `limit`.
-    `common`: the elements of the first list that are in the second. `after`: of a list of mappings, the field `take` of the one that
-    follows the one whose `key` equals `equals`.
+    `first_of`: the first that is known. `plus`: a sum. `union`: the distinct elements of lists in their order, at
+    most `limit`. `common`: the elements of the first list that are in the second. `after`: of a list of mappings, the
+    field `take` of the one that follows the one whose `key` equals `equals`. `record`: a mapping of values.
     """
 
     first_of: tuple[Any, ...] | None = None
@@ -86,6 +90,7 @@ class Derived(_Data):
     union: tuple[Any, ...] | None = None
     common: tuple[Any, Any] | None = None
     after: str | None = None
+    record: Mapping[str, Any] | None = None
     key: str = ""
     equals: Any = None
     take: str = ""
@@ -93,7 +98,7 @@ class Derived(_Data):
 
     @model_validator(mode="after")
     def _is_one_function(self) -> Self:
-        used = {"first_of", "plus", "union", "common", "after"} & self.model_fields_set
+        used = {"first_of", "plus", "union", "common", "after", "record"} & self.model_fields_set
         if len(used) != 1:
             raise ValueError("a derived value uses one function")
         return self
@@ -127,7 +132,7 @@ class Fallback(_Data):
 
 
 class Runbook(_Data):
-    """The runbook of one task. `groups` are lists that conditions name as ``${group}``; `facts` are named conditions."""
+    """The runbook of one task. `groups` are lists to be named as ``${group}``; `facts` are named conditions."""
 
     task: str
     about: str
@@ -145,7 +150,8 @@ class Runbook(_Data):
         names = [*steps, *self.groups, *self.derived]
         if len(set(names)) != len(names):
             raise ValueError("steps, groups and derived values need names of their own")
-        cited = [claim.of for rule in (*self.rules, self.fallback) for claim in rule.claims]
+        cited = [claim.of for rule in self.rules for claim in rule.claims]
+        cited += [claim.of for claim in self.fallback.claims]
         if unknown := sorted(set(cited) - set(steps)):
             raise ValueError(f"claims cite steps that do not exist: {unknown}")
         return self

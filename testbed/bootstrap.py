@@ -14,7 +14,7 @@ import numpy as np
 
 from testbed import clock, jobs
 from testbed.clicks import clicks
-from testbed.corpus import Collection, Document, load_collection, load_docstrings, split_subjects, write_documents
+from testbed.corpus import Document, load_collection, load_docstrings, split_subjects, write_documents
 from testbed.docstrings import environment_key
 from testbed.documents import STORE, DocumentStore
 from testbed.feedback_store import SEALED_FILE, FeedbackStore
@@ -57,7 +57,7 @@ def make_world(
     if cache is None:
         with tempfile.TemporaryDirectory() as scratch:
             return _make(Layout(root), seed, documents, collection, Path(scratch))
-    made = cache / f"world-{_key(seed, documents, collection)}"
+    made = cache / f"world-{world_key(seed, documents, collection)}"
     if not made.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
@@ -85,7 +85,7 @@ def _make(layout: Layout, seed: int, limit: int | None, folder: Path | None, cac
     readable = store.read()
     store.close()
     _release(layout, known, readable, seed)
-    (layout.state / _STAMP).write_text(json.dumps({"at": now, "root": str(layout.root)}), encoding="utf-8")
+    (layout.state / _STAMP).write_text(json.dumps({"at": now, "root": str(layout.root.resolve())}), encoding="utf-8")
     return layout
 
 
@@ -200,7 +200,7 @@ def _shift_times(layout: Layout, seconds: float) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _key(seed: int, documents: int | None, collection: Path | None) -> str:
+def world_key(seed: int, documents: int | None, collection: Path | None) -> str:
     """Hash of everything a made world depends on."""
     total = hashlib.sha256(f"{seed}:{documents}:{environment_key()}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
@@ -210,4 +210,4 @@ def _key(seed: int, documents: int | None, collection: Path | None) -> str:
     return total.hexdigest()[:24]
 
 
-__all__ = ["Collection", "history_sessions", "make_world", "train_and_register", "write_dataset"]
+__all__ = ["history_sessions", "make_world", "train_and_register", "world_key", "write_dataset"]

@@ -98,7 +98,7 @@ class Bundle:
 
 
 def bundle_digest(directory: Path) -> str:
-    """ "sha256:" and the hash over name, length and bytes of each file of the canonical set; other files are ignored.
+    """The word "sha256:" and the hash over name, length and bytes of the canonical files; other files are ignored.
 
     Raises:
         BundleError: names the file that is missing.

@@ -58,8 +58,8 @@ class Collection:
 def load_docstrings(limit: int | None, cache: Path) -> list[Document]:
     """The documentation strings of the standard library and the installed dependencies, sorted by id.
 
-    ``limit`` caps the number (default 12,000), subjects kept balanced. ``cache`` is a folder; the file in it is named
-    after the interpreter, the packages' versions and the limit, so another environment never reads this one's corpus.
+    ``limit`` caps the number (default 12,000), subjects kept balanced. ``cache`` is a folder for what was found, under
+    a name made from the interpreter and the packages' versions: another environment never reads this one's corpus.
 
     Raises:
         DataError: when the cache is damaged (the message says to delete it).
@@ -67,13 +67,11 @@ def load_docstrings(limit: int | None, cache: Path) -> list[Document]:
     wanted = DEFAULT_LIMIT if limit is None else limit
     if wanted < 1:
         raise DataError(f"limit={limit}: at least 1 document is needed")
-    path = cache / f"docstrings-{wanted}-{environment_key()}.jsonl.gz"
-    if path.exists():
-        return read_documents(path)
-    documents = _balanced(_merge_small(find_docstrings()), wanted)
-    cache.mkdir(parents=True, exist_ok=True)
-    write_documents(path, documents)
-    return documents
+    path = cache / f"docstrings-{environment_key()}.jsonl.gz"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        write_documents(path, sorted(_merge_small(find_docstrings()), key=lambda document: document.id))
+    return _balanced(read_documents(path), wanted)
 
 
 def _merge_small(found: Iterable[Found]) -> list[Document]:

@@ -1,7 +1,7 @@
 """What can happen to a platform, switched from outside: `python -m testbed.faults WORLD NAME`.
 
-Every fault works through something a real platform has (documents, a release, settings, files, users); none touches a figure, and
-nothing it leaves behind names it. The names here are for who injects, not for who looks for the cause.
+Every fault works through something a real platform has (documents, a release, settings, files, users); none touches
+a figure, and nothing it leaves behind names it. The names here are for who injects, not for who looks for the cause.
 
     FaultError   the fault cannot be injected into this world
 """
@@ -35,7 +35,7 @@ from testbed.values import RuntimeOverrides
 
 NEW_SHARE = 0.55
 SLIP_ROWS, SLIP_SHARE = 3, 0.6
-BURST_SESSIONS = 320
+BURST_SESSIONS = 160
 
 
 class FaultError(TestbedError):
@@ -123,7 +123,7 @@ def _index_errors(layout: Layout, seed: int) -> dict[str, Any]:
 
 
 def _noise(layout: Layout, seed: int) -> dict[str, Any]:
-    """A few hundred users come with unusually hard questions, and go."""
+    """For a few hundred sessions every second user comes with an unusually hard question."""
     burst = Control.read(layout.traffic).burst + 1
     _control(layout, burst=burst, burst_sessions=BURST_SESSIONS)
     return {"sessions": BURST_SESSIONS}

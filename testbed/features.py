@@ -127,9 +127,9 @@ class FeatureBuilder:
             sums[2][positions],
             translated[positions],
             similarity[positions],
-            idf @ (in_text | in_title) / mass,
-            idf @ in_title / mass,
-            own_idf @ (expansion[:, positions] > 0) / max(float(own_idf.sum()), 1e-6),
+            _mass(idf, in_text | in_title) / mass,
+            _mass(idf, in_title) / mass,
+            _mass(own_idf, expansion[:, positions] > 0) / max(float(own_idf.sum()), 1e-6),
             (idf[:, None] * (in_text | in_title)).max(axis=0, initial=0.0),
             in_title.sum(0) / np.maximum(self.index.title_length[positions], 1.0),
             self._prior(words)[self.subject[positions]],
@@ -152,6 +152,12 @@ class FeatureBuilder:
         """Beliefs by subject number; the last entry stands for subjects the model never saw."""
         beliefs = self.tables.subject_beliefs(words)
         return np.array([*(beliefs[name] for name in sorted(beliefs)), 0.0], np.float32)
+
+
+def _mass(weights: Floats, found: npt.NDArray[np.bool_]) -> Floats:
+    """The weight of the words found, by document; added word by word, so that the bits are the same everywhere."""
+    total: Floats = (weights[:, None] * found).sum(axis=0)
+    return total
 
 
 def _best(score: Floats, count: int) -> Positions:

@@ -1,8 +1,8 @@
 """The feedback pipeline: joins what users say to the search they say it about, and keeps the rolling figures.
 
-Clicks and ratings arrive with the id of their search. Judgements pass a join whose settings live in `state/pipeline.json`
-(`{"join": {"offset": rows, "share": 0..1}}`): with an offset of zero a judgement meets its own search. The settings are
-read again when the file changes.
+Clicks and ratings arrive with the id of their search. Judgements pass a join whose settings live in
+`state/pipeline.json` (`{"join": {"offset": rows, "share": 0..1}}`): with an offset of zero a judgement meets its own
+search. The settings are read again when the file changes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keeps the service current: follows git, the drop folder, the pipeline's settings and operators' overrides.
 
-`live` is replaced in one assignment, so a search sees the old or the new state and never a mixture. Everything that takes time
-(fetching and loading models, building an index) happens on threads before that assignment.
+`live` is replaced in one assignment, so a search sees the old or the new state and never a mixture. Everything that
+takes time (fetching and loading models, building an index) happens on threads before that assignment.
 """
 
 from __future__ import annotations
@@ -76,6 +76,14 @@ class Follower:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def ended(self) -> str:
+        """Why following ended although nobody stopped it; empty while it goes on."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                return repr(task.exception())
+        return ""
 
     async def follow(self) -> None:
         """One look at git and at the document store; a revision that cannot be applied is reported once."""
@@ -165,8 +173,6 @@ class Follower:
         self._applied.write(applied)
         self.values_error = None
         self._announce()
-        if old is not None and old.shards is not shards:
-            old.shards.close()
 
     def _searcher(self, index: LexicalIndex, digest: str) -> Searcher:
         return Searcher(index, self._models.load(digest))
@@ -178,7 +184,6 @@ class Follower:
             existing = ShardStore(self._index_root, generation)
             if len(existing) == len(index):
                 return existing
-            existing.close()
         return ShardStore.rebuild(self._index_root, generation, _to_store(index.documents))
 
     async def _index_new(self) -> None:

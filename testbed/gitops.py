@@ -17,7 +17,8 @@ from testbed.values import FILE_NAME
 _TIMEOUT = 60.0
 _README = """# Desired state of the search platform
 
-The platform applies every commit on `main`. A revision that does not validate is refused and the one before it stays live.
+The platform applies every commit on `main`. A revision that does not validate is refused: the one before it
+stays live.
 """
 _VALUES = """\
 # Desired state of the search platform.

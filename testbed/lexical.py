@@ -31,6 +31,9 @@ class Field:
         """BM25 (Robertson et al. 1994, Lucene's variant, k1 1.2, b 0.75) of documents given as word numbers."""
         import bm25s
 
+        if not any(words):
+            empty = np.zeros(0, np.int32)
+            return cls.from_cells(empty, empty, np.zeros(0, np.float32), (len(words), len(vocabulary)))
         model = bm25s.BM25(k1=1.2, b=0.75, method="lucene")
         model.index((list(words), vocabulary), create_empty_token=False, show_progress=False)
         scores: dict[str, Any] = model.scores

@@ -14,6 +14,7 @@ __all__ = ["Lsa", "fit_lsa"]
 _MAX_WORDS = 20_000
 _OVERSAMPLE = 10
 _POWER_ROUNDS = 3
+_STEPS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,12 @@ class Lsa:
     def query(self, words: Mapping[str, float] | Iterable[str]) -> Floats:
         """The unit vector (dimensions,) of weighted words; zeros when none of them is known."""
         weights = words if isinstance(words, Mapping) else dict.fromkeys(words, 1.0)
-        vector = np.zeros(self.projection.shape[1], np.float32)
+        vector = np.zeros(self.projection.shape[1])
         for word, weight in weights.items():
             row = self.words.get(word)
             if row is not None:
-                vector += np.float32(weight) * self.projection[row]
-        unit: Floats = _unit(vector[None, :])[0]
+                vector += weight * self.projection[row].astype(np.float64)
+        unit: Floats = _quantised_unit(vector[None, :])[0]
         return unit
 
 
@@ -45,7 +46,7 @@ def fit_lsa(index: LexicalIndex, dimensions: int, seed: int) -> Lsa:
     """Truncated SVD of the log-tf-idf matrix by randomised subspace iteration (Halko, Martinsson, Tropp 2011, alg.
     4.4).
 
-    Single-threaded: the order of additions, and so every bit, is the same in every process.
+    Rounded on the way, so that every process arrives at the same bytes.
     """
     from scipy import sparse
     from threadpoolctl import threadpool_limits
@@ -68,10 +69,11 @@ def fit_lsa(index: LexicalIndex, dimensions: int, seed: int) -> Lsa:
     with threadpool_limits(1):
         basis = np.random.default_rng(seed).standard_normal((shape[1], min(width + _OVERSAMPLE, min(shape))))
         for _ in range(_POWER_ROUNDS):
-            basis = np.linalg.qr(matrix.T @ np.linalg.qr(matrix @ basis)[0])[0]
+            basis = _steady(np.linalg.qr(matrix.T @ _steady(np.linalg.qr(matrix @ basis)[0]))[0])
         _, _, right = np.linalg.svd(matrix @ basis, full_matrices=False)
-        directions = (basis @ right.T)[:, :width]
-        vectors = _unit((matrix @ directions).astype(np.float32))
+        directions = _steady((basis @ right.T)[:, :width])
+    directions *= np.where(directions.sum(axis=0) < 0, -1.0, 1.0)
+    vectors = _quantised_unit(matrix @ directions)
     projection = (directions * index.idf[kept][:, None]).astype(np.float32)
     names = list(index.vocabulary)
     return Lsa({names[k]: r for r, k in enumerate(kept)}, projection, dict(index.position), vectors)
@@ -83,6 +85,14 @@ def _row_norms(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return norms
 
 
-def _unit(vectors: Floats) -> Floats:
+def _steady(basis: np.ndarray) -> np.ndarray:
+    """Entries in hundredths of their usual size: its last bits depend on where arrays lie in memory."""
+    scale = np.sqrt(len(basis))
+    steady: np.ndarray = np.round(basis * scale, 2) / scale
+    return steady
+
+
+def _quantised_unit(vectors: np.ndarray) -> Floats:
+    """Rows of unit length in multiples of 1/1024, so that float32 dot products are exact in any order of addition."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(norms, np.float32(1e-9)), np.float32)
+    return np.asarray(np.round(vectors / np.maximum(norms, 1e-9) * _STEPS) / _STEPS, np.float32)

@@ -1,7 +1,7 @@
 """What the platform tells about itself on `/metrics`, in the names of prometheus_client.
 
-Rolling gauges carry `window="current"`; they are absent (not zero) until `MINIMUM` values are behind them. Counters, histogram
-and gauges hold measurements only: what is normal is for the reader to know.
+Rolling gauges carry `window="current"`; they are absent (not zero) until `MINIMUM` values are behind them. Counters,
+histogram and gauges hold measurements only: what is normal is for the reader to know.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ COST_WINDOW = 500
 CPU_SECOND_USD = 0.02
 TIER_USD_PER_1K = {"standard": 0.10, "premium": 0.75}
 LATENCY_BUCKETS = (
-    (0.001, 0.0015, 0.002, 0.0025, 0.003, 0.0035, 0.004, 0.0045, 0.005, 0.006, 0.007, 0.008, 0.009, 0.010)
-    + (0.012, 0.014, 0.016, 0.018, 0.020, 0.023, 0.026, 0.030, 0.035, 0.040, 0.045, 0.050, 0.060, 0.070, 0.080)
-    + (0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)
+    *(0.001, 0.0015, 0.002, 0.0025, 0.003, 0.0035, 0.004, 0.0045, 0.005, 0.006, 0.007, 0.008, 0.009, 0.010),
+    *(0.012, 0.014, 0.016, 0.018, 0.020, 0.023, 0.026, 0.030, 0.035, 0.040, 0.045, 0.050, 0.060, 0.070, 0.080),
+    *(0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0),
 )
 
 Rows = Iterable[tuple[tuple[str, ...], float]]

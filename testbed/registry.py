@@ -1,7 +1,7 @@
 """The model registry of the platform (MLflow on SQLite): released bundles by content digest.
 
-MLflow takes seconds to import, so it runs in a process of its own: `register` and `fetch` start `python -m testbed.registry`
-and wait for its answer. A serving process is never held up by it.
+MLflow takes seconds to import, so it runs in a process of its own: `register` and `fetch` start `python -m
+testbed.registry` and wait for its answer. A serving process is never held up by it.
 
     RegistryError   a model cannot be registered, found or read
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from testbed.layout import Layout
-from testbed.process import end_with_parent
+from testbed.process import end_with_parent, prefer_this_process
 from testbed.routes import data, ops, search
 from testbed.service import SearchService
 
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, help="end when the process with this id is gone")
     given = parser.parse_args(arguments)
     end_with_parent(given.parent)
+    prefer_this_process()
     # Index builds run in pure Python on a thread; shorter turns keep them from delaying searches.
     sys.setswitchinterval(_SWITCH_SECONDS)
     service = SearchService(Layout(given.world.resolve()))

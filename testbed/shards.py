@@ -1,7 +1,8 @@
 """The index files: stored fields of every indexed document in eight shard files, read from disk at every search.
 
-A record is `crc32 (8 hex) | JSON | newline`; `directory.jsonl` beside the shards tells where each one stands. A record that
-does not match its checksum cannot be shown, so its document is missing from the results until the index is rebuilt.
+A record is `crc32 (8 hex) | JSON | newline`; `directory.jsonl` beside the shards tells where each one stands. A
+record that does not match its checksum cannot be shown, so its document is missing from the results until the index
+is rebuilt.
 
     ShardError   a stored record is damaged or unreadable
 """
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import weakref
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,7 +60,10 @@ def shard_path(root: Path, generation: int, shard: int) -> Path:
 
 
 class ShardStore:
-    """Stored fields of one index generation. Reads are thread-safe (`pread`); appending is for one thread at a time."""
+    """Stored fields of one index generation. Reads are thread-safe (`pread`); appending is for one thread at a time.
+
+    The files are closed when the last search that uses the store has let go of it.
+    """
 
     def __init__(self, root: Path, generation: int) -> None:
         self.generation = generation
@@ -68,6 +73,7 @@ class ShardStore:
         self._places: dict[str, _Place] = {}
         flags = os.O_RDWR | os.O_CREAT
         self._files = [os.open(shard_path(root, generation, shard), flags, 0o644) for shard in range(SHARDS)]
+        weakref.finalize(self, _close, self._files)
         self._load_directory()
 
     @classmethod
@@ -117,12 +123,6 @@ class ShardStore:
             raise ShardError(place.shard, doc_id, "does not match its checksum")
         return Stored(*json.loads(payload))
 
-    def close(self) -> None:
-        """Close the shard files."""
-        for file in self._files:
-            os.close(file)
-        self._files = []
-
     def _load_directory(self) -> None:
         path = self._home / _DIRECTORY
         if path.exists():
@@ -130,6 +130,11 @@ class ShardStore:
                 for line in lines:
                     doc_id, shard, offset, length = json.loads(line)
                     self._places[doc_id] = _Place(shard, offset, length)
+
+
+def _close(files: Iterable[int]) -> None:
+    for file in files:
+        os.close(file)
 
 
 def _write_all(file: int, data: bytes) -> None:

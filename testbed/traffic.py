@@ -1,7 +1,8 @@
 """Users of the platform, over HTTP: `python -m testbed.traffic WORLD --url URL`.
 
-Sessions begin at random (Poisson) at the rate of the control file, at most `IN_FLIGHT` at a time. A session searches, looks at the
-page, and sends what the user did and said in one request. The process ends when the service is gone or its time is up.
+Sessions begin at random (Poisson) at the rate of the control file, at most `IN_FLIGHT` at a time. A session
+searches, looks at the page, and sends what the user did and said in one request. The process ends when the service
+is gone or its time is up.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ RUN_STRIDE = 10_000_000
 
 @dataclass
 class Report:
-    """What the traffic has done: sessions begun, searches or feedback that failed, judgements sent, hard sessions sent."""
+    """What the traffic has done: sessions begun, searches or feedback that failed, judgements sent, hard sessions
+    sent."""
 
     sessions: int = 0
     failed: int = 0
@@ -89,8 +91,9 @@ class Traffic:
         return max(self._control.rate, 0.01)
 
     async def _session(self, client: httpx.AsyncClient) -> None:
-        number, hard = self._next, self._hard_left > 0
+        number = self._next
         self._next += 1
+        hard = self._hard_left > 0 and number % 2 == 0
         self._hard_left -= hard
         self.report.sessions += 1
         self.report.hard += hard

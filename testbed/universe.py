@@ -14,7 +14,7 @@ from testbed.population import Population
 
 @dataclass(frozen=True)
 class Universe:
-    """All documents, the subjects that have been there from the start, those that may arrive, and real queries if any."""
+    """All documents, the subjects that were there from the start, those that may arrive, and real queries if any."""
 
     seed: int
     documents: list[Document]
@@ -57,7 +57,8 @@ class Universe:
 class Control:
     """How the traffic behaves: sessions per second, share of sessions about new subjects, and at most one burst.
 
-    A burst of `burst_sessions` unusually hard sessions is sent once for every new `burst` number.
+    For every new `burst` number, `burst_sessions` unusually hard sessions are sent once, every second session being
+    one.
     """
 
     rate: float = 60.0

@@ -1,13 +1,15 @@
 """The claim checker: every number a diagnosis rests on is looked up where it is said to stand, and compared again.
 
-`check` needs no model and no judgement: a claim cites a call, a path in that call's recorded result, a comparison and a value. What does
-not hold is dropped and counted. `sufficient` then asks whether what is left carries the action, by the table `REQUIREMENTS`.
+`check` needs no model and no judgement: a claim cites a call, a path in that call's recorded result, a comparison and
+a value. What does not hold is dropped and counted. `sufficient` then asks whether what is left carries the action, by
+the table `REQUIREMENTS`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +33,8 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class Witness:
-    """A kind of claim: about a result of `tool`, and where `prefixes` are given, at a path that starts with one of them.
+    """A kind of claim: about a result of `tool`, and where `prefixes` are given, at a path that starts with one of
+    them.
 
     `falls` asks that the number found is negative and was not merely claimed to be above something.
     """
@@ -46,7 +49,9 @@ class Witness:
 
 @dataclass(frozen=True)
 class Slot:
-    """A field of the diagnosis that effects are filled from, and where its value must stand in a result. ``*`` is any list element."""
+    """A field of the diagnosis that effects are filled from, and where its value must stand in a result. ``*`` is any
+    list element.
+    """
 
     field: str
     tool: str
@@ -55,7 +60,9 @@ class Slot:
 
 @dataclass(frozen=True)
 class Requirement:
-    """What an action needs: for every element of `witnesses` one supported claim of one of its kinds, and every filled slot on record."""
+    """What an action needs: for every element of `witnesses` one supported claim of one of its kinds, and every
+    filled slot on record.
+    """
 
     witnesses: tuple[tuple[Witness, ...], ...]
     slots: tuple[Slot, ...] = ()
@@ -94,7 +101,9 @@ class Sufficiency(BaseModel):
 
 
 def check(diagnosis: Diagnosis, results: Results) -> CheckedDiagnosis:
-    """Return the diagnosis with its claims split into those that hold in `results` and those that do not, each with the reason."""
+    """Return the diagnosis with its claims split into those that hold in `results` and those that do not, each with
+    the reason.
+    """
     judged = [_judged(claim, results) for claim in diagnosis.claims]
     return CheckedDiagnosis(
         diagnosis=diagnosis,
@@ -106,7 +115,8 @@ def check(diagnosis: Diagnosis, results: Results) -> CheckedDiagnosis:
 def sufficient(checked: CheckedDiagnosis, results: Results | None = None) -> Sufficiency:
     """Return whether the supported claims carry the action.
 
-    With `results`, the slots that effects are filled from must stand in them too: a digest or revision of the model's own making does not.
+    With `results`, the slots that effects are filled from must stand in them too: a digest or revision of the model's
+    own making does not.
     """
     action = checked.diagnosis.action
     requirement = REQUIREMENTS.get(action)
@@ -181,18 +191,21 @@ def _contradicted(found: Any, claim: Claim) -> str:
 def _compared(found: float, claimed: float, comparison: Comparison) -> str:
     if not (math.isfinite(found) and math.isfinite(claimed)):
         return "not a finite number"
-    match comparison:
-        case Comparison.EQUALS:
-            holds = math.isclose(found, claimed, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
-        case Comparison.ABOVE:
-            holds = found > claimed
-        case Comparison.AT_LEAST:
-            holds = found >= claimed
-        case Comparison.BELOW:
-            holds = found < claimed
-        case Comparison.AT_MOST:
-            holds = found <= claimed
+    holds = _HOLDS[comparison](found, claimed)
     return "" if holds else f"found {found:g}, which is not {comparison.value} {claimed:g}"
+
+
+def _same(found: float, claimed: float) -> bool:
+    return math.isclose(found, claimed, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+
+
+_HOLDS: Mapping[Comparison, Callable[[float, float], bool]] = {
+    Comparison.EQUALS: _same,
+    Comparison.ABOVE: operator.gt,
+    Comparison.AT_LEAST: operator.ge,
+    Comparison.BELOW: operator.lt,
+    Comparison.AT_MOST: operator.le,
+}
 
 
 def _testifies(checked: CheckedClaim, kind: Witness) -> bool:

@@ -29,7 +29,15 @@ from adapters.traces.base import TracesPort
 from domain.actor import Actor
 from domain.canonical import canonical_hash, json_ready
 from domain.decision import Answer, AuthorizationRequest, Decision, Effect
-from domain.errors import AuditUnavailable, DependencyTimeout, EvercrewError, InvalidInput, PolicySetBroken
+from domain.errors import (
+    AuditUnavailable,
+    DependencyError,
+    DependencyLied,
+    DependencyTimeout,
+    EvercrewError,
+    InvalidInput,
+    OutcomeUnknown,
+)
 from domain.events import Event, Observer, nobody
 from domain.ids import idempotency_key
 from domain.observation import Observation, Seen
@@ -46,6 +54,14 @@ class Decider(Protocol):
     """The policy decision point."""
 
     def decide(self, request: AuthorizationRequest) -> Decision: ...
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a tool returned, and the same as plain JSON."""
+
+    value: BaseModel
+    plain: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -133,13 +149,16 @@ class Gate:
 
     def _validated(self, name: str, args: Mapping[str, Any] | BaseModel) -> tuple[Tool[Any, Any], BaseModel]:
         tool = self.registry.get(name)
+        remedy = f"See the input schema of {name}"
         try:
-            raw = args.model_dump() if isinstance(args, BaseModel) else dict(args)
-            return tool, tool.input.model_validate(raw)
+            parsed: BaseModel = tool.input.model_validate(args.model_dump() if isinstance(args, BaseModel) else args)
+            canonical_hash(parsed)
         except ValidationError as problem:
             first = problem.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "arguments"
-            raise InvalidInput(field, first["msg"], f"See the input schema of {name}") from None
+            raise InvalidInput(".".join(map(str, first["loc"])) or "arguments", first["msg"], remedy) from None
+        except ValueError as problem:
+            raise InvalidInput("arguments", f"a number is not finite ({problem})", remedy) from None
+        return tool, parsed
 
     def _decide(self, spec: ToolSpec, args: BaseModel, actor: Actor, scope: Scope) -> Decision:
         try:
@@ -153,7 +172,7 @@ class Gate:
                 context=context,
             )
             return self._pdp.decide(request)
-        except (EvercrewError, PolicySetBroken) as problem:
+        except EvercrewError as problem:
             return Decision(answer=Answer.DENY, reason=f"no decision could be had: {problem}")
 
     def _refuse(self, admitted: _Admitted) -> Refused:
@@ -173,7 +192,9 @@ class Gate:
             self._keep(admitted, result)
         except AuditUnavailable as problem:
             return Refused("audit", f"the read could not be recorded: {problem}", admitted.call.place)
-        return Done(result, admitted.call.place, self._receipt(admitted))
+        except DependencyError as problem:
+            return Failed(type(problem).__name__, f"the read could not be recorded: {problem}", admitted.call.place)
+        return Done(result.value, admitted.call.place, self._receipt(admitted))
 
     def _effect(self, admitted: _Admitted) -> Outcome:
         before = self._outcome_of(admitted)
@@ -189,52 +210,66 @@ class Gate:
             key=admitted.call.key,
         )
         result = self._run(replace(admitted, call=replace(admitted.call, permit=permit)))
-        if isinstance(result, Failed):
-            return self._failed(admitted, result, intent)
-        return self._close(admitted, result, intent, permit.nonce)
+        try:
+            if isinstance(result, Failed):
+                return self._failed(admitted, result, intent, permit.nonce)
+            return self._close(admitted, result, intent, permit.nonce)
+        except (AuditUnavailable, DependencyError) as problem:
+            # The intent stays open: the next call, or the next start, closes it by looking.
+            reason = f"{admitted.tool.spec.name} was made, and what came of it could not be recorded: {problem}"
+            return Failed(type(problem).__name__, reason, admitted.call.place)
 
     # -- what may have happened before ------------------------------------------------------------------------------
 
     def _outcome_of(self, admitted: _Admitted) -> Outcome | None:
         """Answer from the record when this key has an outcome, or from observation when it has an open intent."""
-        mine = [r for r in self._audit.records(admitted.call.scope.cycle_id) if r.entry.key == admitted.call.key]
-        done = next(
-            (r for r in reversed(mine) if r.entry.kind is RecordKind.OUTCOME and r.entry.status == "done"), None
-        )
+        # A refusal under the same key in between says nothing about an intent that is still open.
+        mine = [
+            r
+            for r in self._audit.records(admitted.call.scope.cycle_id)
+            if r.entry.key == admitted.call.key and r.entry.kind in (RecordKind.INTENT, RecordKind.OUTCOME)
+        ]
+        intents = [r for r in mine if r.entry.kind is RecordKind.INTENT]
+        done = next((r for r in reversed(mine) if r.entry.status == "done"), None)
         if done is not None:
             value = admitted.tool.output.model_validate(done.entry.body["result"])
-            return Done(value, admitted.call.place, self._receipt(admitted, outcome=done, repeated=True))
+            self._keep(admitted, _Result(value, done.entry.body["result"]))
+            permit = str(done.entry.body["permit"])
+            receipt = self._receipt(admitted, intent=intents[-1], outcome=done, permit=permit, repeated=True)
+            return Done(value, admitted.call.place, receipt)
         if not mine or mine[-1].entry.kind is not RecordKind.INTENT:
             return None
         return self._observed(admitted, mine[-1])
 
     def _observed(self, admitted: _Admitted, intent: AuditRecord) -> Outcome | None:
-        seen = self._observe(admitted)
+        seen, result = self._observe(admitted)
+        if result is not None:
+            return self._close(admitted, result, intent, "", repeated=True)
         match seen.seen:
-            case Seen.DONE:
-                return self._close(
-                    admitted, admitted.tool.output.model_validate(seen.outcome), intent, "", repeated=True
-                )
             case Seen.ABSENT:
                 self._audit.append(
                     self._entry(RecordKind.OUTCOME, admitted, status="absent", body={"detail": seen.detail})
                 )
                 return None
-            case Seen.UNKNOWN:
+            case _:
                 reason = f"whether {admitted.tool.spec.name} happened cannot be found out: {seen.detail}"
                 return Failed("OutcomeUnknown", reason, admitted.call.place, unknown=True)
 
-    def _observe(self, admitted: _Admitted) -> Observation:
+    def _observe(self, admitted: _Admitted) -> tuple[Observation, _Result | None]:
+        """Return what the tool sees of the effect, and its result where it is done and can be read."""
         try:
-            return admitted.tool.observe(admitted.args, admitted.call)
-        except EvercrewError as problem:
-            return Observation.unknown(str(problem))
+            seen = admitted.tool.observe(admitted.args, admitted.call)
+            if seen.seen is not Seen.DONE:
+                return seen, None
+            return seen, _result(admitted.tool.output.model_validate(seen.outcome))
+        except (EvercrewError, ValueError) as problem:
+            return Observation.unknown(str(problem)), None
 
-    def _failed(self, admitted: _Admitted, failure: Failed, intent: AuditRecord) -> Outcome:
+    def _failed(self, admitted: _Admitted, failure: Failed, intent: AuditRecord, nonce: str) -> Outcome:
         """An error came back; what matters is whether the effect is there."""
-        seen = self._observe(admitted)
-        if seen.seen is Seen.DONE:
-            return self._close(admitted, admitted.tool.output.model_validate(seen.outcome), intent, "")
+        seen, result = self._observe(admitted)
+        if result is not None:
+            return self._close(admitted, result, intent, nonce)
         if seen.seen is Seen.UNKNOWN or failure.unknown:
             return replace(failure, unknown=True)
         self._audit.append(
@@ -257,34 +292,33 @@ class Gate:
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
-    def _run(self, admitted: _Admitted) -> Any:
+    def _run(self, admitted: _Admitted) -> _Result | Failed:
         spec, place = admitted.tool.spec, admitted.call.place
         context = contextvars.copy_context()
         future = self._threads.submit(context.run, admitted.tool.run, admitted.args, admitted.call)
         try:
-            return future.result(timeout=spec.timeout.total_seconds())
+            return _result(future.result(timeout=spec.timeout.total_seconds()))
         except FutureTimeout:
-            return Failed(
-                DependencyTimeout.__name__,
-                f"{spec.name} took longer than {spec.timeout.total_seconds():g} s",
-                place,
-                unknown=True,
-            )
+            # What never got a thread of its own must not start later, and has surely not happened.
+            started = not future.cancel()
+            reason = f"{spec.name} took longer than {spec.timeout.total_seconds():g} s"
+            return Failed(DependencyTimeout.__name__, reason, place, unknown=started)
         except EvercrewError as problem:
-            return Failed(type(problem).__name__, str(problem), place)
+            return Failed(type(problem).__name__, str(problem), place, unknown=isinstance(problem, OutcomeUnknown))
 
     def _close(
-        self, admitted: _Admitted, result: BaseModel, intent: AuditRecord, nonce: str, *, repeated: bool = False
+        self, admitted: _Admitted, result: _Result, intent: AuditRecord, nonce: str, *, repeated: bool = False
     ) -> Outcome:
-        body = json_ready({"result": result, "permit": nonce[:8], "observed": repeated})
+        body = {"result": result.plain, "permit": nonce[:8], "observed": repeated}
         outcome = self._audit.append(self._entry(RecordKind.OUTCOME, admitted, status="done", body=body))
         self._keep(admitted, result)
         receipt = self._receipt(admitted, intent=intent, outcome=outcome, permit=nonce[:8], repeated=repeated)
-        return Done(result, admitted.call.place, receipt)
+        return Done(result.value, admitted.call.place, receipt)
 
-    def _keep(self, admitted: _Admitted, result: BaseModel) -> None:
+    def _keep(self, admitted: _Admitted, result: _Result) -> None:
         """Record the result under its place, so that claims can be checked against it and a replay can be answered by it."""
-        payload = json_ready({"tool": admitted.tool.spec.name, "args": admitted.args, "result": result})
+        args = json_ready({"args": admitted.args})["args"]
+        payload = {"tool": admitted.tool.spec.name, "args": args, "result": result.plain}
         self._store.record(
             Recording(cycle_id=admitted.call.scope.cycle_id, place=admitted.call.place, kind="tool", payload=payload)
         )
@@ -349,6 +383,18 @@ class Gate:
                 details=details,
             )
         )
+
+
+def _result(value: BaseModel) -> _Result:
+    """Return the result with its plain form.
+
+    Raises:
+        DependencyLied: it has none, for a number in it is not finite.
+    """
+    try:
+        return _Result(value, json_ready({"result": value})["result"])
+    except ValueError as problem:
+        raise DependencyLied(type(value).__name__, f"a number in it is not finite ({problem})") from problem
 
 
 def _described(outcome: Outcome) -> tuple[str, dict[str, Any]]:

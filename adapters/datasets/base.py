@@ -1,7 +1,7 @@
 """The dataset port.
 
-Contract: a version is content-addressed; the same folder content under the same name is the same version, made once. What is pulled
-is verified against its hash, so a damaged object in the remote is an error, never data.
+Contract: a version is content-addressed; the same folder content under the same name is the same version, made once.
+What is pulled is verified against its hash, so a damaged object in the remote is an error, never data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ class DatasetsPort(Protocol):
     """Versioned folders of data."""
 
     def version(self, *, source: Path, name: str, message: str, key: str, permit: Permit | None) -> DatasetRef:
-        """Store the folder `source` as dataset `name` (letters, digits, ``_-``), push it to the remote and commit its pointer with trailer ``Evercrew-Key``."""
+        """Store the folder `source` as dataset `name` (letters, digits, ``_-``).
+
+        It is pushed to the remote, and its pointer committed with trailer ``Evercrew-Key``.
+        """
         ...
 
     def materialise(self, ref: DatasetRef, into: Path) -> Path:

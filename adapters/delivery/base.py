@@ -1,6 +1,7 @@
 """The delivery port: what is live, by the platform's own word, and waiting until it is what git says.
 
-Contract: "synced" is not "live": only the digest and revision the platform itself reports count. Read-only: desired state changes by git.
+Contract: "synced" is not "live": only the digest and revision the platform itself reports count. Read-only: desired
+state changes by git.
 """
 
 from __future__ import annotations

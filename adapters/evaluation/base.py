@@ -1,7 +1,8 @@
-"""The evaluation port: bundles are scored on the sealed held-out set in a process of its own, the only one that may read it.
+"""The evaluation port: bundles are scored on the sealed held-out set, in the only process that may read it.
 
-Contract: callers get aggregates and per-query scores under opaque ids, never queries, documents or judgements of the sealed set.
-Every evaluation is one look at the set; looks are counted and returned. The location of the set is known to the adapter alone.
+Contract: callers get aggregates and per-query scores under opaque ids, never queries, documents or judgements of the
+sealed set. Every evaluation is one look at the set; looks are counted and returned. The location of the set is known
+to the adapter alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ EFFECT_EVALUATE = "evaluation.look"
 
 
 class BundleScores(BaseModel):
-    """Metrics of one bundle: `metrics` by name (ndcg_at_10, recall_at_20, precision_at_10, latency_p95_ms, cost_per_1k_requests ...), `per_query` nDCG@10 in a fixed order, the same for all bundles of one evaluation."""
+    """Metrics of one bundle.
+
+    `metrics` by name (ndcg_at_10, recall_at_20, precision_at_10, latency_p95_ms, cost_per_1k_requests), `per_query`
+    nDCG@10 in a fixed order, the same for all bundles of one evaluation, `per_slice` nDCG@10 by subject.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,15 +50,20 @@ class EvaluationPort(Protocol):
     """Scores bundles on data nobody else may see."""
 
     def evaluate(self, bundles: Mapping[str, Path], *, key: str, permit: Permit | None) -> EvaluationResult:
-        """Score the named bundle folders and return their metrics; with no usable judgement, `queries` is 0 and every measurement missing.
+        """Score the named bundle folders and return their metrics.
+
+        With no usable judgement, `queries` is 0 and every measurement missing.
 
         Raises:
             DependencyTimeout, DependencyUnavailable, DependencyLied.
         """
         ...
 
-    def holds_any(self, queries: Sequence[str]) -> int:
-        """Return how many of the queries are in the sealed set (normalised), for leak checks; says nothing about which."""
+    def held_out(self, queries: Sequence[str]) -> frozenset[int]:
+        """Return the places of the queries (normalised) that the sealed set holds: those must not be trained on.
+
+        For code that builds training data; no tool hands it to an agent.
+        """
         ...
 
     def observe(self, key: str) -> Observation:

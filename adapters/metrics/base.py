@@ -1,7 +1,8 @@
 """The metrics port.
 
-Contract: a reading never raises for missing data (it returns a measurement without a value); it raises `DependencyError` when the
-system cannot be asked. NaN and infinities are missing. Answers carry the vendor's sample time, not ours. Nothing here writes.
+Contract: a reading never raises for missing data (it returns a measurement without a value); it raises
+`DependencyError` when the system cannot be asked. NaN and infinities are missing. Answers carry the vendor's sample
+time, not ours. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ class MetricsPort(Protocol):
     name: str
 
     def read(self, query: SeriesQuery, at: datetime | None = None) -> Measurement:
-        """Return the number now, or as it stood `at`. `n` of the answer is 1 when there is a value, else 0: what it rests on is a query of its own.
+        """Return the number now, or as it stood `at`.
+
+        `n` of the answer is 1 when there is a value, else 0: what the value rests on is a query of its own.
 
         Raises:
-            DependencyUnavailable, DependencyTimeout, DependencyLied: the system cannot be asked, is slow, or breaks its contract.
+            DependencyUnavailable, DependencyTimeout, DependencyLied: the system cannot be asked, is slow, or breaks
+            its contract.
         """
         ...
 

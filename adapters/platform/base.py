@@ -1,6 +1,7 @@
-"""The platform port: what the search platform tells about its documents, judgements, logs and runtime, and the one thing it lets be done.
+"""The platform port: what the search platform tells of its data, logs and runtime, and what it lets be done.
 
-Contract: texts are as users and authors wrote them: untrusted. Held-out judgements never appear here. Reads are bounded by `limit`.
+Contract: texts are as users and authors wrote them: untrusted. Held-out judgements never appear here. Reads are
+bounded by `limit`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class PlatformDocument(BaseModel):
 
 
 class JudgementRow(BaseModel):
-    """One judged session: what was asked, shown, clicked, and which document the user ended up with (`grade` from 1)."""
+    """One judged session: what was asked, shown, clicked, and the document the user ended up with (`grade` from 1)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,7 +86,10 @@ class PlatformPort(Protocol):
         ...
 
     def quarantine(self, *, since: datetime, until: datetime | None, rule: str, key: str, permit: Permit | None) -> int:
-        """Put judgements of [since, until) that break `rule` into quarantine (until None: future ones too); return how many are in it now."""
+        """Put judgements of [since, until) that break `rule` into quarantine (until None: future ones too).
+
+        Return how many are in it now.
+        """
         ...
 
     def observe(self, key: str) -> Observation:

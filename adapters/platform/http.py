@@ -1,7 +1,8 @@
 """The platform over its HTTP API, by httpx.
 
-Reads are retried when the connection fails or the service answers 502, 503 or 504; putting rows into quarantine is idempotent by its
-key on the other side, so it is retried alike. Lists come as one JSON object a line and are read as a stream, bounded in bytes.
+Reads are retried when the connection fails or the service answers 502, 503 or 504; putting rows into quarantine is
+idempotent by its key on the other side, so it is retried alike. Lists come as one JSON object a line and are read as
+a stream, bounded in bytes.
 """
 
 from __future__ import annotations
@@ -237,7 +238,10 @@ def _raise_for(status: int, path: str, body: str) -> None:
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
-    """Lines of a stream. Split at line feeds only: other characters that Python takes for line ends may stand in texts."""
+    """Lines of a stream.
+
+    Split at line feeds only: other characters that Python takes for line ends may stand in texts.
+    """
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")

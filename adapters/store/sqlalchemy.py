@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +31,20 @@ from domain.ids import cycle_id
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
 
-_BUSY_MS = 10_000
-
 
 class SqlStore:
     """A `StorePort` on a database by URL, e.g. ``sqlite:////var/lib/evercrew/store.db`` or
     ``postgresql+psycopg://...``.
 
-    Migrates the database when constructed.
+    Migrates the database when constructed. `busy` is how long a write waits for another on SQLite.
 
     Raises:
         ConfigurationError: the URL is not one.
         DependencyUnavailable: the database cannot be reached or migrated.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+    def __init__(self, url: str, *, busy: timedelta = timedelta(seconds=10)) -> None:
+        self._engine = _engine(url, busy)
         with self._guarded(), self._begin(write=True) as connection:
             migrate(connection)
 
@@ -220,24 +218,35 @@ class SqlStore:
             raise DependencyUnavailable("store", _first_line(error), remedy) from error
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, busy: timedelta) -> Engine:
+    remedy = "Write e.g. sqlite:////abs/path/store.db, or install evercrew[postgres] for postgresql://"
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigurationError(
-            "store_url", f"{url!r} is not a database URL", "Write e.g. sqlite:////abs/path/store.db"
-        ) from error
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, json_serializer=canonical_json, pool_pre_ping=True)
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, json_serializer=canonical_json)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = create_engine(parsed, json_serializer=canonical_json, pool_pre_ping=True)
+    except (ArgumentError, ImportError) as error:
+        raise ConfigurationError("store_url", f"{url!r} cannot be used ({error})", remedy) from error
+    if parsed.get_backend_name() == "sqlite":
+        _prepare_sqlite(engine, busy)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine, busy: timedelta) -> None:
+    path = engine.url.database
+    if path and path != ":memory:":
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DependencyUnavailable(
+                "store", f"{path} cannot be made: {error}", "Check EVERCREW_STORE_URL"
+            ) from error
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         # The driver must not open transactions by itself: `_begin` says which kind.
         connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+        connection.execute(f"PRAGMA busy_timeout={int(busy.total_seconds() * 1000)}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
@@ -245,8 +254,6 @@ def _engine(url: str) -> Engine:
     def _begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("evercrew_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
 
 
 def _fill(row: CycleRow, cycle: Cycle) -> None:

@@ -1,7 +1,8 @@
 """The experiment tracker and model registry port.
 
-Contract: the idempotency key is left as tag ``evercrew.key`` on the run or version, so that the same effect asked for twice is one
-effect and `observe` finds it. A version is known by its content digest (tag ``digest``). Aliases are `champion`, `candidate`, `gold`.
+Contract: the idempotency key is left as tag ``evercrew.key`` on the run or version, so that the same effect asked for
+twice is one effect and `observe` finds it. A version is known by its content digest (tag ``digest``). Aliases are
+`champion`, `candidate`, `gold`.
 """
 
 from __future__ import annotations
@@ -79,7 +80,10 @@ class TrackingPort(Protocol):
         ...
 
     def observe(self, key: str) -> Observation:
-        """Return what became of the effect with this key: outcome has ``run_id``, or ``version`` and ``digest``, or ``alias``."""
+        """Return what became of the effects with this key.
+
+        The outcome has ``run_id``, ``version`` and ``digest``, ``alias`` and ``alias_version``: whatever was done under it.
+        """
         ...
 
     def check(self) -> str:

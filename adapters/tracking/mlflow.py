@@ -211,9 +211,7 @@ class MlflowTracking:
             yield self._client_made
         except (MlflowException, SQLAlchemyError, OSError) as error:
             if getattr(error, "error_code", "") in _ABSENT:
-                raise InvalidInput(
-                    "tracking", _line(error), "Name a run, model or version that exists"
-                ) from error
+                raise InvalidInput("tracking", _line(error), "Name a run, model or version that exists") from error
             raise DependencyUnavailable(NAME, _line(error)) from error
 
     def _client(self) -> MlflowClient:

@@ -1,6 +1,7 @@
-"""The training port: a job runs in a process of its own with limits on time and memory, and sees only what it was handed.
+"""The training port: a job runs in a process of its own, with limits on time and memory.
 
-Contract: results are kept under the job's key, so the same job asked for twice runs once; a killed or failed job leaves no result.
+Contract: results are kept under the job's key, so the same job asked for twice runs once; a killed or failed job
+leaves no result.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The values repository port: desired state changes by git, and by nothing else.
 
-Contract: a commit carries trailers ``Evercrew-Cycle`` and ``Evercrew-Key``; the same key is committed once. A push that loses a race is
-rebased when the file is untouched by the other side, else a ConflictError. Nothing is pushed that does not parse.
+Contract: a commit carries trailers ``Evercrew-Cycle`` and ``Evercrew-Key``; the same key is committed once. A push
+that loses a race is rebased when the file is untouched by the other side, else a ConflictError. Nothing is pushed
+that does not parse.
 """
 
 from __future__ import annotations

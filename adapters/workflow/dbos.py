@@ -18,7 +18,7 @@ import fcntl
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -100,13 +100,12 @@ class DbosWorkflow:
         """See `WorkflowPort.launch`."""
         if not _only_one.acquire(blocking=False):
             raise ConflictError("this process runs workflows already: close them before launching others")
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._let_go)
             self._take_lock()
             with _guarded():
                 self._start_dbos(body)
-        except BaseException:
-            self._let_go()
-            raise
+            undo.pop_all()
 
     def start(self, workflow_id: str) -> None:
         """See `WorkflowPort.start`."""

@@ -14,7 +14,9 @@ from tools.tool import Nothing
 def run(desk: Desk) -> StageResult:
     """Take a snapshot at once, wait until the breach has lasted long enough, and take another."""
     if desk.fact("first_snapshot") is None:
-        desk.keep("first_snapshot", desk.do("signal_snapshot", Nothing(), Role.METRICS_ANALYST, Snapshot, place="first"))
+        desk.keep(
+            "first_snapshot", desk.do("signal_snapshot", Nothing(), Role.METRICS_ANALYST, Snapshot, place="first")
+        )
         desk.since("observed_at")
     left = desk.profile.measure.confirm - desk.since("observed_at")
     if left > timedelta():

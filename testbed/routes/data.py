@@ -17,7 +17,7 @@ Limit = Annotated[int, Query(ge=1, le=200_000)]
 
 
 class QuarantineRequest(BaseModel):
-    """Judgements in `[since, until)`, UNIX seconds, that the rule takes out of use; without `until` also future ones."""
+    """Judgements in `[since, until)` (UNIX seconds) that the rule takes out of use; without `until` future ones too."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,7 +43,7 @@ async def documents(request: Request, since_seq: Annotated[int, Query(ge=0)] = 0
 def judgements(
     request: Request, since: float = 0.0, until: float | None = None, limit: Limit | None = None
 ) -> Response:
-    """Judgements in `[since, until)` that are neither held out nor quarantined, oldest first; with `limit` the latest."""
+    """Judgements in `[since, until)`, neither held out nor quarantined, oldest first; with `limit` the latest."""
     rows = service_of(request).feedback_store.read(since=since, until=until, limit=limit)
     return ndjson(row.public() for row in rows)
 
@@ -59,7 +59,7 @@ def logs(
 
 @router.post("/quarantine")
 async def quarantine(request: Request, body: QuarantineRequest) -> Response:
-    """Take judgements out of use. The same key with the same content does nothing more; with another content it is 409."""
+    """Take judgements out of use. The same key and content again does nothing more; other content is a 409."""
     service = service_of(request)
     entry = Quarantine(body.key, body.since, body.until, body.rule)
     try:

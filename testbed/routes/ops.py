@@ -29,8 +29,11 @@ async def version(request: Request) -> Response:
 
 @router.get("/healthz")
 async def healthz(request: Request) -> Response:
-    """200 once a model is live."""
+    """200 while a model is live and the service follows its repository."""
+    service = service_of(request)
+    if service.follower.ended:
+        return problem(503, f"the service no longer follows its repository: {service.follower.ended}; restart it")
     try:
-        return JSONResponse({"status": "ok", "digest": service_of(request).live.values.model.digest})
+        return JSONResponse({"status": "ok", "digest": service.live.values.model.digest})
     except NotReadyError as error:
         return problem(503, str(error))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from testbed.errors import TestbedError
 from testbed.feedback import FeedbackEvent
@@ -13,6 +14,7 @@ from testbed.live import NotReadyError
 from testbed.routes.common import problem, service_of
 
 router = APIRouter()
+Events = Annotated[list[FeedbackEvent], Field(min_length=1, max_length=500)]
 
 
 @router.get("/search")
@@ -36,11 +38,11 @@ async def search(
 
 
 @router.post("/feedback")
-async def feedback(request: Request, body: FeedbackEvent | list[FeedbackEvent]) -> Response:
-    """One event or a list of them; 404 when not one of them belongs to a known search."""
+async def feedback(request: Request, body: FeedbackEvent | Events) -> Response:
+    """One event or a list of up to 500; 404 when not one of them belongs to a known search."""
     service = service_of(request)
     events = body if isinstance(body, list) else [body]
     accepted = sum(service.feedback.accept(event) for event in events)
-    if events and not accepted:
+    if not accepted:
         return problem(404, "request_id: no such search; it was never answered or is too old")
     return JSONResponse({"accepted": accepted, "rejected": len(events) - accepted})

@@ -22,7 +22,7 @@ def ended(cycle: Cycle) -> Cycle:
     return cycle.at(Stage.STOPPED, NOON, "over")
 
 
-def at_once(threads: int, work: Callable[[int], None]) -> None:
+def at_once(threads: int, work: Callable[[int], object]) -> None:
     """Run `work` in so many threads that start together."""
     gate = threading.Barrier(threads)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from adapters.workflow.base import Body, WorkflowPort
 from adapters.workflow.dbos import DbosWorkflow
 from adapters.workflow.inline import InlineWorkflow
 from domain.clock import FrozenClock
+from tests.contract.postgres import server
 from tests.contract.workflow_contract import Crash, Journal, WorkflowContract
 
 
@@ -45,3 +46,16 @@ class TestDbosWorkflow(WorkflowContract):
             pause.wait(0.02)
         assert journal.ran[-1] == "stop"
         workflow.close()
+
+
+@pytest.fixture(scope="module")
+def fresh_url() -> Iterator[Callable[[], str]]:
+    with server() as fresh:
+        yield fresh
+
+
+class TestDbosWorkflowOnPostgres(TestDbosWorkflow):
+    @pytest.fixture
+    def make(self, clock: FrozenClock, fresh_url: Callable[[], str]) -> Callable[[], WorkflowPort]:
+        url = fresh_url()
+        return lambda: DbosWorkflow(url, clock=clock, application_version="1", slice_=timedelta(hours=1))

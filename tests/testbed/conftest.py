@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from testbed.bootstrap import make_world, train_and_register
+from testbed.bootstrap import make_world, train_and_register, world_key
 from testbed.documents import DocumentStore
 from testbed.feedback_store import FeedbackStore
 from testbed.layout import Layout
@@ -32,12 +35,30 @@ def scratch(request: pytest.FixtureRequest) -> Path:
 def made(scratch: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, str, str]:
     """The tiny world at rest, and the (version, digest) of a second model in its registry."""
     layout = make_world(tmp_path_factory.mktemp("worlds") / "made", SEED, DOCUMENTS, None, scratch)
+    kept = scratch / f"second-{world_key(SEED, DOCUMENTS, None)}"
+    if not kept.exists():
+        _add_second(layout, kept)
+    second = json.loads((kept / "second.json").read_text(encoding="utf-8"))
+    shutil.rmtree(layout.root)
+    shutil.copytree(kept / "world", layout.root)
+    relocate(layout.root, second["root"], str(layout.root))
+    return layout, second["version"], second["digest"]
+
+
+def _add_second(layout: Layout, kept: Path) -> None:
+    """Register a second model and keep the world with it for the next session."""
     store = FeedbackStore(layout.feedback, layout.sealed)
     judged = store.read()
     store.close()
     documents = DocumentStore(layout.corpus).documents()
     version, digest = train_and_register(layout, documents, judged[:900], SEED + 1, ())
-    return layout, version, digest
+    fresh = Path(tempfile.mkdtemp(dir=kept.parent))
+    shutil.copytree(layout.root, fresh / "world")
+    second = {"version": version, "digest": digest, "root": str(layout.root)}
+    (fresh / "second.json").write_text(json.dumps(second), encoding="utf-8")
+    # Another worker may have been faster; then its world stays.
+    with contextlib.suppress(OSError):
+        fresh.rename(kept)
 
 
 @pytest.fixture

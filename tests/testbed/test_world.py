@@ -14,14 +14,14 @@ import pytest
 from testbed import __main__ as command
 from testbed.bootstrap import history_sessions, make_world
 from testbed.bundle import Bundle
-from testbed.corpus import DataError
 from testbed.documents import DocumentStore
+from testbed.errors import DataError
 from testbed.feedback_store import FeedbackStore, read_sealed
 from testbed.layout import Layout
 from testbed.models import ModelCache
 from testbed.process import ProcessError
 from testbed.reconciler import GitOps
-from testbed.registry import RegistryError, Release, fetch, register
+from testbed.registry import RegistryError, Release, register
 from testbed.world import World
 from tests.testbed.conftest import DOCUMENTS, SEED
 from tests.testbed.helpers import OTHER, report, until, version
@@ -46,7 +46,6 @@ def test_the_same_seed_makes_the_same_model(made: tuple[Layout, str, str], scrat
     again = make_world(tmp_path / "again", SEED, DOCUMENTS, None, scratch)
     heads = [GitOps(layout.gitops).values(GitOps(layout.gitops).head()) for layout in (made[0], again)]
     assert heads[0].model == heads[1].model
-    assert fetch(again.root, heads[1].model.digest, tmp_path / "fetched").is_dir()
     with pytest.raises(FileExistsError, match="not empty"):
         make_world(again.root, SEED, DOCUMENTS, None, scratch)
 
@@ -69,8 +68,6 @@ def test_a_model_whose_content_is_not_its_digest_is_refused(
     with pytest.raises(RegistryError, match="has the digest"):
         ModelCache(layout.root, tmp_path / "cache").load(OTHER)
     assert not (tmp_path / "cache" / OTHER[7:]).exists()
-    with pytest.raises(RegistryError, match="register it first"):
-        fetch(layout.root, "sha256:" + "c" * 64, tmp_path / "nothing")
 
 
 def test_a_world_is_served_and_leaves_no_process_behind(new_world: Callable[[], World]) -> None:
@@ -95,7 +92,10 @@ def test_a_service_that_cannot_start_says_why(new_world: Callable[[], World]) ->
 
 def test_the_processes_end_when_the_one_that_started_them_dies(new_world: Callable[[], World]) -> None:
     world = new_world()
-    script = f"import sys; from testbed.world import World; from pathlib import Path; w = World(Path({str(world.root)!r})); w.start(); print(w.url, flush=True); sys.stdin.read()"
+    script = (
+        "import sys; from pathlib import Path; from testbed.world import World; "
+        f"world = World(Path({str(world.root)!r})); print(world.start(), flush=True); sys.stdin.read()"
+    )
     parent = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     )

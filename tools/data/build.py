@@ -27,8 +27,8 @@ from tools.data.examples import (
     words,
 )
 
-HeldOut = Callable[[Sequence[str]], int]
-"""How many of the queries are held out; says nothing about which."""
+HeldOut = Callable[[Sequence[str]], frozenset[int]]
+"""The places of the queries that are held out."""
 
 STATISTICS = "statistics.json"
 
@@ -133,13 +133,8 @@ def _aimed(documents: Sequence[PlatformDocument], plan: AugmentationPlan) -> lis
 
 
 def _without_held_out(examples: list[Example], held_out: HeldOut) -> list[Example]:
-    """Drop examples with a held-out query, by halving: the set answers only with counts."""
-    if not examples or not held_out([e.query for e in examples]):
-        return examples
-    if len(examples) == 1:
-        return []
-    middle = len(examples) // 2
-    return _without_held_out(examples[:middle], held_out) + _without_held_out(examples[middle:], held_out)
+    places = held_out([e.query for e in examples]) if examples else frozenset()
+    return [example for place, example in enumerate(examples) if place not in places]
 
 
 def _lines(path: Path, rows: Sequence[dict[str, object]]) -> None:

@@ -68,7 +68,7 @@ class TrainModel(Tool[TrainArgs, Trained]):
         with tempfile.TemporaryDirectory(prefix="evercrew-train-") as scratch:
             folder = self._datasets.materialise(args.dataset, Path(scratch))
             plan = args.plan
-            params = {"num_leaves": plan.num_leaves, "learning_rate": plan.learning_rate, "rounds": plan.rounds}
+            params = {"leaves": plan.num_leaves, "learning_rate": plan.learning_rate, "iterations": plan.rounds}
             job = TrainingJob(
                 entry=self._entry,
                 spec={"dataset": str(folder), "seed": plan.seed, "params": params},

@@ -39,7 +39,7 @@ class SignalReader:
         self._metrics = metrics
         self.catalog = catalog
         self.windows = windows
-        self._judge = judge
+        self.judge = judge
         self.clock = clock
 
     def measure(
@@ -62,7 +62,7 @@ class SignalReader:
         spec = self.catalog[name]
         current = self.measure(spec, self.windows.current)
         baseline = self.baseline(name, alert_at)
-        breached, reason = self._judge(name, current, baseline)
+        breached, reason = self.judge(name, current, baseline)
         return SignalReading(name=name, current=current, baseline=baseline, breached=breached, reason=reason)
 
     def baseline(self, name: str, alert_at: datetime) -> Measurement:

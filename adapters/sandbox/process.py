@@ -1,0 +1,35 @@
+"""The sandbox on this machine: a worker process whose output folder is thrown away."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from adapters.sandbox.base import SandboxResult
+from adapters.worker import Worker
+from domain.errors import DependencyLied
+
+NAME = "sandbox"
+
+
+class ProcessSandbox:
+    """`SandboxPort` on a `Worker`; memory in MiB."""
+
+    def __init__(self, *, worker: Worker, memory_mib: int) -> None:
+        self._worker = worker
+        self._memory = memory_mib
+
+    def run(self, entry: str, spec: Mapping[str, Any], *, timeout: timedelta) -> SandboxResult:
+        """See `SandboxPort.run`."""
+        with tempfile.TemporaryDirectory(prefix="evercrew-sandbox-") as scratch:
+            done = self._worker.run(entry, spec, Path(scratch), timeout=timeout, memory_mib=self._memory)
+        if not isinstance(done.output, dict):
+            raise DependencyLied(NAME, f"the job returned {type(done.output).__name__}, not an object")
+        return SandboxResult(output=done.output, seconds=done.seconds, isolation=done.isolation)
+
+    def check(self) -> str:
+        """See `SandboxPort.check`."""
+        return f"{NAME}: {self._worker.isolation}"

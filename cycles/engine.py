@@ -1,0 +1,187 @@
+"""The engine: one durable workflow a cycle, one checkpoint a stage.
+
+Why a crash loses and repeats nothing: the cycle's stage and facts are in the store; a stage that was interrupted is run again from its
+facts, and asks the door for the same effects under the same keys; the door answers what already happened from the record. The workflow
+only remembers how often it stepped and how long it has to wait, so its body is the same on every replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from adapters.workflow.base import Run, WorkflowPort
+from cycles.desk import CallFailed, CallRefused, Desk, Office
+from cycles.stages import ab, augment, diagnose, evaluate, learn, observe, plan, promote, roll_back, train, watch
+from domain.actor import Actor, Role
+from domain.cycle import Cycle, check_transition
+from domain.errors import BudgetExhausted, DependencyError, InvalidInput, ModelAnswerInvalid
+from domain.events import Event
+from domain.outcome import OutcomeKind
+from domain.receipt import AuditEntry, RecordKind
+from domain.stage import Stage, StageResult
+
+STAGES: Mapping[Stage, Callable[[Desk], StageResult]] = {
+    Stage.OBSERVE: observe.run,
+    Stage.DIAGNOSE: diagnose.run,
+    Stage.PLAN: plan.run,
+    Stage.AUGMENT: augment.run,
+    Stage.TRAIN: train.run,
+    Stage.EVALUATE: evaluate.run,
+    Stage.AB: ab.run,
+    Stage.PROMOTE: promote.run,
+    Stage.WATCH: watch.run,
+    Stage.ROLL_BACK: roll_back.run,
+    Stage.LEARN: learn.run,
+}
+
+# A dependency that fails is tried again, a little later each time; then a person is told.
+ATTEMPTS = 3
+PAUSE = timedelta(seconds=1)
+# Stages that look again and again are bounded by their windows; this bounds a defect.
+MOST_STEPS = 5000
+
+
+class Engine:
+    """Runs cycles on a workflow port."""
+
+    def __init__(self, office: Office, workflow: WorkflowPort) -> None:
+        self._office = office
+        self._workflow = workflow
+
+    def launch(self) -> None:
+        """Recover what a dead process left, and be ready for new cycles."""
+        self._workflow.launch(self._body)
+
+    def start(self, cycle_id: str) -> None:
+        """Begin (or join) the cycle's workflow."""
+        self._workflow.start(cycle_id)
+
+    def wait(self, cycle_id: str, timeout: timedelta | None = None) -> Cycle:
+        """Return the cycle once it has ended.
+
+        Raises:
+            DependencyTimeout: it has not ended in time.
+        """
+        self._workflow.result(cycle_id, timeout)
+        return self._cycle(cycle_id)
+
+    def status(self, cycle_id: str) -> str:
+        """Return how the cycle's workflow stands: absent, pending, done, failed or cancelled."""
+        return self._workflow.status(cycle_id)
+
+    def resume(self, cycle_id: str) -> None:
+        """Go on with a cycle whose workflow stopped."""
+        self._workflow.resume(cycle_id)
+
+    def cancel(self, cycle_id: str) -> None:
+        """Ask the cycle to end; it does so at its next step, in an orderly way."""
+        self._office.store.request_cancel(cycle_id)
+
+    # -- the workflow ---------------------------------------------------------------------------------------------------
+
+    def _body(self, run: Run, cycle_id: str) -> dict[str, Any]:
+        for _ in range(MOST_STEPS):
+            told = run.step("advance", lambda: self.advance(cycle_id))
+            if told["ended"]:
+                return told
+            if told["wait_s"] > 0:
+                run.sleep(timedelta(seconds=told["wait_s"]))
+        raise BudgetExhausted(f"{cycle_id} made {MOST_STEPS} steps without an end")
+
+    def advance(self, cycle_id: str) -> dict[str, Any]:
+        """Run the cycle's present stage once, and move it on."""
+        cycle = self._cycle(cycle_id)
+        if cycle.stage.terminal:
+            return {"stage": cycle.stage.value, "ended": True, "wait_s": 0.0}
+        started = self._office.clock.monotonic()
+        desk = Desk(self._office, cycle)
+        self._tell(cycle, "begin", "")
+        with self._office.traces.span(cycle.stage.value, "chain", {"cycle": cycle_id}, cycle_id=cycle_id) as span:
+            result = self._stage(desk)
+            span.done({"next": result.next.value, "reason": result.reason})
+        seconds = self._office.clock.monotonic() - started
+        self._move(desk, cycle.stage, result, seconds)
+        return {"stage": cycle.stage.value, "ended": result.next.terminal, "wait_s": result.wait.total_seconds()}
+
+    def _stage(self, desk: Desk) -> StageResult:
+        stage = desk.cycle.stage
+        self._office.gate.reconcile(desk.scope, Actor(role=Role.SUPERVISOR))
+        if desk.cycle.cancel_requested and stage is not Stage.LEARN and not _half_done(desk):
+            return desk.finish(OutcomeKind.CANCELLED, "cancelled by a person")
+        try:
+            result = STAGES[stage](desk)
+        except CallRefused as refusal:
+            return self._ended(desk, OutcomeKind.HANDED_OFF, str(refusal))
+        except (BudgetExhausted, ModelAnswerInvalid) as problem:
+            return self._ended(desk, OutcomeKind.HANDED_OFF, str(problem))
+        except (DependencyError, InvalidInput) as problem:
+            return self._again(desk, problem)
+        if desk.fact(f"failures_{stage.value}"):
+            desk.keep(f"failures_{stage.value}", 0)
+        return result
+
+    def _again(self, desk: Desk, problem: DependencyError | InvalidInput) -> StageResult:
+        stage = desk.cycle.stage
+        unknown = isinstance(problem, CallFailed) and problem.unknown
+        failures = int(desk.fact(f"failures_{stage.value}", 0)) + 1
+        desk.keep(f"failures_{stage.value}", failures)
+        if unknown or failures >= ATTEMPTS:
+            return self._ended(desk, OutcomeKind.HANDED_OFF, f"{stage.value} failed {failures} times: {problem}")
+        desk.note(f"{stage.value} failed, attempt {failures} of {ATTEMPTS}: {problem}")
+        return StageResult(next=stage, reason=str(problem), wait=PAUSE * 2 ** (failures - 1))
+
+    def _ended(self, desk: Desk, outcome: OutcomeKind, reason: str) -> StageResult:
+        """Hand over to a person, by way of `learn`; a model of ours that is live and unwatched is taken back first."""
+        if desk.cycle.stage is Stage.LEARN:
+            desk.cycle = desk.cycle.model_copy(update={"outcome": desk.cycle.outcome or outcome})
+            return StageResult(next=Stage.STOPPED, reason=reason)
+        if desk.cycle.stage is Stage.WATCH and desk.fact("release") and desk.fact("roll_back") is None:
+            desk.keep("roll_back", {"revision": desk.fact("release")["revision"], "reason": reason[:250]})
+            return StageResult(next=Stage.ROLL_BACK, reason=reason)
+        return desk.finish(outcome, reason)
+
+    def _move(self, desk: Desk, before: Stage, result: StageResult, seconds: float) -> None:
+        timings = {**desk.cycle.timings, before.value: desk.cycle.timings.get(before.value, 0.0) + seconds}
+        same = result.next is before
+        if not same:
+            check_transition(before, result.next)
+            entry = AuditEntry(
+                kind=RecordKind.TRANSITION,
+                cycle_id=desk.cycle.id,
+                stage=before.value,
+                actor="engine",
+                status=result.next.value,
+                body={"reason": result.reason},
+            )
+            self._office.audit.append(entry)
+        moved = desk.cycle.model_copy(
+            update={
+                "stage": result.next,
+                "updated_at": self._office.clock.now(),
+                "reason": result.reason,
+                "timings": timings,
+            }
+        )
+        self._office.store.save(moved)
+        self._tell(moved.model_copy(update={"stage": before}), "wait" if same else "end", result.reason, seconds)
+
+    def _cycle(self, cycle_id: str) -> Cycle:
+        cycle = self._office.store.cycle(cycle_id)
+        if cycle is None:
+            raise InvalidInput("cycle_id", f"{cycle_id} is not a cycle", "See `evercrew cycles list`")
+        return cycle
+
+    def _tell(self, cycle: Cycle, what: str, reason: str, seconds: float = 0.0) -> None:
+        details = {"reason": reason, "seconds": seconds}
+        self._office.observer(
+            Event(kind="stage", cycle_id=cycle.id, stage=cycle.stage.value, what=what, details=details)
+        )
+
+
+def _half_done(desk: Desk) -> bool:
+    """Whether a change of ours is live and not yet judged: then the watch decides, not the wish to stop."""
+    if desk.cycle.stage is Stage.PROMOTE:
+        return desk.did("promote") or desk.did("apply_tuning")
+    return desk.cycle.stage in (Stage.WATCH, Stage.ROLL_BACK) and desk.fact("release") is not None

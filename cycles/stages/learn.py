@@ -1,0 +1,109 @@
+"""Learn: close what is still open, write the post-mortem, and keep what the next cycle should know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters.retrieval.base import Passage
+from cycles.desk import CallFailed, CallRefused, Desk
+from domain.actor import Role
+from domain.errors import BudgetExhausted, DependencyError, ModelAnswerInvalid
+from domain.outcome import OutcomeKind
+from domain.plan import PostMortem
+from domain.stage import Stage, StageResult
+from tools.deliver.release import AbStopArgs, Released
+from tools.notify.send import Notified, NotifyArgs
+from tools.observe.deployments import RuntimeView
+from tools.tool import Nothing
+
+_ENDS = {OutcomeKind.CANCELLED: Stage.CANCELLED, OutcomeKind.STOPPED: Stage.STOPPED}
+
+
+def run(desk: Desk) -> StageResult:
+    """End the cycle; nothing here can change its outcome."""
+    outcome = desk.cycle.outcome or OutcomeKind.UNVERIFIED
+    reason = str(desk.fact("outcome_reason", desk.cycle.reason))
+    _take_down_test(desk, outcome)
+    _look_at_live(desk)
+    post_mortem = _post_mortem(desk)
+    write(desk, outcome, reason, post_mortem)
+    severity = "info" if outcome.verified else "warning"
+    title = f"{desk.cycle.id}: {outcome.value.replace('_', ' ')}"
+    _optional(desk, "notify", NotifyArgs(title=title, body=reason, severity=severity), Role.SUPERVISOR, Notified)
+    action = desk.cycle.action.value if desk.cycle.action else "none"
+    passage = Passage(
+        id=desk.cycle.id,
+        text=f"{desk.cycle.alert.signal} on {desk.cycle.target}: {action}: {reason}",
+        facts={"action": action, "outcome": outcome.value, "signal": desk.cycle.alert.signal},
+    )
+    desk.office.retrieval.add(passage)
+    return StageResult(next=_ENDS.get(outcome, Stage.DONE), reason=reason)
+
+
+def write(desk: Desk, outcome: OutcomeKind, reason: str, post_mortem: PostMortem | None) -> None:
+    """Write `outcome.json`."""
+    seen = desk.fact("snapshot") or desk.fact("first_snapshot") or {}
+    lead: dict[str, Any] = seen.get("readings", {}).get(desk.cycle.alert.signal, {})
+    answers = [f for f in desk.cycle.facts.values() if isinstance(f, dict) and "models" in f and "tokens" in f]
+    effects = desk.fact("effects", [])
+    desk.write(
+        "outcome.json",
+        {
+            "cycle_id": desk.cycle.id,
+            "timestamp": desk.clock.now(),
+            "environment": desk.cycle.environment,
+            "target": desk.cycle.target,
+            "trigger": {
+                "type": desk.cycle.alert.signal,
+                "value": lead.get("current"),
+                "baseline": lead.get("baseline"),
+                "fingerprint": desk.cycle.alert.fingerprint,
+            },
+            "action": desk.cycle.action,
+            "outcome": outcome,
+            "verified": outcome.verified,
+            "reason": reason,
+            "actions": [
+                {"sequence": n, "type": e["name"], "call": e["call"], "permit": e["permit"], "receipt": e["receipt"]}
+                for n, e in enumerate(effects, start=1)
+            ],
+            "approver": "system" if desk.fact("asked") is None else "person",
+            "total_cost_usd": float(desk.fact("cost_usd", 0.0)) + sum(float(a.get("cost_usd", 0.0)) for a in answers),
+            "tokens": sum(int(a["tokens"]) for a in answers),
+            "models": sorted({m for a in answers for m in a["models"]}),
+            "rollback_available": bool((desk.fact("release") or {}).get("previous")),
+            "seconds": dict(desk.cycle.timings),
+            "live": desk.fact("live") or {"digest": "", "revision": ""},
+            "unsupported_claims": int(desk.fact("unsupported_claims", 0)),
+            "post_mortem": post_mortem,
+        },
+    )
+
+
+def _take_down_test(desk: Desk, outcome: OutcomeKind) -> None:
+    """A candidate that was tested and not promoted must not go on being served."""
+    if desk.did("ab_start") and not desk.did("ab_stop") and not desk.did("promote"):
+        _optional(desk, "ab_stop", AbStopArgs(reason=outcome.value), Role.DEVOPS_ENGINEER, Released)
+
+
+def _look_at_live(desk: Desk) -> None:
+    view = _optional(desk, "runtime_state", Nothing(), Role.SUPERVISOR, RuntimeView)
+    if view is not None:
+        desk.keep("live", {"digest": view.digest, "revision": view.revision})
+
+
+def _post_mortem(desk: Desk) -> PostMortem | None:
+    try:
+        return desk.ask("post_mortem", desk.office.judges.write_post_mortem, PostMortem).value
+    except (BudgetExhausted, ModelAnswerInvalid, DependencyError) as problem:
+        desk.note(f"no post-mortem: {problem}")
+        return None
+
+
+def _optional(desk: Desk, tool: str, args: Any, role: Role, expected: Any) -> Any:
+    """Make a call whose failure must not change how the cycle ended; it is told, and recorded by the door."""
+    try:
+        return desk.do(tool, args, role, expected)
+    except (CallRefused, CallFailed) as problem:
+        desk.note(str(problem))
+        return None

@@ -1,0 +1,44 @@
+"""Train: a model from the versioned data, in a process of its own, registered as candidate."""
+
+from __future__ import annotations
+
+from cycles.desk import Desk
+from domain.actor import Role
+from domain.outcome import OutcomeKind
+from domain.plan import TrainingPlan
+from domain.stage import Stage, StageResult
+from tools.data.dataset import DatasetMade
+from tools.model.registry import RegistryView
+from tools.model.train import RegisterArgs, Registered, TrainArgs, Trained
+from tools.sandbox.smoke import SmokeArgs, SmokeResult
+from tools.tool import Nothing
+
+
+def run(desk: Desk) -> StageResult:
+    """Plan, train, register, and try the candidate in a sandbox."""
+    answered = desk.ask("training_plan", desk.office.judges.plan_training, TrainingPlan)
+    if answered.stopped:
+        return desk.finish(OutcomeKind.STOPPED, f"the Supervisor stopped the training: {answered.stopped}")
+    dataset = DatasetMade.model_validate(desk.fact("dataset")).ref
+    trained = desk.do("train_model", TrainArgs(dataset=dataset, plan=answered.value), Role.ML_ENGINEER, Trained)
+    desk.keep("trained", trained)
+    desk.keep("cost_usd", trained.cost_usd)
+    registry = desk.do("registry_read", Nothing(), Role.ML_ENGINEER, RegistryView)
+    if trained.digest in registry.tombstoned:
+        return desk.finish(OutcomeKind.NOT_PROMOTED, "training gave a model that was rolled back before")
+    if registry.champion is not None and registry.champion.digest == trained.digest:
+        return desk.finish(OutcomeKind.NOT_PROMOTED, "training gave the model that is live already")
+    args = RegisterArgs(
+        training_key=trained.key,
+        digest=trained.digest,
+        dataset=dataset,
+        plan=answered.value,
+        alert_fingerprint=desk.cycle.alert.fingerprint,
+    )
+    desk.keep("candidate", desk.do("register_candidate", args, Role.ML_ENGINEER, Registered))
+    tried = desk.do("sandboxed_test_run", SmokeArgs(digest=trained.digest), Role.ML_ENGINEER, SmokeResult)
+    if not tried.ok:
+        return desk.finish(
+            OutcomeKind.NOT_PROMOTED, f"the candidate answered {tried.answered} of {tried.queries} test queries"
+        )
+    return StageResult(next=Stage.EVALUATE, reason=f"trained on {trained.examples} examples in {trained.seconds:.1f} s")

@@ -1,0 +1,234 @@
+"""Watch: what the change really did, by measurement. A new model that is worse is taken back; a repair that does not show is not a repair."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from cycles.desk import Desk
+from domain.actor import Role
+from domain.diagnosis import Action
+from domain.measurement import Measurement
+from domain.outcome import OutcomeKind
+from domain.stage import Stage, StageResult
+from domain.verdict import Judgement, Verdict
+from learning.canary import WatchDesign, conclude_watch, judge_watch
+from policies.contract import rollback_due
+from tools.model.train import AliasArgs, AliasSet
+from tools.observe.anomaly import AnomalyArgs, AnomalyResult
+from tools.observe.points import Points, PointsArgs
+
+QUALITY = "ndcg_at_10"
+LATENCY = "latency_p95_ms"
+# A repair has shown once this share of the loss is made good and the rest is within the noise.
+RECOVERED = 0.6
+# How long to wait for a repair to show, in current windows.
+PATIENCE = 5
+
+_REPAIRED = {
+    Action.ROLLBACK: OutcomeKind.RESTORED,
+    Action.DATA_FIX: OutcomeKind.REPAIRED,
+    Action.TUNE: OutcomeKind.TUNED,
+}
+
+
+def run(desk: Desk) -> StageResult:
+    """Look once: at a promoted model by the sequential rule, at a repair by whether the signal came back."""
+    return _repair(desk) if desk.cycle.action in _REPAIRED else _promotion(desk)
+
+
+# -- a promoted model ---------------------------------------------------------------------------------------------------
+
+
+def _promotion(desk: Desk) -> StageResult:
+    profile = desk.profile.watch
+    elapsed = desk.since("changed_at")
+    due = min(int(elapsed / profile.interval), profile.checks)
+    if due < 1:
+        return StageResult(next=Stage.WATCH, reason="waiting for the first look", wait=profile.interval - elapsed)
+    start = datetime.fromtimestamp(float(desk.fact("changed_at")), UTC)
+    before = _baseline(desk, start)
+    now = _points(desk, start + due * profile.interval, due, _served(desk), f"look {due}")
+    test = judge_promotion(desk, before, now)
+    verdict = conclude_watch(test, [_latency(desk, start, due)])
+    _note_look(desk, now[-1], verdict)
+    match verdict.verdict:
+        case Verdict.FAIL:
+            desk.keep("roll_back", {"revision": desk.fact("release")["revision"], "reason": verdict.reason[:250]})
+            _write(desk, "promotion", before, verdict, profile.alpha)
+            return StageResult(next=Stage.ROLL_BACK, reason=verdict.reason)
+        case Verdict.PASS:
+            return _kept(desk, before, now, verdict)
+        case _ if elapsed > PATIENCE * profile.window:
+            return _undecided(desk, before, verdict)
+        case _:
+            following = (due + 1) * profile.interval if due < profile.checks else elapsed + profile.interval
+            return StageResult(next=Stage.WATCH, reason=verdict.reason, wait=following - elapsed)
+
+
+def judge_promotion(desk: Desk, before: Sequence[Measurement], now: Sequence[Measurement]) -> Judgement:
+    """Judge the points since the promotion; a point without enough samples is a gap, and gaps are not guessed."""
+    profile = desk.profile.watch
+    design = WatchDesign(
+        looks=profile.checks, alpha=profile.alpha, min_baseline=profile.baseline_checks, tolerance=profile.tolerance
+    )
+    errors = [m.stderr for m in before if m.stderr]
+    spread = max(errors) if errors else 0.0
+    values = [_value(m, profile.min_samples) for m in now]
+    usable = [v for v in values if v is not None]
+    if len(usable) < len(values):
+        reason = f"{len(values) - len(usable)} of {len(values)} looks have too few samples"
+        if len(usable) < max(1, len(values) // 2):
+            return Judgement(verdict=Verdict.INSUFFICIENT, reason=reason, name=QUALITY)
+    earlier = [v for m in before if (v := _value(m, 1)) is not None]
+    return judge_watch(earlier, usable, design, sampling_sd=spread)
+
+
+def _value(measurement: Measurement, minimum: int) -> float | None:
+    usable = measurement.usable and measurement.n >= minimum
+    return measurement.finite() if usable else None
+
+
+def _baseline(desk: Desk, start: datetime) -> list[Measurement]:
+    """Return the points of the old champion before the change: during the A/B test it served the larger part of the users."""
+    profile = desk.profile.watch
+    old = (desk.fact("ab") or {}).get("baseline")
+    labels = {"digest": str(old)} if old else {}
+    return _points(desk, start, profile.baseline_checks, labels, "before")
+
+
+def _served(desk: Desk) -> dict[str, str]:
+    return {"digest": str(desk.fact("live")["digest"])}
+
+
+def _points(
+    desk: Desk, end: datetime, count: int, labels: dict[str, str], place: str, signal: str = QUALITY
+) -> list[Measurement]:
+    step = desk.profile.watch.interval.total_seconds()
+    args = PointsArgs(signal=signal, end=end, step_s=step, count=count, labels=labels)
+    return list(desk.do("metric_points", args, Role.METRICS_ANALYST, Points, place=place).points)
+
+
+def _latency(desk: Desk, start: datetime, due: int) -> Judgement:
+    """Judge the median of the looks' p95 by the hard limits: one slow second is not a slow model."""
+    interval = desk.profile.watch.interval
+    count = desk.profile.watch.baseline_checks
+    before = _median(_points(desk, start, count, {}, "latency before", LATENCY))
+    now = _median(_points(desk, start + due * interval, due, {}, f"latency look {due}", LATENCY))
+    judged = rollback_due(desk.contract, LATENCY, now, before)
+    # A missing latency cannot roll back a model; it is said, and the watch goes on.
+    return judged
+
+
+def _median(points: Sequence[Measurement]) -> Measurement | None:
+    usable = sorted((p for p in points if p.usable), key=lambda p: p.finite())
+    return usable[len(usable) // 2] if usable else None
+
+
+def _kept(desk: Desk, before: Sequence[Measurement], now: Sequence[Measurement], verdict: Judgement) -> StageResult:
+    _write(desk, "promotion", before, verdict, desk.profile.watch.alpha)
+    digest = str(desk.fact("live")["digest"])
+    desk.do("set_alias", AliasArgs(alias="champion", digest=digest), Role.ML_ENGINEER, AliasSet)
+    was, is_now = _pooled(before), _pooled(now)
+    if was is None or is_now is None or is_now <= was:
+        said = f"nDCG@10 {_said(was)} before, {_said(is_now)} after"
+        return desk.finish(OutcomeKind.UNVERIFIED, f"not worse, and no gain was measured: {said}")
+    return desk.finish(OutcomeKind.IMPROVED, f"nDCG@10 {was:.3f} before, {is_now:.3f} after, on live traffic")
+
+
+def _pooled(points: Sequence[Measurement]) -> float | None:
+    usable = [p for p in points if p.usable]
+    total = sum(p.n for p in usable)
+    mean = sum(p.finite() * p.n for p in usable) / total if total else math.nan
+    return mean if math.isfinite(mean) else None
+
+
+def _undecided(desk: Desk, before: Sequence[Measurement], verdict: Judgement) -> StageResult:
+    """The watch could not be read. Not knowing is no reason to keep a change: it is taken back."""
+    _write(desk, "promotion", before, verdict, desk.profile.watch.alpha)
+    reason = f"the watch could not be read: {verdict.reason}"
+    desk.keep("roll_back", {"revision": desk.fact("release")["revision"], "reason": reason[:250]})
+    return StageResult(next=Stage.ROLL_BACK, reason=reason)
+
+
+# -- a repair -------------------------------------------------------------------------------------------------------------
+
+
+def _repair(desk: Desk) -> StageResult:
+    window = desk.profile.measure.current
+    elapsed = desk.since("changed_at")
+    if elapsed < window:
+        return StageResult(next=Stage.WATCH, reason="waiting for one window after the change", wait=window - elapsed)
+    signals = list(desk.fact("snapshot", {}).get("breached") or [desk.cycle.alert.signal])
+    place = f"look {len(desk.fact('watch', []))}"
+    checks = [
+        desk.do("anomaly_check", AnomalyArgs(signal=s), Role.METRICS_ANALYST, AnomalyResult, place=place)
+        for s in signals
+    ]
+    shown = [_recovered(desk, check) for check in checks]
+    lead = checks[0]
+    verdict = Judgement(
+        verdict=Verdict.PASS if all(shown) else Verdict.INSUFFICIENT,
+        reason="; ".join(check.reason for check in checks),
+        name=lead.signal,
+    )
+    measured = Measurement(value=lead.current, unit="", n=1 if lead.current is not None else 0)
+    _note_look(desk, measured, verdict)
+    if verdict.passed:
+        _write(desk, "repair", [], verdict, None)
+        action = desk.cycle.action
+        outcome = _REPAIRED[action] if action is not None else OutcomeKind.UNVERIFIED
+        return desk.finish(outcome, f"{lead.signal} is back at {_said(lead.current)} (baseline {_said(lead.baseline)})")
+    if elapsed > PATIENCE * window:
+        _write(desk, "repair", [], verdict, None)
+        return desk.finish(OutcomeKind.UNVERIFIED, f"the change is live and has not shown: {verdict.reason}")
+    return StageResult(next=Stage.WATCH, reason=verdict.reason, wait=window / 3)
+
+
+def _recovered(desk: Desk, check: AnomalyResult) -> bool:
+    """Whether the signal is no longer anomalous and most of its loss is made good."""
+    if check.current is None or check.baseline is None or check.anomalous is not False:
+        return False
+    seen = desk.fact("snapshot", {}).get("readings", {}).get(check.signal, {})
+    worst = seen.get("current")
+    if worst is None or check.baseline == worst:
+        return check.breached is False
+    return (check.current - float(worst)) / (check.baseline - float(worst)) >= RECOVERED
+
+
+# -- what is kept ---------------------------------------------------------------------------------------------------------
+
+
+def _note_look(desk: Desk, measured: Measurement, verdict: Judgement) -> None:
+    look = {
+        "at": desk.clock.now(),
+        "value": measured.value,
+        "n": measured.n,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+    }
+    desk.keep("watch", [*desk.fact("watch", []), look])
+
+
+def _write(desk: Desk, kind: str, before: Sequence[Measurement], verdict: Judgement, alpha: float | None) -> None:
+    looks: list[dict[str, Any]] = desk.fact("watch", [])
+    desk.write(
+        "watch.json",
+        {
+            "cycle_id": desk.cycle.id,
+            "kind": kind,
+            "started_at": datetime.fromtimestamp(float(desk.fact("changed_at")), UTC),
+            "ended_at": desk.clock.now(),
+            "alpha": alpha,
+            "baseline": [m.value for m in before],
+            "looks": looks,
+            "verdict": verdict.verdict,
+            "reason": verdict.reason,
+        },
+    )
+
+
+def _said(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3f}"

@@ -1,0 +1,1 @@
+"""Measures how good the whole is, from outside of it."""

@@ -1,0 +1,1 @@
+"""The composition root: reads the environment, serves a terminal, builds objects."""

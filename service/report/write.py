@@ -1,0 +1,174 @@
+"""Writes `report.html` and `report.md`.
+
+The page is one file without scripts, and without styles, fonts or pictures from elsewhere. Everything from outside is
+escaped by the templates; the page's own content policy forbids scripts and requests besides, so that text which got
+past the escaping could still not run or fetch anything.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from cycles.artifacts import Artifacts
+from service import wording
+from service.report import comparisons, signals, story, timecharts
+from service.report.material import ReportMaterial
+
+HTML = "report.html"
+MARKDOWN = "report.md"
+_SPECIAL = re.compile(r"([\\`*\[\]|~])")
+# Signals in the order a person asks for them; the alerted one comes first whatever it is.
+_ORDER = ("ndcg_at_10", "latency_p95_ms", "cost_per_1k_requests", "user_satisfaction")
+MOST_SIGNALS = 5
+_SIGNS = {"eq": "=", "gt": ">", "ge": "\N{GREATER-THAN OR EQUAL TO}", "lt": "<", "le": "\N{LESS-THAN OR EQUAL TO}"}
+
+
+def write_report(folder: Path, material: ReportMaterial) -> tuple[Path, Path]:
+    """Write both reports into `folder` and return their paths, HTML first.
+
+    A section without its artifact is left out; an artifact that does not fit its schema is named and not drawn.
+    """
+    folder = folder.resolve()
+    writer = Artifacts(folder.parent)
+    shown = _page(material, writer)
+    page = _environment().get_template("report.html.j2").render(shown)
+    text = _environment().get_template("report.md.j2").render(shown)
+    return (
+        writer.write_text(folder.name, HTML, page),
+        writer.write_text(folder.name, MARKDOWN, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"),
+    )
+
+
+def _page(material: ReportMaterial, checker: Artifacts) -> dict[str, Any]:
+    artifacts, problems = story.fitting(material, checker)
+    rows = story.audit_rows(material.audit)
+    return {
+        "cycle": material.cycle,
+        "summary": material.summary,
+        "verdict": story.verdict(material, artifacts),
+        "tiles": story.tiles(material, artifacts),
+        "problems": problems,
+        "outcome": artifacts.get("outcome.json"),
+        "diagnosis": artifacts.get("diagnostic_report.json"),
+        "dataset": artifacts.get("dataset_manifest.yaml"),
+        "evaluation": artifacts.get("evaluation.json"),
+        "ab": artifacts.get("ab_test_results.json"),
+        "release": artifacts.get("helm_values_patch.yaml"),
+        "watch": artifacts.get("watch.json"),
+        "gates": story.gates(artifacts),
+        "slices": story.slices(material, artifacts),
+        "attribution": material.attribution or [],
+        "live": story.live(artifacts),
+        "segments": story.segments(material),
+        "events": sorted(material.events),
+        "audit": rows,
+        "audit_left_out": len(material.audit) - len(rows),
+        "checks": material.checks,
+        "pictures": _pictures(material, artifacts),
+        "patch_lines": story.patch_lines,
+        "style": Markup(_text("report.css")),
+    }
+
+
+def _pictures(material: ReportMaterial, artifacts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    pairs = story.slices(material, artifacts)
+    shares = [comparisons.Pair(s.feature, s.before, s.after) for s in material.attribution or ()]
+    ab, watch = artifacts.get("ab_test_results.json"), artifacts.get("watch.json")
+    baseline = artifacts.get("outcome.json", {}).get("trigger", {}).get("baseline")
+    return {
+        "signals": _signals(material, artifacts),
+        "slices": comparisons.dumbbell("slices", "nDCG@10 by slice", pairs, wording.score, judged=True),
+        "attribution": comparisons.dumbbell(
+            "attribution", "What the re-ranker attends to", shares, _share, judged=False
+        ),
+        "ab": comparisons.lift_chart(ab["looks"], _margin(ab)) if ab else None,
+        "watch": timecharts.watch_chart(
+            story.QUALITY if watch["kind"] == "promotion" else material.cycle.alert.signal,
+            watch["baseline"],
+            [(look["value"], look["verdict"]) for look in watch["looks"]],
+            baseline,
+        )
+        if watch
+        else None,
+        "stages": timecharts.stage_chart(
+            story.segments(material), story.effects(material.audit), material.cycle.opened_at
+        ),
+    }
+
+
+def _signals(material: ReportMaterial, artifacts: dict[str, dict[str, Any]]) -> list[tuple[str, Markup]]:
+    lead = material.cycle.alert.signal
+    ranks = {name: k for k, name in enumerate((lead, *_ORDER))} | {lead: -1}
+    names = sorted(material.series, key=lambda n: (ranks.get(n, 99), n))[:MOST_SIGNALS]
+    drawn = []
+    for name in names:
+        first = name == names[0]
+        picture = signals.signal_chart(
+            name,
+            material.series[name],
+            material.events if first else (),
+            story.trouble(material, artifacts, name),
+            signals.FULL if first else signals.HALF,
+        )
+        if picture is not None:
+            drawn.append((name, picture))
+    return drawn
+
+
+def _margin(ab: dict[str, Any]) -> float | None:
+    """Return the lift that was asked for, as the gate itself recorded it."""
+    return next((m for g in ab["gates"] if (m := wording.finite(g["figures"].get("margin"))) is not None), None)
+
+
+def _share(value: float | None) -> str:
+    return wording.MISSING if value is None else f"{100 * value:.0f} %"
+
+
+def _markdown(value: object) -> str:
+    """Return text as Markdown that shows it and does nothing else."""
+    return _SPECIAL.sub(r"\\\1", html.escape(wording.clean(value, 1000), quote=False))
+
+
+def _found(value: object) -> str:
+    number = wording.finite(value)
+    return f"{number:.4g}" if number is not None else wording.clean(value, 120)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_text),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "clean": wording.clean,
+        "digest": wording.digest_label,
+        "duration": wording.duration,
+        "found": _found,
+        "md": _markdown,
+        "percent": wording.percent,
+        "role": wording.role_label,
+        "score": wording.score,
+        "share": _share,
+        "signal": wording.signal_label,
+        "sign": lambda name: _SIGNS.get(name, wording.words(name)),
+        "stage": wording.stage_label,
+        "words": wording.words,
+    }
+    environment.globals["value_of"] = wording.signal_value
+    return environment
+
+
+def _text(name: str) -> str:
+    return files("service.report").joinpath("templates", name).read_text(encoding="utf-8")

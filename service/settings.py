@@ -1,0 +1,129 @@
+"""Settings from the environment: the only place that reads it.
+
+`python -m service.settings` prints `.env.example`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from domain.errors import ConfigurationError
+
+PREFIX = "EVERCREW_"
+
+
+class Settings(BaseModel):
+    """Every setting, its default, and one line why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: Path = Field(
+        default=Path("evercrew.yaml"), description="where the configuration of your platform is read from"
+    )
+    home: Path = Field(
+        default=Path("~/.cache/evercrew"), description="where caches live that may be deleted at any time"
+    )
+    model: str = Field(default="gpt-4o-mini", description="the chat model to ask when OPENAI_API_KEY is set")
+    openai_api_key: str = Field(
+        default="",
+        validation_alias="OPENAI_API_KEY",
+        description="a key makes the crew run on a model; without, on the playbook",
+    )
+    openai_base_url: str = Field(
+        default="https://api.openai.com/v1",
+        validation_alias="OPENAI_BASE_URL",
+        description="any endpoint that speaks chat completions",
+    )
+    model_timeout_s: float = Field(
+        default=60, gt=0, description="how long one answer of the model may take, in seconds"
+    )
+    model_usd_per_1m_tokens: float = Field(
+        default=0.6, ge=0, description="what a million tokens cost in US dollars, for the cost of a cycle"
+    )
+    paraphrase_by_model: bool = Field(
+        default=True, description="let the model write paraphrases for training data, where there is one"
+    )
+    traces: Literal["auto", "langsmith", "mlflow", "none"] = Field(
+        default="auto", description="where spans go; auto is LangSmith with a key, else MLflow"
+    )
+    langsmith_api_key: str = Field(
+        default="", validation_alias="LANGSMITH_API_KEY", description="a key sends traces to LangSmith"
+    )
+    langsmith_endpoint: str = Field(
+        default="https://api.smith.langchain.com",
+        validation_alias="LANGSMITH_ENDPOINT",
+        description="where LangSmith is",
+    )
+    langsmith_project: str = Field(
+        default="evercrew", validation_alias="LANGSMITH_PROJECT", description="the LangSmith project of the traces"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="the least severe log line that is shown"
+    )
+    executor_id: str = Field(
+        default="local",
+        description="which workflows this process recovers; its own for every process on a shared database",
+    )
+
+
+def names() -> dict[str, str]:
+    """Return the environment variable of each setting."""
+    return {
+        field: str(info.validation_alias or f"{PREFIX}{field.upper()}") for field, info in Settings.model_fields.items()
+    }
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of the process's environment (or the given one).
+
+    Raises:
+        ConfigurationError: a variable has a value it cannot have, or starts with ``EVERCREW_`` and is none of ours.
+    """
+    given = dict(os.environ) if environment is None else dict(environment)
+    known = names()
+    unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in known.values())
+    if unknown:
+        raise ConfigurationError(unknown[0], "is not a setting", "See .env.example for those there are")
+    values = {_key(field): given[name] for field, name in known.items() if given.get(name, "") != ""}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        field = str(first["loc"][0])
+        raise ConfigurationError(known.get(field, field), first["msg"], "See .env.example for what it may be") from None
+
+
+def export(values: Mapping[str, str]) -> None:
+    """Set variables for libraries that read them while they are imported; what the operator set stays."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+def inherited(*allowed: str) -> dict[str, str]:
+    """Return the named variables of this process, for the environment of a child."""
+    return {name: os.environ[name] for name in allowed if name in os.environ}
+
+
+def example() -> str:
+    """Return the text of `.env.example`."""
+    lines = ["# Every setting of Evercrew, with its default. Nothing needs to be set.", ""]
+    for field, name in names().items():
+        info = Settings.model_fields[field]
+        default = info.default
+        text = str(default).lower() if isinstance(default, bool) else str(default)
+        lines += [f"# {info.description}", f"# {name}={text}", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _key(field: str) -> str:
+    return str(Settings.model_fields[field].validation_alias or field)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(example())

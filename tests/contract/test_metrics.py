@@ -1,0 +1,114 @@
+"""The metrics systems hold to their contract, and give the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from adapters.metrics.base import MetricsPort
+from adapters.metrics.evaluate import milliseconds
+from adapters.metrics.memory import MemoryMetrics
+from adapters.metrics.prometheus import PrometheusMetrics
+from adapters.metrics.samples import Sample, SampleStore
+from adapters.metrics.scrape import ScrapedMetrics
+from domain.clock import FrozenClock
+from domain.signal import SeriesQuery, Stat
+from tests.contract.metrics_contract import HISTORIES, SECOND, MetricsContract
+from tests.contract.promserver import backfill, needs_prometheus, prometheus
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def filled_memory() -> MemoryMetrics:
+    metrics = MemoryMetrics(FrozenClock(START + 120 * SECOND))
+    for history in HISTORIES:
+        for offset, value in history.samples:
+            metrics.add(history.metric, value, history.labels, START + offset * SECOND)
+    return metrics
+
+
+def fill(database: Path) -> None:
+    """Write the histories into a file of scraped samples, as scrapes would have; no series is taken to have ended."""
+    by_time: dict[float, list[Sample]] = {}
+    for history in HISTORIES:
+        for offset, value in history.samples:
+            by_time.setdefault(offset, []).append((history.metric, history.labels, value))
+    store = SampleStore(database)
+    for offset, samples in by_time.items():
+        store.append(milliseconds(START + offset * SECOND), samples, ends=False)
+    store.close()
+
+
+class TestMemoryMetrics(MetricsContract):
+    @pytest.fixture
+    def start(self) -> datetime:
+        return START
+
+    @pytest.fixture
+    def metrics(self, start: datetime) -> MetricsPort:
+        return filled_memory()
+
+    def test_the_labels_present(self, metrics: MetricsPort) -> None:
+        assert list(metrics.labels("gauge_two", "side")) == ["left", "right"]
+
+
+class TestScrapedMetrics(MetricsContract):
+    @pytest.fixture
+    def start(self) -> datetime:
+        return START
+
+    @pytest.fixture
+    def metrics(self, start: datetime, tmp_path: Path) -> Iterator[MetricsPort]:
+        fill(tmp_path / "metrics.sqlite")
+        metrics = ScrapedMetrics(
+            url="http://127.0.0.1:1/metrics",  # never asked: the kept samples are fresh by this clock
+            db_path=tmp_path / "metrics.sqlite",
+            clock=FrozenClock(START + 120 * SECOND),
+        )
+        yield metrics
+        metrics.close()
+
+    def test_the_labels_present(self, metrics: MetricsPort) -> None:
+        assert list(metrics.labels("gauge_two", "side")) == ["left", "right"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("prometheus")
+    backfill(folder, HISTORIES, START)
+    with prometheus(folder) as url:
+        yield url
+
+
+@needs_prometheus
+@pytest.mark.xdist_group("prometheus")
+class TestPrometheusMetrics(MetricsContract):
+    @pytest.fixture
+    def start(self) -> datetime:
+        return START
+
+    @pytest.fixture
+    def metrics(self, server: str) -> Iterator[MetricsPort]:
+        metrics = PrometheusMetrics(url=server)
+        yield metrics
+        metrics.close()
+
+    @pytest.mark.parametrize("stat", list(Stat))
+    def test_memory_and_prometheus_agree_to_the_last_digits(self, metrics: MetricsPort, stat: Stat) -> None:
+        memory = filled_memory()
+        suffix = "_bucket" if stat is Stat.QUANTILE else ""
+        names = {history.metric.removesuffix(suffix) for history in HISTORIES}
+        compared = 0
+        for name in sorted(names):
+            for window in (7.0, 33.3, 60.0, 200.0):
+                query = SeriesQuery(metric=name, stat=stat, window_s=window, q=0.9 if stat is Stat.QUANTILE else None)
+                ours = memory.range(query, START, START + 300 * SECOND, timedelta(seconds=1.7))
+                theirs = metrics.range(query, START, START + 300 * SECOND, timedelta(seconds=1.7))
+                assert [p.value is None for p in ours] == [p.value is None for p in theirs], query
+                pairs = [(a.value, b.value) for a, b in zip(ours, theirs, strict=True) if a.value is not None]
+                assert [a for a, _ in pairs] == pytest.approx([b for _, b in pairs], rel=1e-9, abs=1e-12), query
+                compared += len(pairs)
+        assert compared > 100

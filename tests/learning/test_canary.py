@@ -1,0 +1,158 @@
+"""The watch: a known rate of false rollbacks, also when neighbouring points are correlated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from domain.measurement import Measurement
+from domain.verdict import Judgement, Verdict
+from learning.canary import WatchDesign, conclude_watch, judge_watch, watch_threshold
+from learning.characteristics import false_rollback_rates
+from learning.limits import HardLimit, judge_limit
+
+# Two and a half standard errors of 1,000 runs at five percent.
+TOLERANCE = 0.017
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+def test_an_unchanged_model_is_rolled_back_in_at_most_five_percent_of_watches(rho: float) -> None:
+    rates = false_rollback_rates(rho=rho, runs=1000, seed=11)
+    assert rates.sequential <= 0.05 + TOLERANCE
+
+
+def test_the_naive_rule_rolls_back_four_of_five_unchanged_models_in_the_same_simulation() -> None:
+    rates = false_rollback_rates(rho=0.0, runs=500, seed=12)
+    assert rates.naive >= 0.75
+    assert rates.sequential <= 0.08
+
+
+@pytest.mark.parametrize(("rho", "caught"), [(0.0, 0.99), (0.5, 0.95), (0.8, 0.8)])
+def test_a_loss_of_three_percent_is_caught_in_most_watches(rho: float, caught: float) -> None:
+    rates = false_rollback_rates(rho=rho, relative_shift=-0.03, runs=200, seed=13)
+    assert rates.sequential >= caught
+    assert rates.mean_look <= 4
+
+
+def test_a_short_baseline_does_not_raise_the_false_rollbacks() -> None:
+    assert false_rollback_rates(rho=0.3, n_baseline=12, looks=6, runs=600, seed=14).sequential <= 0.05 + 0.022
+
+
+def series(level: float, n: int, seed: int, sd: float = 0.007) -> list[float]:
+    return list(level + sd * np.random.default_rng(seed).standard_normal(n))
+
+
+DESIGN = WatchDesign(looks=12)
+
+
+def test_a_watch_that_is_not_over_is_insufficient() -> None:
+    answer = judge_watch(series(0.72, 60, 1), series(0.72, 5, 2), DESIGN)
+    assert answer.verdict is Verdict.INSUFFICIENT
+    assert "look 5 of 12" in answer.reason
+
+
+def test_a_watch_that_is_over_passes_and_says_what_it_would_have_seen() -> None:
+    answer = judge_watch(series(0.72, 60, 1), series(0.72, 12, 2), DESIGN)
+    assert answer.verdict is Verdict.PASS
+    assert 0 < float(answer.figures["detectable"] or 0) < 0.03
+
+
+def test_a_degraded_signal_fails_at_once_when_it_is_clear() -> None:
+    answer = judge_watch(series(0.72, 60, 1), series(0.62, 1, 2), DESIGN)
+    assert answer.verdict is Verdict.FAIL
+
+
+def test_for_a_signal_where_less_is_better_more_is_degraded() -> None:
+    better = judge_watch(series(0.72, 60, 1), series(0.62, 12, 2), DESIGN, higher_is_better=False)
+    worse = judge_watch(series(0.72, 60, 1), series(0.82, 12, 2), DESIGN, higher_is_better=False)
+    assert (better.verdict, worse.verdict) == (Verdict.PASS, Verdict.FAIL)
+
+
+def test_a_loss_within_the_tolerance_is_accepted() -> None:
+    tolerant = WatchDesign(looks=12, tolerance=0.05)
+    assert judge_watch(series(0.72, 60, 1), series(0.70, 12, 2), tolerant).verdict is Verdict.PASS
+    assert judge_watch(series(0.72, 60, 1), series(0.70, 12, 2), DESIGN).verdict is Verdict.FAIL
+
+
+def test_a_known_sampling_error_keeps_a_lucky_quiet_baseline_from_alarming() -> None:
+    quiet, now = series(0.72, 12, 1, sd=0.0005), series(0.71, 6, 2)
+    assert judge_watch(quiet, now, DESIGN).verdict is Verdict.FAIL
+    assert judge_watch(quiet, now, DESIGN, sampling_sd=0.03).verdict is Verdict.INSUFFICIENT
+
+
+def test_a_baseline_that_never_moves_is_a_stuck_measurement() -> None:
+    answer = judge_watch([0.72] * 30, series(0.72, 12, 2), DESIGN)
+    assert answer.verdict is Verdict.ERROR
+    assert "stuck" in answer.reason
+
+
+def test_a_sampling_error_that_is_none_is_an_error() -> None:
+    answer = judge_watch(series(0.72, 30, 1), series(0.72, 12, 2), DESIGN, sampling_sd=float("nan"))
+    assert answer.verdict is Verdict.ERROR
+
+
+def test_the_threshold_grows_with_the_correlation_it_must_survive() -> None:
+    assert watch_threshold(20, DESIGN, 0.8) < watch_threshold(20, DESIGN, 0.0) < -1.6
+
+
+@pytest.mark.parametrize("field", ["looks", "alpha", "min_looks", "min_baseline", "tolerance", "shape"])
+def test_a_watch_design_out_of_range_names_its_field(field: str) -> None:
+    values: dict[str, float] = {
+        "looks": 0,
+        "alpha": 0.6,
+        "min_looks": 99,
+        "min_baseline": 2,
+        "tolerance": -1,
+        "shape": 0.9,
+    }
+    with pytest.raises(ValueError, match=field):
+        WatchDesign(**{"looks": 12, field: values[field]})  # type: ignore[arg-type]
+
+
+def latency(*values: float | None) -> list[Measurement]:
+    return [Measurement(value=v, unit="ms", n=0 if v is None else 50) for v in values]
+
+
+LIMIT = HardLimit("latency_p95_ms", "max_ratio", 1.5)
+BASE = Measurement(value=100, unit="ms", n=500)
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        ((120, 149), "pass"),
+        ((120, 151), "pass"),
+        ((151, 151), "fail"),
+        ((90, 200, 300), "fail"),
+        ((151,), "insufficient"),
+        ((), "insufficient"),
+        ((120, None), "insufficient"),
+        ((120, float("nan")), "error"),
+        ((150, 150), "pass"),
+    ],
+)
+def test_a_hard_limit_needs_two_readings_in_a_row(readings: tuple[float | None, ...], expected: str) -> None:
+    assert judge_limit(LIMIT, BASE, latency(*readings)).verdict.value == expected
+
+
+def test_a_ratio_without_a_baseline_is_insufficient() -> None:
+    assert judge_limit(LIMIT, None, latency(120, 120)).verdict is Verdict.INSUFFICIENT
+
+
+def test_a_minimum_fails_below_it() -> None:
+    limit = HardLimit("user_satisfaction", "min", 3.5, persist=1)
+    assert judge_limit(limit, None, latency(3.4)).verdict is Verdict.FAIL
+    assert judge_limit(limit, None, latency(3.5)).verdict is Verdict.PASS
+
+
+def test_an_unknown_kind_of_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match="kind"):
+        HardLimit("x", "about", 1.0)
+
+
+def test_a_passed_limit_rolls_back_although_the_test_had_an_error() -> None:
+    error = Judgement(verdict=Verdict.ERROR, reason="no numbers")
+    fail = Judgement(verdict=Verdict.FAIL, reason="too slow")
+    answer = conclude_watch(error, [fail])
+    assert answer.verdict is Verdict.FAIL
+    assert answer.reason == "too slow"

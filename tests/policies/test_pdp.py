@@ -1,0 +1,389 @@
+"""The decision point: default deny, named policies, and nothing but a clean Allow opens the door."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.actor import Actor, Role
+from domain.decision import Answer, AuthorizationRequest, Decision, Effect
+from domain.errors import PolicySetBroken
+from policies.packaged import packaged_policy_files
+from policies.pdp import BrokenPolicies, PolicyDecisionPoint, hash_of, load_decision_point
+
+READS = (
+    "metric_query",
+    "metric_range",
+    "signal_snapshot",
+    "anomaly_check",
+    "drift_report",
+    "attribution",
+    "log_search",
+    "deployment_history",
+    "deployment_diff",
+    "data_quality_report",
+    "runtime_state",
+    "similar_cycles",
+    "registry_read",
+    "ab_read",
+    "augmentation_preview",
+    "metric_points",
+    "await_live",
+    "rehearse_rollback",
+)
+SUPERVISOR, ANALYST, DATA, ML, DEVOPS = (
+    Role.SUPERVISOR,
+    Role.METRICS_ANALYST,
+    Role.DATA_ENGINEER,
+    Role.ML_ENGINEER,
+    Role.DEVOPS_ENGINEER,
+)
+EVERYONE = frozenset(Role)
+TABLE: Mapping[str, tuple[Effect, frozenset[Role]]] = {
+    **dict.fromkeys(READS, (Effect.READ, EVERYONE)),
+    "sandboxed_test_run": (Effect.READ, frozenset({DATA, ML, DEVOPS})),
+    "offline_evaluation": (Effect.WRITE, frozenset({ML})),
+    "dataset_build": (Effect.WRITE, frozenset({DATA})),
+    "dataset_version": (Effect.WRITE, frozenset({DATA})),
+    "quarantine_feedback": (Effect.WRITE, frozenset({DATA})),
+    "train_model": (Effect.WRITE, frozenset({ML})),
+    "register_candidate": (Effect.WRITE, frozenset({ML})),
+    "ab_start": (Effect.WRITE, frozenset({DEVOPS})),
+    "ab_stop": (Effect.WRITE, frozenset({DEVOPS})),
+    "promote": (Effect.IRREVERSIBLE, frozenset({DEVOPS})),
+    "apply_tuning": (Effect.WRITE, frozenset({DEVOPS})),
+    "roll_back": (Effect.IRREVERSIBLE, frozenset({DEVOPS})),
+    "tombstone": (Effect.WRITE, frozenset({DEVOPS})),
+    "set_alias": (Effect.WRITE, frozenset({ML, DEVOPS})),
+    "notify": (Effect.WRITE, EVERYONE),
+    "record_outcome": (Effect.WRITE, frozenset({SUPERVISOR})),
+}
+GOOD: Mapping[str, bool | int | str] = {
+    "kill_switch": False,
+    "self_improvement_enabled": True,
+    "auto_promote": True,
+    "auto_rollback": True,
+    "ab_testing": True,
+    "cost_optimization": True,
+    "approved": False,
+    "stage": "promote",
+    "cycles_today": 1,
+    "max_cycles_per_day": 6,
+    "budget_left_cents": 500,
+    "hour": 3,
+    "gates_passed": True,
+    "tombstoned": False,
+    "verdict_evaluate": "pass",
+    "verdict_ab": "pass",
+    "calls": 10,
+}
+PDP = PolicyDecisionPoint.from_files(packaged_policy_files())
+
+
+def ask(
+    tool: str,
+    role: Role,
+    *,
+    environment: str = "dev",
+    effect: Effect | None = None,
+    via: str = "agent",
+    person: str | None = None,
+    **context: Any,
+) -> Decision:
+    return PDP.decide(
+        AuthorizationRequest(
+            actor=Actor(role=role, via=via, person=person),
+            tool=tool,
+            effect=effect or TABLE.get(tool, (Effect.READ, EVERYONE))[0],
+            target="search",
+            environment=environment,
+            context={**GOOD, **context},
+        )
+    )
+
+
+def allowed(**context: Any) -> set[tuple[str, Role]]:
+    """Return every (tool, role) that may act when all is well but for `context`."""
+    return {(tool, role) for tool in TABLE for role in Role if ask(tool, role, **context).allowed}
+
+
+EVERYTHING = {(tool, role) for tool, (_, roles) in TABLE.items() for role in roles}
+
+
+def test_the_table_covers_every_action_that_can_be_asked_for() -> None:
+    text = re.sub(r"//.*", "", packaged_policy_files()["evercrew.cedarschema"].decode())
+    declared = re.findall(r"action\s+([\w,\s]+?)\s+in\s+\[[\w,\s]+\]\s+appliesTo", text)
+    assert {name.strip() for names in declared for name in names.split(",")} == set(TABLE)
+
+
+@pytest.mark.parametrize("via", ["agent", "stage"])
+@pytest.mark.parametrize("environment", ["dev", "staging", "production"])
+def test_each_role_may_use_its_own_tools_and_no_other(via: str, environment: str) -> None:
+    for tool, (_, roles) in TABLE.items():
+        for role in Role:
+            decision = ask(tool, role, via=via, environment=environment)
+            assert decision.allowed == (role in roles), (tool, role, decision)
+            assert decision.policy_hash == PDP.policy_hash
+
+
+def test_a_person_acts_with_the_rights_of_the_role() -> None:
+    assert ask("promote", DEVOPS, person="ann@example.org").allowed
+    assert not ask("promote", ML, person="ann@example.org").allowed
+
+
+def test_the_analyst_holds_no_write_but_a_message() -> None:
+    writes = {tool for tool, role in allowed() if role is ANALYST and TABLE[tool][0] is not Effect.READ}
+    assert writes == {"notify"}
+
+
+def test_the_kill_switch_lets_through_reads_rollbacks_and_messages_only() -> None:
+    effects = {pair for pair in allowed(kill_switch=True) if TABLE[pair[0]][0] is not Effect.READ}
+    assert effects == {("roll_back", DEVOPS), *{("notify", role) for role in Role}}
+    decision = ask("promote", DEVOPS, kill_switch=True)
+    assert decision.policies == ("forbid-kill-switch",)
+    assert "kill switch" in decision.reason
+
+
+def test_an_approval_does_not_open_the_kill_switch() -> None:
+    effects = {pair for pair in allowed(kill_switch=True, approved=True) if TABLE[pair[0]][0] is not Effect.READ}
+    assert effects == {("roll_back", DEVOPS), *{("notify", role) for role in Role}}
+
+
+def test_without_self_improvement_what_was_begun_can_be_ended_and_nothing_new_begins() -> None:
+    effects = {tool for tool, _ in allowed(self_improvement_enabled=False) if TABLE[tool][0] is not Effect.READ}
+    assert effects == {"roll_back", "notify", "ab_stop", "tombstone", "record_outcome"}
+
+
+def test_beyond_the_daily_limit_nothing_new_begins() -> None:
+    assert allowed(cycles_today=6, max_cycles_per_day=6) == EVERYTHING
+    effects = {tool for tool, _ in allowed(cycles_today=7) if TABLE[tool][0] is not Effect.READ}
+    assert effects == {"roll_back", "notify", "ab_stop", "tombstone", "record_outcome"}
+
+
+def test_without_budget_nothing_that_costs_begins() -> None:
+    refused = EVERYTHING - allowed(budget_left_cents=0)
+    assert {tool for tool, _ in refused} == {"dataset_build", "train_model", "offline_evaluation", "ab_start"}
+
+
+def test_a_runaway_cycle_can_only_close() -> None:
+    assert {tool for tool, _ in allowed(calls=1001)} == {
+        "roll_back",
+        "notify",
+        "ab_stop",
+        "tombstone",
+        "record_outcome",
+    }
+
+
+@pytest.mark.parametrize(
+    ("context", "policy"),
+    [
+        ({"gates_passed": False}, "forbid-promote-ungated"),
+        ({"verdict_evaluate": "insufficient"}, "forbid-promote-ungated"),
+        ({"verdict_ab": "error"}, "forbid-promote-ungated"),
+        ({"verdict_ab": "PASS"}, "forbid-promote-ungated"),
+        ({"tombstoned": True}, "forbid-promote-tombstoned"),
+        ({"stage": "train"}, "forbid-promote-outside-its-stage"),
+        ({"self_improvement_enabled": False}, "forbid-self-improvement-off"),
+    ],
+)
+def test_nothing_ungated_is_promoted_even_with_an_approval(context: dict[str, Any], policy: str) -> None:
+    for approved in (False, True):
+        decision = ask("promote", DEVOPS, **{**context, "approved": approved})
+        assert decision.answer is Answer.DENY
+        assert decision.policies == (policy,)
+
+
+@pytest.mark.parametrize(
+    ("tool", "context"),
+    [
+        ("promote", {"auto_promote": False}),
+        ("roll_back", {"auto_rollback": False}),
+        ("roll_back", {"auto_rollback": False, "kill_switch": True}),
+        ("ab_start", {"ab_testing": False}),
+        ("apply_tuning", {"cost_optimization": False, "signal": "budget_share"}),
+        ("apply_tuning", {"cost_optimization": False, "signal": "cost_per_1k_requests"}),
+        ("apply_tuning", {"cost_optimization": False}),
+    ],
+)
+def test_what_only_lacks_an_approval_is_escalated_and_then_allowed(tool: str, context: dict[str, Any]) -> None:
+    first = ask(tool, DEVOPS, **context)
+    assert first.answer is Answer.ESCALATE
+    assert first.policies
+    assert "approve" in first.reason
+    assert ask(tool, DEVOPS, **{**context, "approved": True}).allowed
+
+
+def test_tuning_for_latency_needs_no_cost_flag() -> None:
+    assert ask("apply_tuning", DEVOPS, cost_optimization=False, signal="latency_p95_ms").allowed
+
+
+def test_a_role_without_the_tool_is_denied_not_escalated() -> None:
+    decision = ask("promote", ML, auto_promote=False)
+    assert decision.answer is Answer.DENY
+    assert "no policy permits promote" in decision.reason
+
+
+@pytest.mark.parametrize("claimed", list(Effect))
+def test_a_call_that_claims_another_effect_is_denied(claimed: Effect) -> None:
+    for tool, (effect, roles) in TABLE.items():
+        decision = ask(tool, min(roles), effect=claimed)
+        assert decision.allowed == (claimed is effect), tool
+
+
+def test_an_unknown_tool_is_denied_with_the_reason() -> None:
+    decision = ask("drop_table", DEVOPS)
+    assert decision.answer is Answer.DENY
+    assert "drop_table" in decision.reason
+
+
+def test_an_unknown_environment_is_denied() -> None:
+    assert ask("metric_query", ANALYST, environment="moon").policies == ("forbid-elsewhere",)
+
+
+@pytest.mark.parametrize("field", sorted(GOOD))
+def test_a_missing_context_field_is_denied(field: str) -> None:
+    context = {k: v for k, v in GOOD.items() if k != field}
+    request = AuthorizationRequest(
+        actor=Actor(role=DEVOPS),
+        tool="roll_back",
+        effect=Effect.IRREVERSIBLE,
+        target="search",
+        environment="dev",
+        context=context,
+    )
+    decision = PDP.decide(request)
+    assert decision.answer is Answer.DENY
+    assert field in decision.reason
+
+
+@pytest.mark.parametrize("field", sorted(GOOD))
+def test_a_context_field_of_another_type_is_denied(field: str) -> None:
+    wrong = "yes" if isinstance(GOOD[field], (bool, int)) else 1
+    assert ask("roll_back", DEVOPS, **dict[str, Any]({field: wrong})).answer is Answer.DENY
+
+
+def test_a_number_beyond_64_bits_is_denied() -> None:
+    decision = ask("metric_query", ANALYST, calls=2**63)
+    assert decision.answer is Answer.DENY
+    assert "64 bits" in decision.reason
+
+
+def test_a_context_that_contradicts_the_request_is_denied() -> None:
+    request = AuthorizationRequest(
+        actor=Actor(role=ANALYST),
+        tool="metric_query",
+        effect=Effect.READ,
+        target="search",
+        environment="dev",
+        context={**GOOD, "environment": "production"},
+    )
+    decision = PDP.decide(request)
+    assert decision.answer is Answer.DENY
+    assert "production" in decision.reason
+
+
+names = st.text(max_size=30)
+
+
+@given(names, names, names.map(lambda t: t or None), st.sampled_from(list(Role)))
+def test_no_names_make_the_decision_point_raise_or_allow_an_unknown_tool(
+    tool: str, target: str, person: str | None, role: Role
+) -> None:
+    request = AuthorizationRequest(
+        actor=Actor(role=role, person=person),
+        tool=tool,
+        effect=Effect.READ,
+        target=target,
+        environment="dev",
+        context=GOOD,
+    )
+    assert PDP.decide(request).answer is (Answer.ALLOW if tool in READS else Answer.DENY)
+
+
+def test_a_target_with_a_hostile_name_gains_nothing() -> None:
+    hostile = 'search"; permit(principal, action, resource);//'
+    request = AuthorizationRequest(
+        actor=Actor(role=ANALYST),
+        tool="promote",
+        effect=Effect.IRREVERSIBLE,
+        target=hostile,
+        environment="dev",
+        context=GOOD,
+    )
+    assert PDP.decide(request).answer is Answer.DENY
+
+
+FILES = packaged_policy_files()
+SCHEMA = "evercrew.cedarschema"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "one schema"),
+        ({SCHEMA: FILES[SCHEMA]}, "0 policy files"),
+        ({k: v for k, v in FILES.items() if k != SCHEMA}, "0 schemas"),
+        ({**FILES, "extra.cedar": b"permit (principal"}, "does not parse"),
+        ({**FILES, "extra.cedar": b"permit (principal, action, resource);"}, "@id"),
+        ({**FILES, "extra.cedar": b'@id("permit-notify") permit (principal, action, resource);'}, "permit-notify"),
+        ({**FILES, "extra.cedar": b'@id("t") permit (principal == ?principal, action, resource);'}, "template"),
+        (
+            {**FILES, "extra.cedar": b'@id("x") permit (principal, action, resource) when { context.mood == "good" };'},
+            "do not fit the schema",
+        ),
+        ({**FILES, SCHEMA: b"entity {"}, "cannot be read"),
+        ({**FILES, SCHEMA: b"\xff\xfe"}, "cannot be read"),
+        ({SCHEMA: FILES[SCHEMA], "empty.cedar": b""}, "no policy"),
+    ],
+)
+def test_a_broken_policy_set_is_refused_at_load_and_then_denies_everything(
+    files: Mapping[str, bytes], said: str
+) -> None:
+    with pytest.raises(PolicySetBroken, match=said):
+        PolicyDecisionPoint.from_files(files)
+    stand_in = load_decision_point(files)
+    assert isinstance(stand_in, BrokenPolicies)
+    assert stand_in.policy_hash == ""
+    request = AuthorizationRequest(
+        actor=Actor(role=SUPERVISOR),
+        tool="metric_query",
+        effect=Effect.READ,
+        target="search",
+        environment="dev",
+        context=GOOD,
+    )
+    decision = stand_in.decide(request)
+    assert decision.answer is Answer.DENY
+    assert "broken" in decision.reason
+
+
+def test_the_hash_changes_with_any_byte_and_any_name() -> None:
+    first = hash_of(FILES)
+    assert len(first) == 64
+    assert hash_of({**FILES, SCHEMA: FILES[SCHEMA] + b" "}) != first
+    assert hash_of({**FILES, "x.cedar": b""}) != first
+    assert hash_of(dict(reversed(FILES.items()))) == first
+
+
+def test_every_policy_has_an_id_that_decisions_name() -> None:
+    assert isinstance(load_decision_point(FILES), PolicyDecisionPoint)
+    assert all(policy.startswith(("permit-", "forbid-")) for policy in PDP.policy_ids)
+    assert ask("notify", ANALYST).policies == ("permit-notify",)
+
+
+def test_a_decision_is_quick_enough_to_ask_before_every_call() -> None:
+    ask("promote", DEVOPS)
+    best = float("inf")
+    for _ in range(5):
+        begun = time.perf_counter()
+        for _ in range(50):
+            ask("promote", DEVOPS)
+        best = min(best, (time.perf_counter() - begun) / 50)
+    assert best < 0.001

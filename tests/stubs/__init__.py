@@ -1,0 +1,1 @@
+"""Small servers that stand for what cannot run here."""

@@ -1,0 +1,345 @@
+"""The wiring of one office, on whatever ports a test hands over; and the office in memory that most tests want."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from adapters.audit.base import AuditPort
+from adapters.audit.memory import MemoryAudit
+from adapters.datasets.memory import MemoryDatasets
+from adapters.delivery.local import LocalDelivery
+from adapters.evaluation.measure import Prices, Ranked
+from adapters.evaluation.memory import MemoryEvaluation
+from adapters.evaluation.sealed import SealedRow
+from adapters.notify.memory import MemoryNotify
+from adapters.platform.memory import MemoryPlatform
+from adapters.retrieval.memory import MemoryRetrieval
+from adapters.sandbox.memory import MemorySandbox
+from adapters.store.base import StorePort
+from adapters.store.memory import MemoryStore
+from adapters.tracking.base import EFFECT_ALIAS, EFFECT_LOG_RUN, EFFECT_REGISTER, TrackingPort
+from adapters.tracking.memory import MemoryTracking
+from adapters.traces.memory import MemoryTraces
+from adapters.training.memory import MemoryTraining
+from adapters.vcs.memory import MemoryVcs
+from adapters.workflow.base import WorkflowPort
+from adapters.workflow.inline import InlineWorkflow
+from cycles.artifacts import Artifacts
+from cycles.context import ContextSource
+from cycles.desk import Desk, Office
+from cycles.engine import Engine
+from cycles.ports import Judges
+from cycles.verify import Evidence
+from domain.alert import Alert, AlertStatus
+from domain.brief import Answered, Brief
+from domain.candidate import LiveState
+from domain.clock import Clock, FrozenClock
+from domain.cycle import Cycle
+from domain.diagnosis import Action
+from domain.events import Event, Observer
+from domain.measurement import Measurement
+from domain.permit import PermitOffice
+from domain.verdict import Verdict
+from policies.contract import Contract, breached, load_contract
+from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
+from policies.pdp import load_decision_point
+from policies.profiles import Profile, load_profile
+from service.config import JobsConfig
+from service.toolbox import Ports, toolbox
+from tests.support.jobs import EXPLAIN, SCORE, TRAIN, bundle_of, digest_of, ranked, sandboxed, train
+from tests.support.judges import ScriptedJudges
+from tests.support.world import BAD, CATALOG, HEALTHY, Fault, World, WorldMetrics, documents, judgements
+from tools.gate import Decider, Gate
+from tools.observe.reading import SignalReader, Windows
+
+MODEL = "reranker"
+JOBS = JobsConfig(train=TRAIN, score=SCORE, explain=EXPLAIN)
+FAULTS: Mapping[Action, Fault] = {
+    Action.RETRAIN: Fault.SHIFT,
+    Action.ROLLBACK: Fault.BAD_RELEASE,
+    Action.DATA_FIX: Fault.LABELS,
+    Action.TUNE: Fault.LATENCY,
+    Action.NOISE: Fault.NOISE,
+}
+VALUES = """\
+# Values of the search platform.
+model:
+  name: reranker
+  version: "{version}"
+  digest: {digest}  # by content
+variants:
+  - name: champion
+    digest: {digest}
+    weight: 100
+search:
+  mode: balanced
+  tier: standard
+index:
+  generation: 1
+"""
+Say = Mapping[str, Callable[[Brief], Answered[Any]]]
+
+
+def profile(name: str = "dev") -> Profile:
+    """Return a packaged profile."""
+    return load_profile(packaged_profile(name), file=name)
+
+
+def contract(of: Profile) -> Contract:
+    """Return the packaged contract as the profile changes it."""
+    return load_contract(packaged_contract()).with_overrides(of.signals)
+
+
+def signal_reader(metrics: Any, of: Profile, rules: Contract, clock: Clock) -> SignalReader:
+    """Return the reader of the default signals."""
+
+    def judge(name: str, current: Measurement, baseline: Measurement) -> tuple[bool | None, str]:
+        found = breached(rules, name, current, baseline)
+        return {Verdict.FAIL: True, Verdict.PASS: False}.get(found.verdict), found.reason
+
+    windows = Windows(of.measure.current, of.measure.baseline, of.measure.gap)
+    return SignalReader(metrics, CATALOG, windows, judge, clock)
+
+
+def alert_of(action: Action, clock: Clock) -> Alert:
+    """Return the alert that opens a cycle of this kind."""
+    return Alert(
+        fingerprint=f"f-{action.value}",
+        name="SignalBreached",
+        status=AlertStatus.FIRING,
+        signal="latency_p95_ms" if action is Action.TUNE else "ndcg_at_10",
+        target="search",
+        environment="dev",
+        starts_at=clock.now(),
+    )
+
+
+@dataclass
+class Rig:
+    """An office with its ports in the open."""
+
+    ports: Ports
+    store: StorePort
+    audit: AuditPort
+    permits: PermitOffice
+    clock: Clock
+    profile: Profile
+    gate: Gate
+    office: Office
+    engine: Engine
+    judges: Judges
+    world: World
+    workflow: WorkflowPort
+    events: list[Event] = field(default_factory=list)
+
+    def open(self, alert: Alert) -> Cycle:
+        """Open a cycle for the alert."""
+        cycle, _ = self.store.open_cycle(alert, self.clock.now())
+        return cycle
+
+    def desk(self, cycle: Cycle) -> Desk:
+        """Return the desk of a cycle."""
+        return Desk(self.office, cycle)
+
+    def now(self, cycle_id: str) -> Cycle:
+        """Return the cycle as it is kept."""
+        cycle = self.store.cycle(cycle_id)
+        assert cycle is not None
+        return cycle
+
+    def evidence(self) -> Evidence:
+        """Return what `verify` reads."""
+        ports = self.ports
+        return Evidence(
+            self.store,
+            self.audit,
+            self.office.artifacts,
+            ports.tracking,
+            ports.datasets,
+            ports.vcs,
+            ports.delivery,
+            MODEL,
+        )
+
+
+def assemble(
+    ports: Ports,
+    *,
+    store: StorePort,
+    audit: AuditPort,
+    permits: PermitOffice,
+    clock: Clock,
+    world: World,
+    workflow: WorkflowPort,
+    folder: Path,
+    action: Action,
+    pdp: Decider | None = None,
+    of: Profile | None = None,
+    say: Say | None = None,
+    observer: Observer | None = None,
+) -> Rig:
+    """Wire an office as the service does, with judges that come to `action`."""
+    of = of or profile()
+    rules = contract(of)
+    reader = signal_reader(ports.metrics, of, rules, clock)
+    registry = toolbox(ports, reader, of, JOBS, clock, model=MODEL, bundles=folder / "bundles", code_revision="c0de")
+    events: list[Event] = []
+    traces = MemoryTraces()
+    gate = Gate(
+        registry=registry,
+        pdp=pdp or load_decision_point(packaged_policy_files()),
+        audit=audit,
+        store=store,
+        office=permits,
+        traces=traces,
+        context=ContextSource(store, clock, of),
+        observer=observer or events.append,
+    )
+    judges = ScriptedJudges(gate, action, say)
+    office = Office(
+        gate=gate,
+        judges=judges,
+        store=store,
+        audit=audit,
+        retrieval=ports.retrieval,
+        traces=traces,
+        artifacts=Artifacts(folder / "artifacts"),
+        clock=clock,
+        profile=of,
+        contract=rules,
+        observer=observer or events.append,
+    )
+    engine = Engine(office, workflow)
+    return Rig(ports, store, audit, permits, clock, of, gate, office, engine, judges, world, workflow, events)
+
+
+class LivePlatform(MemoryPlatform):
+    """A platform in memory that serves what the world says."""
+
+    def __init__(self, world: World, permits: PermitOffice, **rows: Any) -> None:
+        super().__init__(permits=permits, state=LiveState(digest="", revision=""), **rows)
+        self._world = world
+
+    def live(self) -> LiveState:
+        """See `PlatformPort.live`."""
+        return self._world.live()
+
+
+def sealed_rows() -> list[SealedRow]:
+    """Return two hundred held-out sessions."""
+    return [
+        SealedRow(request_id=f"s{n}", ts=float(n), query=f"q{n} held out", relevant={f"d{n}": 1}, shown=(f"d{n}",))
+        for n in range(200)
+    ]
+
+
+def register(tracking: TrackingPort, permits: PermitOffice, bundle: Path, name: str, trained_at: str) -> str:
+    """Register a bundle as the platform's own release process does, make it champion, and return its digest."""
+    effects = (EFFECT_LOG_RUN, EFFECT_REGISTER, EFFECT_ALIAS)
+    permit = permits.mint(
+        tool="set-up", effects=effects, args_hash="", actor="release", cycle_id="si_2025_01_01_001", key=name
+    )
+    tags = {"trained_at": trained_at}
+    run_id = tracking.log_run(name=name, params={}, metrics={}, tags={}, artifacts=[], key=name, permit=permit)
+    ref = tracking.register(
+        model=MODEL, bundle=bundle, digest=digest_of(bundle), run_id=run_id, tags=tags, key=name, permit=permit
+    )
+    tracking.set_alias(model=MODEL, alias="champion", version=ref.version, key=name, permit=permit)
+    return ref.digest
+
+
+def office_in_memory(
+    folder: Path,
+    action: Action = Action.RETRAIN,
+    *,
+    say: Say | None = None,
+    pdp: Decider | None = None,
+    of: Profile | None = None,
+    change: Callable[[Ports], Ports] = lambda ports: ports,
+    audit: AuditPort | None = None,
+    store: StorePort | None = None,
+    clock: FrozenClock | None = None,
+) -> Rig:
+    """Return an office on ports in memory, at the moment when the alert of a cycle of this kind starts.
+
+    `change` may put other ports in place of some.
+    """
+    clock = clock or FrozenClock()
+    fault = FAULTS.get(action, Fault.SHIFT)
+    permits = PermitOffice(clock)
+    tracking = MemoryTracking(permits, digest_of)
+    good = register(tracking, permits, bundle_of(folder / "good", "good", 0.6), "good", clock.now().isoformat())
+    vcs = MemoryVcs(text=VALUES.format(version="1", digest=good), permits=permits, clock=clock)
+    skills = {good: HEALTHY}
+    clock.advance(timedelta(minutes=10))
+    if fault is Fault.BAD_RELEASE:
+        bad = register(tracking, permits, bundle_of(folder / "bad", "bad", 0.3), "bad", clock.now().isoformat())
+        skills[bad] = BAD
+        vcs.push_from_outside(VALUES.format(version="2", digest=bad), "a new model")
+    clock.advance(timedelta(seconds=40))
+    world = World(clock=clock, fault=fault, alert_at=clock.now(), values=vcs.read, head=vcs.head, skills=skills)
+    if fault is Fault.LATENCY:
+        world.override, world.overridden_at = "exhaustive", vcs.head()
+    rows = {
+        "documents": documents(clock.now(), shifted=fault is Fault.SHIFT),
+        "judgements": judgements(clock.now(), shifted=fault is Fault.SHIFT, damaged=fault is Fault.LABELS),
+    }
+    platform = LivePlatform(world, permits, **rows)
+    world.quarantined = lambda: bool(platform._spans)
+    ports = Ports(
+        metrics=WorldMetrics(world),
+        platform=platform,
+        tracking=tracking,
+        datasets=MemoryDatasets(permits),
+        vcs=vcs,
+        delivery=LocalDelivery(source=world, clock=clock),
+        training=MemoryTraining(entries={TRAIN: train}, folder=folder / "training", permits=permits, clock=clock),
+        evaluation=MemoryEvaluation(
+            rows=sealed_rows(),
+            rank=lambda bundle, query: Ranked(ranked(bundle, query), 2.0),
+            permits=permits,
+            clock=clock,
+            digest_of=digest_of,
+            prices=Prices(0.0001, 0.1),
+        ),
+        sandbox=MemorySandbox(sandboxed),
+        notify=MemoryNotify(permits),
+        retrieval=MemoryRetrieval(),
+        store=store or MemoryStore(),
+    )
+    ports = change(ports)
+    return assemble(
+        replace(ports),
+        store=ports.store,
+        audit=audit or MemoryAudit(clock),
+        permits=permits,
+        clock=clock,
+        world=world,
+        workflow=InlineWorkflow(clock),
+        folder=folder,
+        action=action,
+        pdp=pdp,
+        of=of,
+        say=say,
+    )
+
+
+def ended(rig: Rig, action: Action) -> Cycle:
+    """Run a cycle of this kind to its end."""
+    cycle = rig.open(alert_of(action, rig.clock))
+    rig.engine.launch()
+    rig.engine.start(cycle.id)
+    return rig.engine.wait(cycle.id)
+
+
+def dones(rig: Rig, cycle_id: str) -> list[str]:
+    """Return the effects the chain has outcomes for, in order."""
+    return [
+        r.entry.tool
+        for r in rig.audit.records(cycle_id)
+        if r.entry.kind.value == "outcome" and r.entry.status == "done"
+    ]

@@ -1,0 +1,340 @@
+"""Every tool there is: no permit, no effect; no policies, no answer; no record, no effect."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tools
+from adapters.audit.memory import MemoryAudit
+from adapters.datasets.memory import MemoryDatasets
+from adapters.evaluation.memory import MemoryEvaluation
+from adapters.notify.memory import MemoryNotify
+from adapters.platform.memory import MemoryPlatform
+from adapters.tracking.memory import MemoryTracking
+from adapters.training.memory import MemoryTraining
+from domain.actor import Actor, Role
+from domain.clock import FrozenClock
+from domain.decision import Effect
+from domain.diagnosis import Action
+from domain.errors import PermitAltered, PermitError, PermitExpired, PermitMissing, PermitSpent
+from domain.ids import idempotency_key
+from domain.permit import Permit
+from domain.plan import AugmentationMethod, AugmentationPlan, TrainingPlan
+from policies.packaged import packaged_policy_files
+from policies.pdp import load_decision_point
+from tests.support.office import MODEL, Rig, alert_of, office_in_memory
+from tools.data.dataset import DatasetMade
+from tools.deliver.values import parse_values
+from tools.model.train import Trained
+from tools.outcome import Done, Outcome, Refused
+from tools.tool import Call, Scope, Tool
+
+PLAN = AugmentationPlan(methods=(AugmentationMethod.QUERY_GENERATION,), examples=20, rationale="r")
+OTHER_PLAN = PLAN.model_copy(update={"examples": 30})
+Args = Mapping[str, Any]
+
+
+@dataclass
+class Bench:
+    """An office with an open cycle that has got as far as a registered candidate, so that every tool has something to do."""
+
+    rig: Rig
+    scope: Scope
+    dataset: DatasetMade
+    trained: Trained
+    live: str
+    revision: str
+
+    def call(self, name: str) -> Outcome:
+        """Take a sensible call of this tool through the door, in its stage and role."""
+        row = TABLE[name]
+        return self.rig.gate.call(name, row.args(self), Actor(role=row.role), replace(self.scope, stage=row.stage))
+
+    def direct(self, name: str, permit: Permit | None) -> Any:
+        """Call the tool behind the door's back."""
+        tool = self.rig.gate.registry.get(name)
+        row = TABLE[name]
+        call = Call(replace(self.scope, stage=row.stage), Actor(role=row.role), self.key(name), "direct", permit)
+        return tool.run(tool.input.model_validate(row.args(self)), call)
+
+    def key(self, name: str) -> str:
+        """Return the key of a direct call."""
+        return idempotency_key(self.scope.cycle_id, "direct", name, "0" * 64)
+
+    def permit(self, name: str, key: str | None = None) -> Permit:
+        """Mint a permit as the door would."""
+        spec = self.rig.gate.registry.get(name).spec
+        return self.rig.permits.mint(
+            tool=name,
+            effects=spec.effects,
+            args_hash="0" * 64,
+            actor="somebody",
+            cycle_id=self.scope.cycle_id,
+            key=key or self.key(name),
+        )
+
+    def world(self) -> list[Any]:
+        """Return everything an effect could have changed."""
+        ports = self.rig.ports
+        assert isinstance(ports.tracking, MemoryTracking)
+        assert isinstance(ports.datasets, MemoryDatasets)
+        assert isinstance(ports.training, MemoryTraining)
+        assert isinstance(ports.evaluation, MemoryEvaluation)
+        assert isinstance(ports.notify, MemoryNotify)
+        assert isinstance(ports.platform, MemoryPlatform)
+        aliases = [ports.tracking.by_alias(MODEL, alias) for alias in ("champion", "candidate", "gold")]
+        return [
+            (ports.vcs.head(), ports.vcs.read()),
+            (sorted(ports.tracking._runs), ports.tracking.versions(MODEL), aliases),
+            sorted(ports.datasets._keys),
+            sorted(ports.training._results),
+            sorted(ports.evaluation._results),
+            sorted(ports.notify.sent),
+            dict(ports.platform._spans),
+            [self.rig.store.tombstone(ref.digest) for ref in ports.tracking.versions(MODEL)],
+        ]
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a tool is called sensibly."""
+
+    args: Callable[[Bench], Args] = lambda _: {}
+    role: Role = Role.DEVOPS_ENGINEER
+    stage: str = "observe"
+
+
+def _train(b: Bench) -> Args:
+    return {"dataset": b.dataset.ref.model_dump(), "plan": TrainingPlan(seed=8, rationale="r").model_dump()}
+
+
+def _register(b: Bench) -> Args:
+    plan = TrainingPlan(rationale="r").model_dump()
+    keys = {"training_key": b.trained.key, "digest": b.trained.digest}
+    return {**keys, "dataset": b.dataset.ref.model_dump(), "plan": plan, "alert_fingerprint": "other"}
+
+
+def _promote(b: Bench) -> Args:
+    return {"name": MODEL, "version": "2", "digest": b.trained.digest}
+
+
+def _points(b: Bench) -> Args:
+    return {"signal": "ndcg_at_10", "end": b.rig.clock.now(), "step_s": 2.0, "count": 3}
+
+
+TABLE: Mapping[str, Row] = {
+    "signal_snapshot": Row(),
+    "metric_query": Row(lambda _: {"signal": "ndcg_at_10"}),
+    "metric_range": Row(lambda _: {"signal": "latency_p95_ms"}),
+    "metric_points": Row(_points),
+    "anomaly_check": Row(lambda _: {"signal": "ndcg_at_10"}),
+    "drift_report": Row(),
+    "attribution": Row(),
+    "log_search": Row(lambda _: {"contains": "x"}),
+    "deployment_history": Row(),
+    "deployment_diff": Row(lambda b: {"older": b.revision, "newer": b.rig.ports.vcs.head()}),
+    "data_quality_report": Row(),
+    "runtime_state": Row(),
+    "similar_cycles": Row(lambda _: {"situation": "quality fell"}),
+    "registry_read": Row(),
+    "ab_read": Row(lambda b: {"revision": b.rig.ports.vcs.head()}),
+    "await_live": Row(lambda b: {"revision": b.rig.ports.vcs.head()}),
+    "augmentation_preview": Row(lambda _: {"plan": PLAN.model_dump()}),
+    "rehearse_rollback": Row(_promote),
+    "sandboxed_test_run": Row(lambda b: {"digest": b.trained.digest}, Role.ML_ENGINEER),
+    "dataset_version": Row(lambda _: {"name": "other", "plan": OTHER_PLAN.model_dump()}, Role.DATA_ENGINEER, "augment"),
+    "quarantine_feedback": Row(lambda b: {"since": b.scope.alert_at}, Role.DATA_ENGINEER, "augment"),
+    "train_model": Row(_train, Role.ML_ENGINEER, "train"),
+    "register_candidate": Row(_register, Role.ML_ENGINEER, "train"),
+    "set_alias": Row(lambda b: {"alias": "gold", "digest": b.live}, Role.ML_ENGINEER, "watch"),
+    "offline_evaluation": Row(
+        lambda b: {"baseline": b.live, "candidate": b.trained.digest}, Role.ML_ENGINEER, "evaluate"
+    ),
+    "ab_start": Row(lambda b: {"candidate": b.trained.digest, "share": 0.2}, stage="ab"),
+    "ab_stop": Row(lambda _: {"reason": "it is over"}, stage="ab"),
+    "promote": Row(_promote, stage="promote"),
+    "apply_tuning": Row(lambda _: {"mode": "fast"}, stage="promote"),
+    "roll_back": Row(lambda b: {"revision": b.rig.ports.vcs.head(), "reason": "it is worse"}, stage="roll_back"),
+    "notify": Row(lambda _: {"title": "hello", "body": "there"}),
+}
+
+
+def _bench(folder: Path, **wiring: Any) -> Bench:
+    rig = office_in_memory(folder, Action.RETRAIN, **wiring)
+    cycle = rig.open(alert_of(Action.RETRAIN, rig.clock))
+    desk = rig.desk(cycle)
+    first, live = rig.ports.vcs.head(), parse_values(rig.ports.vcs.read()).model.digest
+    assert hasattr(rig.ports.vcs, "push_from_outside")
+    rig.ports.vcs.push_from_outside(rig.ports.vcs.read().replace("by content", "by its bytes"))
+    desk.keep("verdict_evaluate", "pass")
+    desk.keep("verdict_ab", "pass")
+    dataset = desk.do("dataset_version", {"name": "first", "plan": PLAN}, Role.DATA_ENGINEER, DatasetMade)
+    args = {"dataset": dataset.ref, "plan": TrainingPlan(rationale="r")}
+    trained = desk.do("train_model", args, Role.ML_ENGINEER, Trained)
+    bench = Bench(rig, desk.scope, dataset, trained, live, first)
+    registered = {**_register(bench), "alert_fingerprint": cycle.alert.fingerprint}
+    assert isinstance(desk.call("register_candidate", registered, Role.ML_ENGINEER), Done)
+    return bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return _bench(tmp_path)
+
+
+def _classes() -> Iterator[type[Tool[Any, Any]]]:
+    for module in pkgutil.walk_packages(tools.__path__, "tools."):
+        for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if issubclass(found, Tool) and found.__module__ == module.name and hasattr(found, "spec"):
+                yield found
+
+
+NAMES = sorted({tool.spec.name for tool in _classes()})
+EFFECTFUL = sorted({tool.spec.name for tool in _classes() if tool.spec.effect is not Effect.READ})
+READS = sorted(set(NAMES) - set(EFFECTFUL))
+
+
+def test_the_registry_has_every_tool_and_the_table_knows_how_to_call_it(bench: Bench) -> None:
+    registered = {tool.spec.name: type(tool) for tool in bench.rig.gate.registry}
+    assert sorted(registered) == NAMES == sorted(TABLE)
+    assert set(registered.values()) == set(_classes())
+    assert len(EFFECTFUL) >= 11
+
+
+def test_every_effectful_tool_names_the_effects_its_permit_covers_and_no_read_does(bench: Bench) -> None:
+    for tool in bench.rig.gate.registry:
+        assert bool(tool.spec.effects) == (tool.spec.effect is not Effect.READ), tool.spec.name
+
+
+@pytest.mark.parametrize("name", EFFECTFUL)
+def test_an_allowed_effect_happens_once_and_is_seen(bench: Bench, name: str) -> None:
+    before = bench.world()
+    first = bench.call(name)
+    assert isinstance(first, Done), first
+    after = bench.world()
+    assert after != before, "this test's own eyes see no effect: the others prove nothing"
+    if name != "roll_back":
+        # Its revision is the head, which its own revert moved.
+        again = bench.call(name)
+        assert isinstance(again, Done)
+        assert again.receipt.repeated
+        assert again.value == first.value
+        assert bench.world() == after
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read_changes_nothing(bench: Bench, name: str) -> None:
+    before = bench.world()
+    outcome = bench.call(name)
+    assert isinstance(outcome, Done), outcome
+    assert bench.world() == before
+
+
+def _none(bench: Bench, name: str) -> Permit | None:
+    return None
+
+
+def _used(bench: Bench, name: str) -> Permit | None:
+    permit = bench.permit(name)
+    for effect in permit.effects:
+        bench.rig.permits.spend(permit, effect=effect, key=permit.key)
+    return permit
+
+
+def _expired(bench: Bench, name: str) -> Permit | None:
+    permit = bench.permit(name)
+    assert isinstance(bench.rig.clock, FrozenClock)
+    bench.rig.clock.advance(timedelta(hours=1))
+    return permit
+
+
+def _altered(bench: Bench, name: str) -> Permit | None:
+    return bench.permit(name, key="f" * 32).model_copy(update={"key": bench.key(name)})
+
+
+def _forged(bench: Bench, name: str) -> Permit | None:
+    return bench.permit(name).model_copy(update={"seal": "0" * 64})
+
+
+def _for_another(bench: Bench, name: str) -> Permit | None:
+    return bench.permit(name, key="e" * 32)
+
+
+@pytest.mark.parametrize("name", EFFECTFUL)
+@pytest.mark.parametrize(
+    ("permit", "error"),
+    [
+        (_none, PermitMissing),
+        (_used, PermitSpent),
+        (_expired, PermitExpired),
+        (_altered, PermitAltered),
+        (_forged, PermitAltered),
+        (_for_another, PermitMissing),
+    ],
+)
+def test_behind_the_doors_back_nothing_happens(
+    bench: Bench, name: str, permit: Callable[[Bench, str], Permit | None], error: type[PermitError]
+) -> None:
+    before = bench.world()
+    handed = permit(bench, name)
+    with pytest.raises(error):
+        bench.direct(name, handed)
+    assert bench.world() == before
+
+
+def _broken_sets() -> Mapping[str, dict[str, bytes]]:
+    files = packaged_policy_files()
+    return {
+        "empty": {},
+        "no schema": {n: c for n, c in files.items() if not n.endswith("schema")},
+        "no policies": {n: c for n, c in files.items() if n.endswith("schema")},
+        "a syntax error": {**files, "permits.cedar": files["permits.cedar"] + b"\npermit ("},
+        "an unknown action": {**files, "more.cedar": b'@id("x") permit (principal, action == Action::"y", resource);'},
+    }
+
+
+@pytest.mark.parametrize("problem", sorted(_broken_sets()))
+def test_with_a_broken_policy_set_no_tool_answers(tmp_path: Path, problem: str) -> None:
+    bench = _bench(tmp_path)
+    bench.rig.gate._pdp = load_decision_point(_broken_sets()[problem])
+    before = bench.world()
+    for name in NAMES:
+        outcome = bench.call(name)
+        assert isinstance(outcome, Refused), name
+        assert outcome.kind == "denied", name
+        assert "broken" in outcome.reason, name
+    assert bench.world() == before
+
+
+def test_with_the_audit_store_failing_no_tool_answers(bench: Bench) -> None:
+    assert isinstance(bench.rig.audit, MemoryAudit)
+    bench.rig.audit.broken = True
+    before = bench.world()
+    for name in NAMES:
+        outcome = bench.call(name)
+        assert isinstance(outcome, Refused), name
+        assert outcome.kind == "audit", name
+    assert bench.world() == before
+
+
+@pytest.mark.parametrize("name", EFFECTFUL)
+def test_with_the_kill_switch_on_only_a_rollback_and_a_message_get_through(bench: Bench, name: str) -> None:
+    from adapters.store.base import FlagRow
+
+    bench.rig.store.set_flag(FlagRow(name="kill_switch", enabled=True), by="a person", at=bench.rig.clock.now())
+    before = bench.world()
+    outcome = bench.call(name)
+    if name in ("roll_back", "notify"):
+        assert isinstance(outcome, Done)
+    else:
+        assert isinstance(outcome, Refused)
+        assert bench.world() == before
