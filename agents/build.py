@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from crewai import Agent
-from crewai.tools import BaseTool
-
-from agents.model import CrewModel
 from agents.roster import Seat
+
+if TYPE_CHECKING:
+    from crewai import Agent
+    from crewai.tools import BaseTool
+
+    from agents.model import CrewModel
 
 REQUIRED_ENVIRONMENT: Mapping[str, str] = {
     # Else an exit without a network hangs for ten seconds.
@@ -20,8 +22,8 @@ REQUIRED_ENVIRONMENT: Mapping[str, str] = {
     # Else the first crew waits five seconds for a question nobody answers.
     "CREWAI_TRACING_ENABLED": "false",
 }
-"""What CrewAI reads while it is imported; the composition root sets it before. `CREWAI_STORAGE_DIR` (an absolute
-path) is its to choose.
+"""What CrewAI reads while it is imported, which this module does not do: the composition root sets it first.
+`CREWAI_STORAGE_DIR` (an absolute path) is its to choose.
 """
 
 # CrewAI logs a failed step on loggers without a handler, which Python prints on stderr; our errors tell it better.
@@ -33,6 +35,8 @@ def build_agent(seat: Seat, model: CrewModel, tools: list[BaseTool], instruction
 
     `instructions` is the rendered system prompt of the task.
     """
+    from crewai import Agent
+
     settings: dict[str, Any] = {
         "role": seat.role.label,
         "goal": seat.goal.text,
@@ -46,6 +50,8 @@ def build_agent(seat: Seat, model: CrewModel, tools: list[BaseTool], instruction
         "cache": False,
         "memory": False,
         "respect_context_window": False,
+        # The belt cuts long results; nothing is put into files that a tool of CrewAI's own would read back.
+        "use_better_compaction": False,
         "verbose": False,
     }
     return Agent(**settings)

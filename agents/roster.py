@@ -106,64 +106,66 @@ class Roster:
         return {name: sha for seat in self.seats.values() for name, sha in seat.prompts().items()}
 
 
+_SEATS = (
+    Seat(
+        role=Role.SUPERVISOR,
+        tier=Tier.STRONG,
+        tools={
+            "diagnosis_review": ("signal_snapshot", "similar_cycles"),
+            "augmentation_review": ("augmentation_preview",),
+            "training_review": ("registry_read",),
+            "promotion_review": ("runtime_state",),
+            "postmortem_write": ("signal_snapshot", "similar_cycles"),
+        },
+        max_iterations=6,
+    ),
+    Seat(
+        role=Role.METRICS_ANALYST,
+        tier=Tier.STRONG,
+        tools={
+            "diagnosis_propose": (
+                *LOOKS,
+                "runtime_state",
+                "data_quality_report",
+                "deployment_history",
+                "deployment_diff",
+                "drift_report",
+                "attribution",
+                "log_search",
+                "similar_cycles",
+            )
+        },
+    ),
+    Seat(
+        role=Role.DATA_ENGINEER,
+        tier=Tier.STANDARD,
+        tools={"augmentation_propose": ("drift_report", "data_quality_report", "augmentation_preview")},
+    ),
+    Seat(
+        role=Role.ML_ENGINEER,
+        tier=Tier.STANDARD,
+        tools={"training_propose": ("registry_read", "attribution", "similar_cycles")},
+    ),
+    Seat(
+        role=Role.DEVOPS_ENGINEER,
+        tier=Tier.STANDARD,
+        tools={
+            "promotion_propose": (
+                "runtime_state",
+                "registry_read",
+                "deployment_history",
+                "deployment_diff",
+                "ab_read",
+            )
+        },
+    ),
+)
+
+
 def default_roster() -> Roster:
     """Return the five roles.
 
     Nobody works without any tool: CrewAI reads the answer of such an agent for words that look like a call.
     Every tool here is a read: specialists propose in typed slots, and the stages carry the effects out.
     """
-    seats = (
-        Seat(
-            role=Role.SUPERVISOR,
-            tier=Tier.STRONG,
-            tools={
-                "diagnosis_review": ("signal_snapshot", "similar_cycles"),
-                "augmentation_review": ("augmentation_preview",),
-                "training_review": ("registry_read",),
-                "promotion_review": ("runtime_state",),
-                "postmortem_write": ("signal_snapshot", "similar_cycles"),
-            },
-            max_iterations=6,
-        ),
-        Seat(
-            role=Role.METRICS_ANALYST,
-            tier=Tier.STRONG,
-            tools={
-                "diagnosis_propose": (
-                    *LOOKS,
-                    "runtime_state",
-                    "data_quality_report",
-                    "deployment_history",
-                    "deployment_diff",
-                    "drift_report",
-                    "attribution",
-                    "log_search",
-                    "similar_cycles",
-                )
-            },
-        ),
-        Seat(
-            role=Role.DATA_ENGINEER,
-            tier=Tier.STANDARD,
-            tools={"augmentation_propose": ("drift_report", "data_quality_report", "augmentation_preview")},
-        ),
-        Seat(
-            role=Role.ML_ENGINEER,
-            tier=Tier.STANDARD,
-            tools={"training_propose": ("registry_read", "attribution", "similar_cycles")},
-        ),
-        Seat(
-            role=Role.DEVOPS_ENGINEER,
-            tier=Tier.STANDARD,
-            tools={
-                "promotion_propose": (
-                    "runtime_state",
-                    "registry_read",
-                    "deployment_history",
-                    "deployment_diff",
-                    "ab_read",
-                )
-            },
-        ),
-    )
-    return Roster({seat.role: seat for seat in seats})
+    return Roster({seat.role: seat for seat in _SEATS})

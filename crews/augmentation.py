@@ -11,7 +11,7 @@ from tools.evidence import Results
 
 
 def check_augmentation(plan: AugmentationPlan, brief: Brief, results: Results) -> CheckReport:
-    """Return whether the plan aims at what the diagnosis names, and drops damaged judgements where that is the cause."""
+    """Return whether the plan aims at what the diagnosis names, and drops judgements where they are damaged."""
     diagnosis = value_of(brief, "diagnosis") or {}
     known = {*diagnosis.get("new_tokens", ()), *diagnosis.get("low_coverage_tokens", ())}
     strangers = sorted(set(plan.target_tokens) - known)

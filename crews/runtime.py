@@ -229,7 +229,7 @@ def _task(name: str, text: str, agent: Agent, guardrail: _Answer[Any], context: 
 
 def _answered(session: Session, last: _Round[T]) -> Answered[T]:
     belts = session.belts.values()
-    return Answered[Any].model_construct(
+    return Answered[Any](
         value=last.proposal.given(),
         models=session.meter.models,
         prompts=dict(sorted(session.prompts.items())),

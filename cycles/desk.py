@@ -32,7 +32,7 @@ from domain.receipt import AuditEntry, RecordKind
 from domain.stage import Stage, StageResult
 from policies.contract import Contract
 from policies.profiles import Profile
-from tools.gate import Gate
+from tools.gate import Gate, call_place
 from tools.outcome import Done, Failed, Outcome, Refused
 from tools.tool import Scope
 
@@ -112,8 +112,9 @@ class Desk:
         """
         outcome = self.call(tool, args, role, place=place)
         match outcome:
-            case Done(value, call, receipt):
-                self._effects(tool, call, receipt.permit, receipt.intent)
+            case Done(value, _, receipt):
+                if receipt.intent is not None:
+                    self.list_effects()
                 return expected.model_validate(value.model_dump())
             case Refused():
                 raise CallRefused(tool, outcome)
@@ -208,11 +209,19 @@ class Desk:
             return timedelta()
         return timedelta(seconds=max(self.clock.now().timestamp() - float(started), 0.0))
 
-    def _effects(self, tool: str, call: str, permit: str, intent: int | None) -> None:
-        if intent is None:
-            return
-        listed = [e for e in self.fact("effects", []) if e["call"] != call]
-        self.keep("effects", [*listed, {"name": tool, "call": call, "permit": permit, "receipt": intent}])
+    def list_effects(self) -> None:
+        """Keep the list of what was done, by the chain: a process that died may not have got round to it."""
+        intents: dict[str, int] = {}
+        listed = []
+        for record in self.office.audit.records(self.cycle.id):
+            entry = record.entry
+            if entry.kind is RecordKind.INTENT:
+                intents[entry.key] = record.sequence
+            elif entry.kind is RecordKind.OUTCOME and entry.status == "done":
+                place = call_place(entry.stage, entry.tool, entry.args_hash)
+                permit = entry.body["permit"]
+                listed.append({"name": entry.tool, "call": place, "permit": permit, "receipt": intents[entry.key]})
+        self.keep("effects", listed)
 
     def _note_model(self, name: str, answered: Answered[V]) -> None:
         body = json_ready({"models": answered.models, "prompts": answered.prompts, "fallbacks": answered.fallbacks})

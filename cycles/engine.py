@@ -137,7 +137,8 @@ class Engine:
         if desk.cycle.stage is Stage.LEARN:
             desk.cycle = desk.cycle.model_copy(update={"outcome": desk.cycle.outcome or outcome})
             return StageResult(next=Stage.STOPPED, reason=reason)
-        if desk.cycle.stage is Stage.WATCH and desk.fact("release") and desk.fact("roll_back") is None:
+        unwatched = desk.cycle.stage in (Stage.PROMOTE, Stage.WATCH) and desk.fact("release") is not None
+        if unwatched and desk.fact("roll_back") is None:
             desk.keep("roll_back", {"revision": desk.fact("release")["revision"], "reason": reason[:250]})
             return StageResult(next=Stage.ROLL_BACK, reason=reason)
         return desk.finish(outcome, reason)

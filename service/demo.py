@@ -269,7 +269,7 @@ def summarise(options: DemoOptions, app: App, found: Stage) -> DemoSummary:
             seed=options.seed,
             action=None,
             outcome="no_cycle",
-            verified=True,
+            verified=options.fault == "none",
             reason="no alert fired",
             ndcg=levels,
             model=app.model,

@@ -26,14 +26,19 @@ _SIGNALS = {
     "error_rate": "error rate",
     "sample_ratio": "sample ratio",
 }
+_WHERE = {"evaluation": "offline", "ab_test_results": "A/B", "watch": "watch"}
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def clean(text: object, limit: int = 400) -> str:
     """Return text on one line without control, escape and direction characters, cut at `limit` characters."""
-    spaced = " ".join(str(text).split())
-    seen = "".join(c for c in spaced if unicodedata.category(c) not in _INVISIBLE)
+    seen = visible(" ".join(str(text).split()))
     return seen if len(seen) <= limit else f"{seen[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def visible(line: str) -> str:
+    """Return a line without control, escape and direction characters, its spaces kept."""
+    return "".join(c for c in line.expandtabs(4) if unicodedata.category(c) not in _INVISIBLE)
 
 
 def stage_label(name: str) -> str:
@@ -50,6 +55,12 @@ def role_label(actor: str) -> str:
 def signal_label(name: str) -> str:
     """Return a signal or gate as people read it."""
     return _SIGNALS.get(name, clean(name.replace("_", " "), 60))
+
+
+def gate_label(name: str) -> str:
+    """Return a gate as people read it; ``evaluation: ndcg_at_10`` says where it stood."""
+    where, _, gate = name.rpartition(": ")
+    return f"{signal_label(gate)}, {_WHERE.get(where, words(where))}" if where else signal_label(gate)
 
 
 def words(name: str | None) -> str:

@@ -28,15 +28,16 @@ from testbed.traffic import JUDGED_SHARE, PAGE
 from testbed.universe import Control, Universe, subjects_of
 
 MONTH_SECONDS = 30 * 86_400.0
-SESSIONS_PER_DOCUMENT = 2.2
-MAX_SESSIONS = 6_500
+# Enough that the first model has little left to learn from more of the same.
+BASE_SESSIONS = 7_000
+SESSIONS_PER_DOCUMENT = 0.7
 PREDECESSOR = "lexical"
 _STAMP = "made.json"
 
 
 def history_sessions(documents: int) -> int:
     """How many sessions the month before the start had."""
-    return min(MAX_SESSIONS, int(SESSIONS_PER_DOCUMENT * documents))
+    return BASE_SESSIONS + int(SESSIONS_PER_DOCUMENT * documents)
 
 
 def make_world(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.corpus import Document, read_documents
+from testbed.text import tokens
 
 STORE = "documents.jsonl"
 INCOMING = "incoming"
@@ -36,6 +37,8 @@ class DocumentStore:
         self._incoming.mkdir(parents=True, exist_ok=True)
         self._rows: list[Arrived] = []
         self._subjects: dict[str, str] = {}
+        self._places: dict[str, int] = {}
+        self._words: dict[str, frozenset[str]] = {}
         if self._path.exists():
             with self._path.open(encoding="utf-8") as lines:
                 self._extend(_arrived(json.loads(line)) for line in lines)
@@ -58,6 +61,15 @@ class DocumentStore:
     def subject(self, doc_id: str) -> str:
         """Subject of a document; empty when it is unknown."""
         return self._subjects.get(doc_id, "")
+
+    def words(self, doc_id: str) -> frozenset[str]:
+        """Content words of a document's title and text; none when it is unknown."""
+        known = self._words.get(doc_id)
+        if known is None:
+            place = self._places.get(doc_id)
+            text = "" if place is None else f"{self._rows[place].document.title} {self._rows[place].document.text}"
+            known = self._words[doc_id] = frozenset(tokens(text))
+        return known
 
     def add(self, documents: Iterable[Document], at: float) -> int:
         """Append documents that are not there yet and return how many."""
@@ -90,6 +102,7 @@ class DocumentStore:
 
     def _extend(self, rows: Iterable[Arrived]) -> None:
         for row in rows:
+            self._places[row.document.id] = len(self._rows)
             self._rows.append(row)
             self._subjects[row.document.id] = row.document.subject
 

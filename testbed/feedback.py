@@ -76,6 +76,7 @@ class FeedbackPipeline:
         log: JsonLog,
         settings: Path,
         subject_of: Callable[[str], str],
+        words_of: Callable[[str], frozenset[str]],
     ) -> None:
         self._store = store
         self._metrics = metrics
@@ -84,6 +85,7 @@ class FeedbackPipeline:
         self._settings_seen = -1
         self._join = JoinSettings()
         self._subject_of = subject_of
+        self._words_of = words_of
         self._searches: OrderedDict[str, SearchRecord] = OrderedDict()
         self._order: deque[SearchRecord] = deque(maxlen=REMEMBERED)
         self._pending: list[tuple[Judgement, str | None]] = []
@@ -191,7 +193,7 @@ class FeedbackPipeline:
 
     def _judge(self, own: SearchRecord, doc_id: str, grade: int) -> None:
         record = self._joined(own)
-        row = join(record, doc_id, grade, clock.timestamp(), self._subject_of(doc_id))
+        row = join(record, doc_id, grade, clock.timestamp(), self._subject_of(doc_id), self._words_of(doc_id))
         held_by = next((entry.key for entry in self._quarantines if entry.drops(row)), None)
         self._pending.append((row, held_by))
         self._metrics.judgements.inc()

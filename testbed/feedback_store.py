@@ -8,20 +8,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from testbed.judged import Judgement, Quarantine, Rule, held_out
+from testbed.judged import RULES, Judgement, Quarantine, Rule, held_out
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS judgements (
     id INTEGER PRIMARY KEY, request_id TEXT NOT NULL, ts REAL NOT NULL, user_id TEXT NOT NULL, query TEXT NOT NULL,
     doc_id TEXT NOT NULL, grade INTEGER NOT NULL, clicked TEXT NOT NULL, shown TEXT NOT NULL, digest TEXT NOT NULL,
-    variant TEXT NOT NULL, mode TEXT NOT NULL, subject TEXT NOT NULL, quarantine TEXT
+    variant TEXT NOT NULL, mode TEXT NOT NULL, subject TEXT NOT NULL, overlap REAL NOT NULL, quarantine TEXT
 );
 CREATE INDEX IF NOT EXISTS judgements_ts ON judgements (ts);
 CREATE TABLE IF NOT EXISTS quarantines (
     key TEXT PRIMARY KEY, since REAL NOT NULL, until REAL, rule TEXT NOT NULL
 );
 """
-_COLUMNS = "request_id, ts, user_id, query, doc_id, grade, clicked, shown, digest, variant, mode, subject"
+_COLUMNS = "request_id, ts, user_id, query, doc_id, grade, clicked, shown, digest, variant, mode, subject, overlap"
 SEALED_FILE = "judgements.jsonl"
 
 
@@ -46,11 +46,11 @@ class FeedbackStore:
             if not held_out(row.query):
                 lists = (json.dumps(row.clicked), json.dumps(row.shown))
                 head = (row.request_id, row.ts, row.user_id, row.query, row.doc_id, row.grade)
-                public.append((*head, *lists, row.digest, row.variant, row.mode, row.subject, quarantine))
+                public.append((*head, *lists, row.digest, row.variant, row.mode, row.subject, row.overlap, quarantine))
             elif quarantine is None:
                 sealed.append(json.dumps(row.public() | {"relevant": {row.doc_id: row.grade}}) + "\n")
         with self._db:
-            marks = ",".join("?" * 13)
+            marks = ",".join("?" * 14)
             self._db.executemany(f"INSERT INTO judgements ({_COLUMNS}, quarantine) VALUES ({marks})", public)
         if sealed:
             with self._sealed.open("a", encoding="utf-8") as file:
@@ -129,6 +129,7 @@ def _judgement(row: tuple[Any, ...]) -> Judgement:
 
 
 def _rule(rule: str) -> Rule:
-    if rule != "click_disagreement":
-        raise ValueError(f"unknown quarantine rule {rule!r} in the feedback store; known: click_disagreement")
-    return "click_disagreement"
+    for known in RULES:
+        if rule == known:
+            return known
+    raise ValueError(f"unknown quarantine rule {rule!r} in the feedback store; known: {', '.join(RULES)}")

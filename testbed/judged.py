@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from testbed.text import normalise_query
+from testbed.text import normalise_query, tokens
 
 HELD_OUT_PERCENT = 25
 RETRIEVED = 20
-Rule = Literal["click_disagreement"]
+Rule = Literal["click_disagreement", "implausible"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+# A judged document that was not even shown is believed when it holds at least this share of the query's words.
+PLAUSIBLE_OVERLAP = 0.34
 
 
 def held_out(query: str) -> bool:
@@ -40,7 +43,10 @@ class SearchRecord:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One judgement joined to its search: the document the user ended up with, and its grade."""
+    """One judgement joined to its search: the document the user ended up with, and its grade.
+
+    `overlap` is the share of the query's words that the document holds.
+    """
 
     request_id: str
     ts: float
@@ -54,6 +60,7 @@ class Judgement:
     variant: str
     mode: str
     subject: str
+    overlap: float = 1.0
 
     @property
     def ndcg(self) -> float:
@@ -72,7 +79,15 @@ class Judgement:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def join(record: SearchRecord, doc_id: str, grade: int, ts: float, subject: str) -> Judgement:
+def overlap_of(query: str, words: frozenset[str]) -> float:
+    """The share of the query's words that stand in a document's; 0 for a query without words."""
+    asked = tokens(query)
+    return sum(word in words for word in asked) / len(asked) if asked else 0.0
+
+
+def join(
+    record: SearchRecord, doc_id: str, grade: int, ts: float, subject: str, words: frozenset[str] | None = None
+) -> Judgement:
     """Join what a user judged to the search it belongs to."""
     return Judgement(
         request_id=record.request_id,
@@ -87,6 +102,7 @@ def join(record: SearchRecord, doc_id: str, grade: int, ts: float, subject: str)
         variant=record.variant,
         mode=record.mode,
         subject=subject,
+        overlap=1.0 if words is None else round(overlap_of(record.query, words), 4),
     )
 
 
@@ -100,6 +116,11 @@ class Quarantine:
     rule: Rule
 
     def drops(self, row: Judgement) -> bool:
-        """Whether the row is taken out: its document was neither clicked nor shown in that search."""
+        """Whether the row is taken out: its document was neither clicked nor shown in that search.
+
+        Under `implausible` only when it does not fit the query's words either: users do end up with documents that the
+        search failed to show, and leaving those out would flatter it.
+        """
         inside = row.ts >= self.since and (self.until is None or row.ts < self.until)
-        return inside and row.doc_id not in row.clicked and row.doc_id not in row.shown
+        unseen = row.doc_id not in row.clicked and row.doc_id not in row.shown
+        return inside and unseen and (self.rule == "click_disagreement" or row.overlap < PLAUSIBLE_OVERLAP)

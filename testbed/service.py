@@ -37,7 +37,7 @@ class SearchService:
         self.documents = DocumentStore(layout.corpus)
         self.feedback_store = FeedbackStore(layout.feedback, layout.sealed)
         self.feedback = FeedbackPipeline(
-            self.feedback_store, self.metrics, self.log, layout.pipeline, self.documents.subject
+            self.feedback_store, self.metrics, self.log, layout.pipeline, self.documents.subject, self.documents.words
         )
         self.follower = Follower(layout, self.documents, self.feedback, self.metrics, self.log)
         self._searching = ThreadPoolExecutor(_WORKERS, thread_name_prefix="search")

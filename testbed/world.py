@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
@@ -70,7 +70,7 @@ class World:
     def control(self, **changes: float | int) -> None:
         """Change how the users behave: fields of `Control`."""
         present = Control.read(self.layout.traffic)
-        replace(present, **changes).write(self.layout.traffic)  # type: ignore[arg-type]
+        Control(**{**asdict(present), **changes}).write(self.layout.traffic)
 
     def __enter__(self) -> World:
         self.start()

@@ -127,7 +127,7 @@ class Gate:
         except InvalidInput as problem:
             return Refused("unknown_tool" if problem.field == "tool" else "invalid", str(problem), place)
         args_hash = canonical_hash([parsed, place])
-        place = f"{scope.stage}/{name}/{args_hash[:10]}"
+        place = call_place(scope.stage, name, args_hash)
         key = idempotency_key(scope.cycle_id, scope.stage, name, args_hash)
         call = Call(scope=scope, actor=actor, key=key, place=place)
         with self._traces.span(name, "tool", parsed.model_dump(mode="json"), cycle_id=scope.cycle_id) as span:
@@ -284,7 +284,7 @@ class Gate:
         at_stage = replace(scope, stage=entry.stage)
         tool = self.registry.get(entry.tool)
         args = tool.input.model_validate(entry.body["args"])
-        place = f"{entry.stage}/{entry.tool}/{entry.args_hash[:10]}"
+        place = call_place(entry.stage, entry.tool, entry.args_hash)
         call = Call(scope=at_stage, actor=actor, key=entry.key, place=place)
         decision = Decision(answer=Answer.ALLOW, policies=entry.policies, policy_hash=entry.policy_hash)
         outcome = self._observed(_Admitted(tool, args, entry.args_hash, call, decision), record)
@@ -395,6 +395,11 @@ def _result(value: BaseModel) -> _Result:
         return _Result(value, json_ready({"result": value})["result"])
     except ValueError as problem:
         raise DependencyLied(type(value).__name__, f"a number in it is not finite ({problem})") from problem
+
+
+def call_place(stage: str, tool: str, args_hash: str) -> str:
+    """Return where in its cycle a call stands: under it its result is recorded, and claims cite it."""
+    return f"{stage}/{tool}/{args_hash[:10]}"
 
 
 def _described(outcome: Outcome) -> tuple[str, dict[str, Any]]:

@@ -58,7 +58,7 @@ class WireCompletion(BaseModel):
     usage: WireUsage | None = None
 
 
-def read_completion(body: str, name: str) -> WireCompletion:
+def read_completion(body: bytes, name: str) -> WireCompletion:
     """Parse a response body.
 
     Raises:

@@ -6,10 +6,11 @@ from bisect import insort
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from adapters.metrics.evaluate import Series, evaluate, matches, metric_of, milliseconds, moment_of, steps
+from adapters.metrics.answers import measurement, points, present
+from adapters.metrics.evaluate import Series, matches, metric_of, milliseconds
 from domain.clock import Clock
 from domain.measurement import Measurement, Point
-from domain.signal import SeriesQuery, Stat
+from domain.signal import SeriesQuery
 
 
 class MemoryMetrics:
@@ -53,27 +54,3 @@ class MemoryMetrics:
             for (name, labels), samples in self._samples.items()
             if name == metric and matches(dict(labels), query.labels)
         ]
-
-
-def measurement(query: SeriesQuery, series: Sequence[Series], at: int, source: str) -> Measurement:
-    """Return the query's number at a time as a measurement."""
-    answer = evaluate(query, series, at)
-    if answer is None:
-        return Measurement.missing(query.unit, source, moment_of(at))
-    window = None if query.stat is Stat.LAST else timedelta(seconds=query.window_s)
-    return Measurement(value=answer.value, unit=query.unit, n=1, window=window, source=source, at=moment_of(answer.at))
-
-
-def points(
-    query: SeriesQuery, series: Sequence[Series], start: datetime, end: datetime, step: timedelta
-) -> Sequence[Point]:
-    """Return the query's numbers at start, start + step, ... up to end."""
-    moments = steps(start, end, step)
-    answers = [evaluate(query, series, milliseconds(moment)) for moment in moments]
-    return [Point(at=m, value=None if a is None else a.value) for m, a in zip(moments, answers, strict=True)]
-
-
-def present(label: str, series: Sequence[Series], at: int) -> Sequence[str]:
-    """Return the values of a label on the series that have not ended."""
-    alive = [one for one in series if one.last(at) is not None]
-    return sorted({one.labels[label] for one in alive if one.labels.get(label)})

@@ -53,14 +53,9 @@ class SampleStore:
 
     def append(self, at: int, samples: Iterable[Sample], *, ends: bool = True) -> None:
         """Add one scrape in one transaction; series of the scrape before that are not in it end here."""
-        with self._lock:
+        with self._lock, self._db:  # commits at the end, rolls back when an error leaves it
             self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._append(at, samples, ends)
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+            self._append(at, samples, ends)
 
     def forget(self, before: int) -> None:
         """Delete samples older than a time."""

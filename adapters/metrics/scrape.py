@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.metrics.answers import measurement, points, present
 from adapters.metrics.evaluate import LOOKBACK_MS, Series, check_label, metric_of, milliseconds, moment_of, steps
-from adapters.metrics.memory import measurement, points, present
 from adapters.metrics.samples import Sample, SampleStore
 from domain.clock import Clock
 from domain.errors import DependencyError, DependencyLied, DependencyTimeout, DependencyUnavailable

@@ -12,7 +12,7 @@ from domain.errors import ConflictError, InvalidInput
 from domain.observation import Observation
 from domain.permit import Permit, PermitVerifier
 
-_RULE = "click_disagreement"
+_RULES = ("click_disagreement", "implausible")
 _Span = tuple[datetime, datetime | None]
 
 
@@ -73,8 +73,8 @@ class MemoryPlatform:
     def quarantine(self, *, since: datetime, until: datetime | None, rule: str, key: str, permit: Permit | None) -> int:
         """See `PlatformPort.quarantine`."""
         self._permits.spend(permit, effect=EFFECT_QUARANTINE, key=key)
-        if rule != _RULE:
-            raise InvalidInput("rule", f"{rule!r} is not a rule", f"Use {_RULE}")
+        if rule not in _RULES:
+            raise InvalidInput("rule", f"{rule!r} is not a rule", f"Use one of: {', '.join(_RULES)}")
         if until is not None and until <= since:
             raise InvalidInput("until", f"{until.isoformat()} is not after since", "Give a later time")
         with self._lock:

@@ -82,7 +82,7 @@ class TrackingPort(Protocol):
     def observe(self, key: str) -> Observation:
         """Return what became of the effects with this key.
 
-        The outcome has ``run_id``, ``version`` and ``digest``, ``alias`` and ``alias_version``: whatever was done under it.
+        The outcome has ``run_id``, ``version`` and ``digest``, ``alias`` and ``alias_version``: what was done under it.
         """
         ...
 

@@ -164,7 +164,10 @@ class MlflowTracking:
             from mlflow.artifacts import download_artifacts
 
             source = client.get_model_version_download_uri(ref.name, ref.version)
-            local = Path(download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self._uri))
+            found = _unless_absent(
+                lambda: download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self._uri)
+            )
+            local = Path(found or scratch)
             if not local.is_dir() or not any(local.iterdir()):
                 raise DependencyLied(NAME, f"version {ref.version} of {ref.name} holds no files")
             self._check_digest(local, ref.digest)
@@ -195,8 +198,8 @@ class MlflowTracking:
         """See `TrackingPort.check`."""
         with self._errors() as client:
             models = len(client.search_registered_models(max_results=100))
-            self._home()
-        return f"{NAME}: experiment {self._experiment} is there, {models} registered models"
+            there = "is there" if self._known_home() is not None else "will be made"
+        return f"{NAME}: {models} registered models, experiment {self._experiment} {there}"
 
     @contextmanager
     def _errors(self) -> Iterator[MlflowClient]:
@@ -221,14 +224,17 @@ class MlflowTracking:
 
     def _home(self) -> str:
         """The experiment's id; it is made when absent."""
+        known = self._known_home()
+        if known is None:
+            made = self._client().create_experiment(self._experiment, artifact_location=self._artifacts)
+            known = self._experiment_id = str(made)
+        return known
+
+    def _known_home(self) -> str | None:
+        """The experiment's id, where it exists: reads make nothing."""
         if self._experiment_id is None:
             found = self._client().get_experiment_by_name(self._experiment)
-            if found is not None:
-                self._experiment_id = str(found.experiment_id)
-            else:
-                self._experiment_id = str(
-                    self._client().create_experiment(self._experiment, artifact_location=self._artifacts)
-                )
+            self._experiment_id = str(found.experiment_id) if found is not None else None
         return self._experiment_id
 
     def _fill(
@@ -254,7 +260,10 @@ class MlflowTracking:
                 client.log_artifact(run_id, str(path))
 
     def _run_by_key(self, key: str) -> Run | None:
-        found = self._client().search_runs([self._home()], filter_string=f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+        home = self._known_home()
+        if home is None:
+            return None
+        found = self._client().search_runs([home], filter_string=f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
         return found[0] if found else None
 
     def _versions(self, condition: str, model: str | None = None) -> list[ModelVersion]:

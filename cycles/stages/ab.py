@@ -26,6 +26,8 @@ def run(desk: Desk) -> StageResult:
     """Start the test, or look at it: a pass promotes, a fail or the end of the window takes the candidate out."""
     if desk.fact("ab") is None:
         return _start(desk)
+    if desk.fact("ab_lost") is not None:
+        return _taken_out(desk)
     ab = desk.fact("ab")
     running = desk.since("ab_since")
     view = desk.do(
@@ -137,10 +139,17 @@ def _lost(desk: Desk, view: AbView, gates: list[Judgement], overall: Judgement) 
     _write(desk, view, gates, overall)
     desk.keep("verdict_ab", overall.verdict.value)
     reason = overall.reason if overall.verdict is not Verdict.PASS else "the window ended"
+    desk.keep("ab_lost", reason)
+    return _taken_out(desk)
+
+
+def _taken_out(desk: Desk) -> StageResult:
+    """Take the candidate out. The reason comes from the drawer: once it is out, another look would find another one."""
+    reason = str(desk.fact("ab_lost"))
     stopped = desk.do("ab_stop", AbStopArgs(reason=reason[:200]), Role.DEVOPS_ENGINEER, Released)
     timeout = desk.profile.poll.delivery_timeout.total_seconds()
     desk.do("await_live", AwaitArgs(revision=stopped.revision, timeout_s=timeout), Role.DEVOPS_ENGINEER, LiveView)
-    return desk.finish(OutcomeKind.NOT_PROMOTED, f"A/B: {overall.verdict.value}: {reason}")
+    return desk.finish(OutcomeKind.NOT_PROMOTED, f"A/B: {desk.fact('verdict_ab')}: {reason}")
 
 
 def _look(desk: Desk, view: AbView, gates: list[Judgement]) -> dict[str, Any]:

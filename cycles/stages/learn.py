@@ -23,6 +23,7 @@ def run(desk: Desk) -> StageResult:
     """End the cycle; nothing here can change its outcome."""
     outcome = desk.cycle.outcome or OutcomeKind.UNVERIFIED
     reason = str(desk.fact("outcome_reason", desk.cycle.reason))
+    desk.list_effects()
     _take_down_test(desk, outcome)
     _look_at_live(desk)
     post_mortem = _post_mortem(desk)

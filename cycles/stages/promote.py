@@ -30,7 +30,10 @@ def _promote(desk: Desk) -> StageResult:
         return _withdraw(desk, answered.stopped or answered.value.rationale)
     model = Registered.model_validate(desk.fact("candidate")).model
     args = PromoteArgs(name=model.name, version=model.version, digest=model.digest)
-    rehearsed = desk.do("rehearse_rollback", args, Role.DEVOPS_ENGINEER, Rehearsed)
+    # Once: where the promotion is already pushed there is nothing left to rehearse.
+    rehearsed = desk.once(
+        "rehearsed", lambda: desk.do("rehearse_rollback", args, Role.DEVOPS_ENGINEER, Rehearsed), Rehearsed
+    )
     return _release(desk, "promote", args, model.digest, f"rehearsed: its revert restores {rehearsed.restores[:19]}")
 
 

@@ -26,6 +26,7 @@ LATENCY = "latency_p95_ms"
 RECOVERED = 0.6
 # How long to wait for a repair to show, in current windows.
 PATIENCE = 5
+MOST_POINTS = 500
 
 _REPAIRED = {
     Action.ROLLBACK: OutcomeKind.RESTORED,
@@ -45,7 +46,8 @@ def run(desk: Desk) -> StageResult:
 def _promotion(desk: Desk) -> StageResult:
     profile = desk.profile.watch
     elapsed = desk.since("changed_at")
-    due = min(int(elapsed / profile.interval), profile.checks)
+    # Past the last planned look there are further ones, for looks that had too few samples.
+    due = min(int(elapsed / profile.interval), PATIENCE * profile.checks, MOST_POINTS)
     if due < 1:
         return StageResult(next=Stage.WATCH, reason="waiting for the first look", wait=profile.interval - elapsed)
     start = datetime.fromtimestamp(float(desk.fact("changed_at")), UTC)
@@ -64,7 +66,7 @@ def _promotion(desk: Desk) -> StageResult:
         case _ if elapsed > PATIENCE * profile.window:
             return _undecided(desk, before, verdict)
         case _:
-            following = (due + 1) * profile.interval if due < profile.checks else elapsed + profile.interval
+            following = max((due + 1) * profile.interval, elapsed + profile.interval / 10)
             return StageResult(next=Stage.WATCH, reason=verdict.reason, wait=following - elapsed)
 
 
@@ -78,12 +80,11 @@ def judge_promotion(desk: Desk, before: Sequence[Measurement], now: Sequence[Mea
     spread = max(errors) if errors else 0.0
     values = [_value(m, profile.min_samples) for m in now]
     usable = [v for v in values if v is not None]
-    if len(usable) < len(values):
+    if len(usable) < min(max(1, len(values) // 2), profile.checks):
         reason = f"{len(values) - len(usable)} of {len(values)} looks have too few samples"
-        if len(usable) < max(1, len(values) // 2):
-            return Judgement(verdict=Verdict.INSUFFICIENT, reason=reason, name=QUALITY)
+        return Judgement(verdict=Verdict.INSUFFICIENT, reason=reason, name=QUALITY)
     earlier = [v for m in before if (v := _value(m, 1)) is not None]
-    return judge_watch(earlier, usable, design, sampling_sd=spread)
+    return judge_watch(earlier, usable[: profile.checks], design, sampling_sd=spread)
 
 
 def _value(measurement: Measurement, minimum: int) -> float | None:

@@ -27,6 +27,10 @@ class Pair:
     note: str = ""
 
     @property
+    def both(self) -> bool:
+        return self.before is not None and self.after is not None
+
+    @property
     def change(self) -> float:
         return self.after - self.before if self.before is not None and self.after is not None else 0.0
 
@@ -34,14 +38,14 @@ class Pair:
 def dumbbell(
     name: str, title: str, pairs: Sequence[Pair], said: Callable[[float | None], str], *, judged: bool
 ) -> Markup | None:
-    """Draw one row a pair, the largest change first; None without a value.
+    """Draw one row a pair, those with one side only first, then the largest change first; None without a value.
 
     Args:
         said: how a value is written.
         judged: whether more is better, so that a gain and a loss get colours of their own.
     """
     usable = [p for p in pairs if p.before is not None or p.after is not None]
-    rows = sorted(usable, key=lambda p: -abs(p.change))[:MOST_ROWS]
+    rows = sorted(usable, key=lambda p: (p.both, -abs(p.change)))[:MOST_ROWS]
     if not rows:
         return None
     values = [v for p in rows for v in (p.before, p.after) if v is not None]
@@ -60,16 +64,15 @@ def dumbbell(
 
 def _row(canvas: Canvas, x: Scale, pair: Pair, y: float, said: Callable[[float | None], str], judged: bool) -> None:
     canvas.text(x.start - 14, y + 4, clean(pair.name, 30), "label", "end")
-    style = "accent" if not judged else "good" if pair.change >= 0 else "bad"
+    style = "accent" if not (judged and pair.both) else "good" if pair.change >= 0 else "bad"
     if pair.before is not None and pair.after is not None:
         canvas.line(x(pair.before), y, x(pair.after), y, f"link link-{style}")
     if pair.before is not None:
         canvas.dot(x(pair.before), y, 5, "hollow", hint=f"before: {said(pair.before)}")
     if pair.after is not None:
         canvas.dot(x(pair.after), y, 6, f"fill-{style}", hint=f"after: {said(pair.after)}")
-    both = pair.before is not None and pair.after is not None
     sign = "+" if pair.change >= 0 else "\N{MINUS SIGN}"
-    if both:
+    if pair.both:
         canvas.text(x.end + 16, y + 4, f"{sign}{said(abs(pair.change))}", f"label text-{style}")
     else:
         canvas.text(x.end + 16, y + 4, "new" if pair.before is None else "not measured", "label muted")

@@ -26,7 +26,7 @@ class FeatureShare(BaseModel):
 
 
 class SliceScore(BaseModel):
-    """nDCG@10 of one slice before and after, None where it was not measured, over `n` queries."""
+    """nDCG@10 of one subject before and after the alert, None where it was not measured, over `n` sessions after it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,7 +54,7 @@ class ReportMaterial(BaseModel):
         series: samples by signal, oldest first; None is a gap.
         events: moments to mark on the signals, each with a short label.
         attribution: the re-ranker's attention before and after the alert, or None.
-        slices: scores by slice; where there are none, those of ``evaluation.json`` are drawn.
+        slices: live scores by subject before and after the alert; the held-out ones are in ``evaluation.json``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -49,7 +49,7 @@ def signal_chart(
     used = 1 + max((lane for _, lane, _ in placed), default=-1)
     levels = [v for _, v in known] + ([] if trouble.baseline is None else [trouble.baseline])
     # A steady signal should look steady: the axis spans at least a tenth of the level.
-    y = Scale(*padded(levels, least=0.05 * max(map(abs, levels))), height - 30, 14 + 15 * used)
+    y = Scale(*padded(levels, least=max(0.1 * max(map(abs, levels)), 0.01)), height - 30, 14 + 15 * used)
     canvas = Canvas(f"signal-{name}", width, height, f"{signal_label(name)} over time", _said(name, known, marks))
     begin, end = x.clamped(trouble.begin.timestamp()), x.clamped(trouble.end.timestamp())
     canvas.rect(begin, y.end, end - begin, y.start - y.end, "trouble", hint="from the alert to the change")

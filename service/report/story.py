@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from service.wording import (
     signal_label,
     signal_value,
     stage_label,
+    visible,
     words,
 )
 
@@ -93,10 +95,13 @@ def trouble(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, Any]]
     return Trouble(cycle.alert.starts_at, max(end, cycle.alert.starts_at), baseline)
 
 
-def slices(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, Any]]) -> list[Pair]:
-    """Return the scores by slice: those handed in, else those of the evaluation."""
-    if material.slices:
-        return [Pair(s.name, finite(s.before), finite(s.after), f"n {s.n}") for s in material.slices]
+def lost(material: ReportMaterial) -> list[Pair]:
+    """Return the scores by subject before and after the alert."""
+    return [Pair(s.name, finite(s.before), finite(s.after), f"n {s.n}") for s in material.slices]
+
+
+def gained(artifacts: Mapping[str, Mapping[str, Any]]) -> list[Pair]:
+    """Return the held-out scores by subject of the live model and the candidate."""
     rows = artifacts.get("evaluation.json", {}).get("slices", [])
     return [Pair(r["name"], finite(r["baseline"]), finite(r["candidate"]), f"n {r['n']}") for r in rows]
 
@@ -167,22 +172,54 @@ def _work_tile(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, An
 
 
 def verdict(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how it ended: outcome, whether it was verified, why."""
+    """Return how it ended: outcome, whether it was verified, why. A check that does not hold takes the proof away."""
+    whole = all(check.ok for check in material.checks) and (material.summary is None or material.summary.verified)
     outcome = artifacts.get("outcome.json")
     if outcome:
-        return {"name": words(outcome["outcome"]), "verified": outcome["verified"], "reason": outcome["reason"]}
+        verified = bool(outcome["verified"]) and whole
+        return {"name": words(outcome["outcome"]), "verified": verified, "reason": outcome["reason"]}
     known = material.cycle.outcome
     name = words(known.value) if known else f"at {stage_label(material.cycle.stage.value)}"
-    return {"name": name, "verified": known is not None and known.verified, "reason": material.cycle.reason}
+    return {"name": name, "verified": known is not None and known.verified and whole, "reason": material.cycle.reason}
 
 
-def gates(artifacts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Watched:
+    """What the looks of a watch hold: the signal, the points before the change, the level to come back to."""
+
+    signal: str
+    before: list[float | None]
+    healthy: float | None
+
+
+def watched(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, Any]]) -> Watched:
+    """Return what the watch looked at.
+
+    A promotion is compared with the quality of search before it; a repair has to bring the first of the breached
+    signals from its level in the trouble back to its baseline.
+    """
+    watch = artifacts.get("watch.json", {})
+    if watch.get("kind") == "promotion":
+        return Watched(QUALITY, [finite(v) for v in watch["baseline"]], None)
+    alerted = material.cycle.alert.signal
+    snapshot = material.cycle.facts.get("snapshot") or {}
+    name = str((snapshot.get("breached") or [alerted])[0])
+    reading = (snapshot.get("readings") or {}).get(name, {})
+    if not reading and name == alerted:
+        trigger = artifacts.get("outcome.json", {}).get("trigger", {})
+        reading = {"current": trigger.get("value"), "baseline": trigger.get("baseline")}
+    return Watched(name, [finite(reading.get("current"))], finite(reading.get("baseline")))
+
+
+def gates(artifacts: Mapping[str, Mapping[str, Any]], watched_by: str) -> list[dict[str, Any]]:
     """Return every judgement of the offline gates, the A/B test and the watch, in the order they were made."""
     rows = [{"where": "offline", **g} for g in artifacts.get("evaluation.json", {}).get("gates", [])]
     rows += [{"where": "A/B test", **g} for g in artifacts.get("ab_test_results.json", {}).get("gates", [])]
     watch = artifacts.get("watch.json")
     if watch:
-        rows.append({"where": "watch", "name": QUALITY, **{k: watch[k] for k in ("verdict", "reason")}, "figures": {}})
+        rows.append(
+            {"where": "watch", "name": watched_by, **{k: watch[k] for k in ("verdict", "reason")}, "figures": {}}
+        )
     return [{**row, "label": signal_label(row["name"])} for row in rows]
 
 
@@ -213,7 +250,7 @@ def _what(record: AuditRecord) -> str:
 def patch_lines(patch: str) -> list[tuple[str, str]]:
     """Return the lines of a diff with their kind: ``added``, ``removed``, ``place`` or ``same``."""
     kinds = {"+": "added", "-": "removed", "@": "place"}
-    lines = [line for line in patch.splitlines() if not line.startswith(("diff ", "index "))][:200]
+    lines = [visible(line) for line in patch.splitlines() if not line.startswith(("diff ", "index "))][:200]
     return [("same" if line[:3] in ("+++", "---") else kinds.get(line[:1], "same"), line) for line in lines]
 
 

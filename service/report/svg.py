@@ -7,6 +7,7 @@ Pictures are drawn by hand rather than by a plotting library so that they take t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,11 +38,11 @@ class Scale:
 
 
 def padded(values: Sequence[float], share: float = 0.12, least: float = 1e-6) -> tuple[float, float]:
-    """Return the range of the values with some air above and below; (0, 1) of none."""
+    """Return the range of the values with some air above and below, at least `least` wide; (0, 1) of none."""
     if not values:
         return 0.0, 1.0
     low, high = min(values), max(values)
-    air = max((high - low) * share, abs(high) * 0.02, least)
+    air = max((high - low) * share, (least - (high - low)) / 2, 1e-9)
     return low - air, high + air
 
 
@@ -62,7 +63,7 @@ class Canvas:
     def __init__(self, name: str, width: int, height: int, title: str, description: str) -> None:
         self.width = width
         self.height = height
-        self._name = name
+        self._name = re.sub(r"[^a-z0-9_-]+", "-", name.lower())
         self._title = title
         self._description = description
         self._parts: list[Markup] = []

@@ -25,28 +25,35 @@ class Segment:
 
 
 def watch_chart(
-    name: str, baseline: Sequence[float | None], looks: Sequence[tuple[float | None, str]], reference: float | None
+    name: str, baseline: Sequence[float | None], looks: Sequence[tuple[float | None, str]], healthy: float | None
 ) -> Markup | None:
-    """Draw the points before the change and the looks after it; None without a look that has a value."""
+    """Draw the points before the change and the looks after it; None without a look that has a value.
+
+    Args:
+        healthy: the level a repair has to come back to; without it the mean of the points before is drawn.
+    """
     before = [finite(v) for v in baseline]
     after = [(finite(v), verdict) for v, verdict in looks]
     known = [v for v in [*before, *(v for v, _ in after)] if v is not None]
     if not any(v is not None for v, _ in after):
         return None
     usual = [v for v in before if v is not None]
-    level = sum(usual) / len(usual) if usual else finite(reference)
+    level = finite(healthy) if healthy is not None or not usual else sum(usual) / len(usual)
     count = len(before) + len(after)
     x = Scale(-0.5, count - 0.5, 62, WIDTH - 66)
-    y = Scale(*padded([*known, *([level] if level is not None else [])], 0.25), 196, 30)
+    levels = [*known, *([level] if level is not None else [])]
+    y = Scale(*padded(levels, 0.25, 0.1 * max(map(abs, levels))), 196, 30)
     said = [f"look {k}: {signal_value(name, v)} ({verdict})" for k, (v, verdict) in enumerate(after, 1)]
     title = f"{signal_label(name)} at each look after the change"
-    canvas = Canvas("watch", WIDTH, 226, title, f"Level before: {signal_value(name, level)}. " + "; ".join(said))
+    canvas = Canvas(
+        "watch", WIDTH, 226, title, f"Level {_level(healthy)}: {signal_value(name, level)}. " + "; ".join(said)
+    )
     for value in ticks(y.low, y.high, 4):
         canvas.line(x.start, y(value), x.end, y(value), "grid")
         canvas.text(x.start - 8, y(value) + 4, signal_value(name, value), "label muted", "end")
     if level is not None:
         canvas.line(x.start, y(level), x.end, y(level), "reference")
-        canvas.text(x.end + 6, y(level) + 4, "before" if usual else "baseline", "label muted")
+        canvas.text(x.end + 6, y(level) + 4, _level(healthy), "label muted")
     change = x(len(before) - 0.5)
     canvas.line(change, 16, change, 196, "mark")
     canvas.text(change + 5, 20, "the change is live", "label")
@@ -92,11 +99,15 @@ def stage_chart(
                 left, top + 2, right - left, 16, "bar", hint=f"{stage_label(name)}: {duration(s.end - s.begin)}"
             )
         final = x(max(s.end for s in mine).timestamp())
-        canvas.text(final + 6, top + 14, duration(totals[name]), "label muted")
+        canvas.text(final + 10, top + 14, duration(totals[name]), "label muted")
         for when, what in effects:
             if any(s.begin < when <= s.end for s in mine):
                 canvas.dot(x(when.timestamp()), top + 10, 4, "effect", hint=f"{clean(what, 60)} at {when:%H:%M:%S}")
     return canvas.render()
+
+
+def _level(healthy: float | None) -> str:
+    return "before" if healthy is None else "healthy"
 
 
 def _tick(seconds: float) -> str:

@@ -63,8 +63,10 @@ def _page(material: ReportMaterial, checker: Artifacts) -> dict[str, Any]:
         "ab": artifacts.get("ab_test_results.json"),
         "release": artifacts.get("helm_values_patch.yaml"),
         "watch": artifacts.get("watch.json"),
-        "gates": story.gates(artifacts),
-        "slices": story.slices(material, artifacts),
+        "watched": story.watched(material, artifacts).signal,
+        "gates": story.gates(artifacts, story.watched(material, artifacts).signal),
+        "lost": story.lost(material),
+        "gained": story.gained(artifacts),
         "attribution": material.attribution or [],
         "live": story.live(artifacts),
         "segments": story.segments(material),
@@ -79,29 +81,31 @@ def _page(material: ReportMaterial, checker: Artifacts) -> dict[str, Any]:
 
 
 def _pictures(material: ReportMaterial, artifacts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    pairs = story.slices(material, artifacts)
     shares = [comparisons.Pair(s.feature, s.before, s.after) for s in material.attribution or ()]
-    ab, watch = artifacts.get("ab_test_results.json"), artifacts.get("watch.json")
-    baseline = artifacts.get("outcome.json", {}).get("trigger", {}).get("baseline")
+    ab = artifacts.get("ab_test_results.json")
     return {
         "signals": _signals(material, artifacts),
-        "slices": comparisons.dumbbell("slices", "nDCG@10 by slice", pairs, wording.score, judged=True),
+        "lost": _slices("lost", "nDCG@10 by subject before and after the alert", story.lost(material)),
+        "gained": _slices("gained", "Held-out nDCG@10 by subject, live and candidate", story.gained(artifacts)),
         "attribution": comparisons.dumbbell(
             "attribution", "What the re-ranker attends to", shares, _share, judged=False
         ),
         "ab": comparisons.lift_chart(ab["looks"], _margin(ab)) if ab else None,
-        "watch": timecharts.watch_chart(
-            story.QUALITY if watch["kind"] == "promotion" else material.cycle.alert.signal,
-            watch["baseline"],
-            [(look["value"], look["verdict"]) for look in watch["looks"]],
-            baseline,
-        )
-        if watch
-        else None,
+        "watch": _watch(material, artifacts) if "watch.json" in artifacts else None,
         "stages": timecharts.stage_chart(
             story.segments(material), story.effects(material.audit), material.cycle.opened_at
         ),
     }
+
+
+def _watch(material: ReportMaterial, artifacts: dict[str, dict[str, Any]]) -> Markup | None:
+    seen = story.watched(material, artifacts)
+    looks = [(look["value"], look["verdict"]) for look in artifacts["watch.json"]["looks"]]
+    return timecharts.watch_chart(seen.signal, seen.before, looks, seen.healthy)
+
+
+def _slices(name: str, title: str, pairs: list[comparisons.Pair]) -> Markup | None:
+    return comparisons.dumbbell(name, title, pairs, wording.score, judged=True)
 
 
 def _signals(material: ReportMaterial, artifacts: dict[str, dict[str, Any]]) -> list[tuple[str, Markup]]:
@@ -142,6 +146,16 @@ def _found(value: object) -> str:
     return f"{number:.4g}" if number is not None else wording.clean(value, 120)
 
 
+def _sentence(text: str) -> str:
+    """Return text with a capital at its head, unless it begins with the name of something."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
+def _counted(things: list[object], one: str) -> str:
+    return f"1 {one}" if len(things) == 1 else f"all {len(things)} {one}s"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -153,6 +167,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "clean": wording.clean,
+        "counted": _counted,
         "digest": wording.digest_label,
         "duration": wording.duration,
         "found": _found,
@@ -160,6 +175,7 @@ def _environment() -> Environment:
         "percent": wording.percent,
         "role": wording.role_label,
         "score": wording.score,
+        "sentence": _sentence,
         "share": _share,
         "signal": wording.signal_label,
         "sign": lambda name: _SIGNS.get(name, wording.words(name)),

@@ -79,6 +79,22 @@ def test_a_hang_is_a_timeout_within_the_deadline(make: Make) -> None:
     assert system.monotonic() - before < 2
 
 
+def test_an_answer_that_drips_is_a_timeout_too(make: Make) -> None:
+    system = SystemClock()
+    limits = {"clock": system, "timeout": timedelta(seconds=0.3), "deadline": timedelta(seconds=0.5)}
+    chat, _ = make(drip=0.05, client=limits)
+    before = system.monotonic()
+    with pytest.raises(DependencyTimeout, match="in time"):
+        chat.complete(ASKED, [TOOL], task="diagnosis")
+    assert system.monotonic() - before < 2
+
+
+def test_an_answer_without_bounds_is_a_lie(make: Make) -> None:
+    chat, _ = make(lambda _m, _t: {"content": "x" * 9_000_000})
+    with pytest.raises(DependencyLied, match="longer"):
+        chat.complete(ASKED, [TOOL], task="diagnosis")
+
+
 def test_endless_tool_calls_come_back_one_reply_at_a_time(make: Make) -> None:
     chat, _ = make(misbehaviour=Misbehaviour.ENDLESS_TOOL_CALLS)
     for _ in range(3):

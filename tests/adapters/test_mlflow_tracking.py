@@ -1,4 +1,4 @@
-"""What only the tracker in MLflow has to cope with: runs that were begun and not ended, versions registered by others."""
+"""What only the tracker in MLflow has to cope with: runs begun and not ended, versions registered by others."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_bundle_changed_in_the_store_is_not_handed_out(
     with pytest.raises(DependencyLied, match="not a bundle"):
         tracking.download(ref, tmp_path / "into")
     shutil.rmtree(tmp_path / "files")
-    with pytest.raises(DependencyError):
+    with pytest.raises(DependencyLied, match="holds no files"):
         tracking.download(ref, tmp_path / "into")
 
 
@@ -146,6 +146,14 @@ def test_names_and_digests_that_would_be_queries_find_nothing(tracking: MlflowTr
     assert tracking.by_digest(MODEL, "x' or tags.digest like '%") is None
     with pytest.raises(InvalidInput, match="model"):
         tracking.versions("x' or name like '%")
+
+
+def test_reading_makes_no_experiment(tracking: MlflowTracking, uri: str) -> None:
+    from mlflow import MlflowClient
+
+    assert tracking.observe("k1").seen is Seen.ABSENT
+    assert "will be made" in tracking.check()
+    assert MlflowClient(tracking_uri=uri).get_experiment_by_name("reranker") is None
 
 
 def test_a_store_that_cannot_be_opened_is_unavailable(office: PermitOffice, tmp_path: Path) -> None:

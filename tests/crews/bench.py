@@ -84,7 +84,8 @@ class GivenTool(Tool[Any, Any]):
         if isinstance(answer, EvercrewError):
             raise answer
         given = answer if isinstance(answer, Result) else answer(args)
-        return self.output.model_validate(given.model_dump())
+        typed: Result = self.output.model_validate(given.model_dump())
+        return typed
 
 
 def alert(signal: str = "ndcg_at_10", **annotations: str) -> Alert:
@@ -152,11 +153,12 @@ class Bench:
             office=PermitOffice(clock),
             traces=self.traces,
             context=_context,
-            observer=self.events.append,
+            observer=self._saw,
         )
-        self.judges = CrewJudges(
-            self.gate, self.roster, self.chat_for, self.events.append, self.traces, self.limits, clock
-        )
+        self.judges = CrewJudges(self.gate, self.roster, self.chat_for, self._saw, self.traces, self.limits, clock)
+
+    def _saw(self, event: Event) -> None:
+        self.events.append(event)
 
     def results(self) -> dict[str, Any]:
         """Return what the tools answered, by call, as the engine reads it."""

@@ -5,13 +5,15 @@
     stub = ChatStub(script, misbehaviour="status_500", after=2, times=3); base_url = stub.start(); ...; stub.stop()
 
 A script gets the messages and tools of the request as they came over the wire and returns ``{"content": str}`` or
-``{"tool_calls": [{"name": str, "arguments": dict}]}``. `after` requests are answered well before it misbehaves, and it
-does so `times` times (always, when None). `requests` holds the bodies of all completions asked for.
+``{"tool_calls": [{"name": str, "arguments": dict}]}``. `after` requests are answered well before it misbehaves, and
+it does so `times` times (always, when None). With `drip`, bodies come a byte at a time, so many seconds apart.
+`requests` holds the bodies of all completions asked for.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -55,7 +57,9 @@ class ChatStub:
         after: int = 0,
         times: int | None = None,
         retry_after: str | None = None,
+        drip: float = 0.0,
     ) -> None:
+        self.drip = drip
         self._script = script or says("ok")
         self._misbehaviour = None if misbehaviour is None else Misbehaviour(misbehaviour)
         self._after = after
@@ -73,7 +77,7 @@ class ChatStub:
         class Handler(_Handler):
             chat = stub
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return f"http://127.0.0.1:{self._server.server_port}/v1"
@@ -197,6 +201,13 @@ def completion(reply: Mapping[str, Any], number: int) -> dict[str, Any]:
     }
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that gave up waiting: it should."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     chat: ChatStub
     protocol_version = "HTTP/1.1"
@@ -223,7 +234,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            if not self.chat.drip:
+                self.wfile.write(content)
+                return
+            for place in range(len(content)):
+                self.wfile.write(content[place : place + 1])
+                self.chat.stopping.wait(self.chat.drip)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # the client gave up waiting, as it should
 

@@ -84,9 +84,21 @@ index:
 Say = Mapping[str, Callable[[Brief], Answered[Any]]]
 
 
-def profile(name: str = "dev") -> Profile:
-    """Return a packaged profile."""
-    return load_profile(packaged_profile(name), file=name)
+# What tests count on; the packaged numbers may be tuned without breaking them.
+TIMES: Mapping[str, Mapping[str, object]] = {
+    "measure": {"current": "12s", "baseline": "20s", "gap": "10s", "confirm": "14s", "near": "60s"},
+    "ab": {"window": "40s", "min_window": "0s", "poll": "2s", "min_users_per_arm": 120, "planned_users": None},
+    "watch": {"window": "12s", "checks": 6, "interval": "2s", "min_samples": 30, "baseline_checks": 6, "tolerance": 0},
+    "poll": {"delivery": "300ms", "delivery_timeout": "30s", "approval": "1s", "approval_timeout": "10m"},
+}
+
+
+def profile(name: str = "dev", **changes: Mapping[str, object]) -> Profile:
+    """Return a packaged profile with the times of tests, and `changes` by section."""
+    packaged = load_profile(packaged_profile(name), file=name).model_dump(mode="json")
+    for section in (*TIMES, *changes):
+        packaged[section] = {**packaged[section], **TIMES.get(section, {}), **changes.get(section, {})}
+    return Profile.model_validate(packaged)
 
 
 def contract(of: Profile) -> Contract:

@@ -93,6 +93,7 @@ class World:
     override: str | None = None
     overridden_at: str = ""
     frozen_at: str | None = None
+    quiet: Callable[[datetime], bool] = field(default=lambda _: False)
 
     def live(self) -> LiveState:
         """Return what is served: what git says, but for a mode that somebody set at run time."""
@@ -171,7 +172,7 @@ class WorldMetrics:
         if query.metric.startswith("experiment_"):
             return self._experiment(query, at)
         middle = at if query.stat is Stat.LAST else at - timedelta(seconds=query.window_s / 2)
-        n = SESSIONS_PER_S * query.window_s
+        n = 0.0 if self.world.quiet(middle) else SESSIONS_PER_S * query.window_s
         mean = self._mean(query.labels, middle)
         known = {
             "sessions_total": n,

@@ -14,8 +14,10 @@ from domain.canonical import sha256_text
 from domain.dataset import DatasetStatistics
 from domain.plan import AugmentationMethod, AugmentationPlan
 from tools.data.examples import (
+    PLAUSIBLE_OVERLAP,
     Example,
     Paraphraser,
+    Vocabulary,
     diversity,
     generate_queries,
     hard_negatives,
@@ -51,9 +53,17 @@ class Built:
     methods: dict[str, int]
 
 
-def believable(rows: Sequence[JudgementRow]) -> list[JudgementRow]:
-    """Return the rows whose judged document was clicked or shown in the same request."""
-    return [row for row in rows if row.doc_id in row.clicked or row.doc_id in row.shown]
+def believable(rows: Sequence[JudgementRow], documents: Sequence[PlatformDocument]) -> list[JudgementRow]:
+    """Return the rows whose judged document was clicked or shown in the same request, or fits the query's words.
+
+    Users do end up with documents that the search failed to show; those rows teach most and must stay.
+    """
+    vocabulary = Vocabulary(documents)
+    return [
+        row
+        for row in rows
+        if row.doc_id in row.clicked or row.doc_id in row.shown or vocabulary.overlap(row) >= PLAUSIBLE_OVERLAP
+    ]
 
 
 def build(

@@ -32,9 +32,9 @@ class Workshop:
 
     def material(self, drop_damaged: bool) -> Material:
         """Return the platform's documents and judgements, without those that cannot be believed."""
-        rows = list(self._platform.judgements())
-        kept = believable(rows) if drop_damaged else rows
-        return Material(self._platform.documents(), kept, len(rows) - len(kept))
+        rows, documents = list(self._platform.judgements()), self._platform.documents()
+        kept = believable(rows, documents) if drop_damaged else rows
+        return Material(documents, kept, len(rows) - len(kept))
 
     def preview(self, plan: AugmentationPlan, seed: str) -> tuple[list[str], float, int]:
         """Return sample queries, their diversity, and how many judged sessions there are; written by templates, never by the model."""

@@ -18,6 +18,8 @@ _STOP = frozenset(
 )
 MIN_PAIR_COUNT = 3
 MIN_LIFT = 4.0
+# A judged document that was not even shown is believed when it holds at least this share of the query's words.
+PLAUSIBLE_OVERLAP = 0.34
 TEMPLATES = ("how to {}", "{} example", "what is {}", "{} usage", "way to {}")
 
 Paraphraser = Callable[[Sequence[str]], Sequence[str]]
@@ -38,6 +40,25 @@ class Example:
 def words(text: str) -> list[str]:
     """Return the lower-case words of `text` that carry meaning."""
     return [w for w in _WORD.findall(text.lower()) if w not in _STOP and len(w) > 1]
+
+
+class Vocabulary:
+    """The words of documents, looked up when they are asked for."""
+
+    def __init__(self, documents: Iterable[PlatformDocument]) -> None:
+        self._documents = {d.id: d for d in documents}
+        self._words: dict[str, frozenset[str]] = {}
+
+    def overlap(self, row: JudgementRow) -> float:
+        """Return the share of the query's words that stand in the judged document, 0 when it is unknown."""
+        document = self._documents.get(row.doc_id)
+        asked = words(row.query)
+        if document is None or not asked:
+            return 0.0
+        known = self._words.get(row.doc_id)
+        if known is None:
+            known = self._words[row.doc_id] = frozenset(words(f"{document.title} {document.text}"))
+        return sum(word in known for word in asked) / len(asked)
 
 
 def judged_examples(rows: Iterable[JudgementRow]) -> list[Example]:

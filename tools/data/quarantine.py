@@ -17,7 +17,7 @@ class QuarantineArgs(Arguments):
 
     since: datetime
     until: datetime | None = None
-    rule: str = Field(default="click_disagreement", pattern=r"^[a-z_]+$")
+    rule: str = Field(default="implausible", pattern=r"^[a-z_]+$")
 
 
 class Quarantined(Result):

@@ -8,18 +8,23 @@ from datetime import datetime
 
 from adapters.platform.base import JudgementRow, PlatformPort
 from learning.change import locate_change
+from tools.data.examples import Vocabulary
 from tools.observe.judged import sides
 from tools.observe.reading import SignalReader
 from tools.tool import Call, Nothing, Result, Tool, ToolSpec
 
 MIN_ROWS = 50
 Z_LIMIT = 4.0
-# A fall of the agreement by less than this much is users' behaviour, not a broken pipeline.
+# A smaller fall is users' behaviour, not a broken pipeline.
 MIN_FALL = 0.15
 
 
 class QualityReport(Result):
-    """Agreement is the share of judgements whose document was clicked in the same request, in [0, 1].
+    """Can the judgements be believed? All shares are in [0, 1].
+
+    Agreement is the share of judgements whose document was clicked in the same request: it falls with every loss of quality, because
+    users who do not find what they want end up with it some other way. Fit is the share whose document holds a word of the query: it does
+    not depend on what the search showed, and falls only when judgements no longer belong to their queries. So `damaged` rests on the fit.
 
     `damaged` is None when it cannot be told; `damaged_share` estimates how many of the rows since `since` are damaged.
     """
@@ -28,6 +33,8 @@ class QualityReport(Result):
     rows_after: int
     click_agreement_before: float | None
     click_agreement_after: float | None
+    word_fit_before: float | None
+    word_fit_after: float | None
     shown_before: float | None
     shown_after: float | None
     duplicate_rate: float
@@ -55,19 +62,24 @@ class DataQualityReport(Tool[Nothing, QualityReport]):
 
     def run(self, args: Nothing, call: Call) -> QualityReport:
         seen = sides(self._platform, self._reader, call.scope.alert_at)
-        return _report(seen.before, seen.after)
+        vocabulary = Vocabulary(self._platform.documents())
+        return _report(seen.before, seen.after, lambda row: vocabulary.overlap(row) > 0)
 
 
-def _report(before: Sequence[JudgementRow], after: Sequence[JudgementRow]) -> QualityReport:
-    old, new = _rate(before, _clicked), _rate(after, _clicked)
+def _report(
+    before: Sequence[JudgementRow], after: Sequence[JudgementRow], fits: Callable[[JudgementRow], bool]
+) -> QualityReport:
+    old, new = _rate(before, fits), _rate(after, fits)
     z = _z(old, len(before), new, len(after))
     damaged, reason = _judged(old, new, z, len(before), len(after))
     share = min(max((old - new) / old, 0.0), 1.0) if damaged and old and new is not None else None
     return QualityReport(
         rows_before=len(before),
         rows_after=len(after),
-        click_agreement_before=old,
-        click_agreement_after=new,
+        click_agreement_before=_rate(before, _clicked),
+        click_agreement_after=_rate(after, _clicked),
+        word_fit_before=old,
+        word_fit_after=new,
         shown_before=_rate(before, _shown),
         shown_after=_rate(after, _shown),
         duplicate_rate=_duplicates(after),
@@ -75,7 +87,7 @@ def _report(before: Sequence[JudgementRow], after: Sequence[JudgementRow]) -> Qu
         z=z,
         damaged=damaged,
         damaged_share=share,
-        since=_onset([*before, *after]) if damaged else None,
+        since=_onset([*before, *after], fits) if damaged else None,
         reason=reason,
     )
 
@@ -84,7 +96,7 @@ def _judged(old: float | None, new: float | None, z: float | None, n: int, m: in
     if old is None or new is None or z is None or min(n, m) < MIN_ROWS:
         return None, f"{n} and {m} judgements, {MIN_ROWS} are needed on each side"
     damaged = z <= -Z_LIMIT and old - new >= MIN_FALL
-    said = f"judgements agree with clicks in {old:.1%} before and {new:.1%} after (z {z:+.1f})"
+    said = f"judged documents fit the query's words in {old:.1%} before and {new:.1%} after (z {z:+.1f})"
     return damaged, f"{said}: {'they no longer describe the same sessions' if damaged else 'as before'}"
 
 
@@ -112,9 +124,9 @@ def _duplicates(rows: Sequence[JudgementRow]) -> float:
     return 1 - len({row.request_id for row in rows}) / len(rows) if rows else 0.0
 
 
-def _onset(rows: Sequence[JudgementRow]) -> datetime | None:
-    """Return when the agreement fell: the change point of the clicked indicator in groups of ten rows."""
+def _onset(rows: Sequence[JudgementRow], fits: Callable[[JudgementRow], bool]) -> datetime | None:
+    """Return when the fit fell: the change point of its share in groups of ten rows."""
     groups = [rows[i : i + 10] for i in range(0, len(rows) - 9, 10)]
-    rates = [sum(map(_clicked, group)) / len(group) for group in groups]
+    rates = [sum(map(fits, group)) / len(group) for group in groups]
     change = locate_change(list(range(len(groups))), rates)
     return groups[change.index][0].ts if change.index is not None else None

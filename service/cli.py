@@ -1,0 +1,224 @@
+"""The command `evercrew`. Heavy imports happen in the commands that need them.
+
+Exit codes: 0 done, 1 the answer is no, 2 misuse, 3 a dependency failed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from domain.errors import DependencyError, EvercrewError, IntegrityError, InvalidInput
+from service.cli_bench import bench
+from service.cli_cycles import cycles
+
+if TYPE_CHECKING:
+    from service.wiring import App
+
+DONE, NO, MISUSE, DEPENDENCY = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="evercrew",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="An autonomous crew that keeps a machine-learning platform healthy.\n\nStart with: evercrew demo",
+)
+app.add_typer(cycles, name="cycles")
+app.add_typer(bench, name="bench")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+ConfigPath = Annotated[Path | None, typer.Option("--config", help="The configuration file (EVERCREW_CONFIG).")]
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    try:
+        app(standalone_mode=False)
+    except typer.Abort:
+        sys.exit(NO)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except Exception as problem:  # noqa: BLE001  the edge of the process: every error becomes a line and an exit code
+        sys.exit(_failed(problem))
+
+
+def _failed(problem: Exception) -> int:
+    usage = getattr(problem, "format_message", None)
+    if usage is not None:
+        typer.echo(f"evercrew: {usage()}", err=True)
+        return MISUSE
+    if not isinstance(problem, EvercrewError):
+        raise problem
+    typer.echo(f"evercrew: {problem}", err=True)
+    if isinstance(problem, InvalidInput):
+        return MISUSE
+    return NO if isinstance(problem, IntegrityError) else DEPENDENCY
+
+
+@app.command(epilog="Example: evercrew demo --fault bad_deploy --seed 2 --out artifacts/mine --json result.json")
+def demo(
+    fault: Annotated[
+        str,
+        typer.Option(
+            help="corpus_shift, bad_deploy, label_corruption, latency, index_errors, cost_spike, noise or none."
+        ),
+    ] = "corpus_shift",
+    seed: Annotated[int, typer.Option(help="Seed of corpus choice, users and clicks.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of the run; an earlier demo in it is replaced.")] = Path(
+        "artifacts/demo"
+    ),
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON to this file.")] = None,
+    collection: Annotated[
+        Path | None, typer.Option(help="A collection: docs.jsonl[.gz], queries.jsonl, qrels.tsv.")
+    ] = None,
+    documents: Annotated[int | None, typer.Option(help="Use so many documents (default: all).", min=500)] = None,
+    prometheus: Annotated[bool, typer.Option("--prometheus", help="Go through a real Prometheus server.")] = False,
+    rate: Annotated[float, typer.Option(help="Sessions of users a second.", min=1, max=500)] = 60.0,
+) -> None:
+    """Hurt a real small search platform and watch the crew heal it. Ends with 1 unless the outcome was verified."""
+    from service.demo import DemoOptions, as_json, run
+    from service.reporting import report
+    from service.settings import load
+    from service.view import LiveView
+
+    options = DemoOptions(
+        fault=fault,
+        seed=seed,
+        out=out,
+        documents=documents,
+        collection=collection,
+        prometheus=prometheus,
+        rate=rate,
+    )
+    with LiveView(f"{fault}, seed {seed}") as view:
+        summary, found, built = run(options, load(), view)
+    try:
+        if found.cycle is not None:
+            page, _ = report(built, found.cycle, summary=summary, checks=found.checks, events=found.events)
+            summary = summary.model_copy(update={"artifacts": str(page.parent)})
+    finally:
+        built.close()
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(as_json(summary), encoding="utf-8")
+    view.summary(summary)
+    raise typer.Exit(DONE if summary.verified else NO)
+
+
+@app.command(epilog="Example: evercrew run --alert alert.json --config evercrew.yaml")
+def run(
+    alert: Annotated[Path, typer.Option(help="An Alertmanager (v4) or Grafana webhook body; - reads it from stdin.")],
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Open the cycles and return.")] = False,
+) -> None:
+    """Take an alert about a configured platform and work it to its end. Ends with 1 unless every outcome was verified."""
+    from cycles.intake import take
+
+    body = _body(alert)
+    built = wired(config)
+    try:
+        taken = take(body, built.routing, built.ports.store, built.clock)
+        for cycle in taken.opened:
+            built.engine.start(cycle.id)
+        ended = [] if detach else [_ended(built, cycle.id) for cycle in (*taken.opened, *taken.joined)]
+    finally:
+        built.close()
+    rows = ended or [{"cycle_id": c.id, "new": c in taken.opened} for c in (*taken.opened, *taken.joined)]
+    result = {"cycles": rows, "ignored": list(taken.ignored), "truncated": taken.truncated}
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        for row in rows:
+            typer.echo("  ".join(f"{k} {v}" for k, v in row.items()))
+        for reason in taken.ignored:
+            typer.echo(f"ignored: {reason}")
+    verified = all(row.get("verified", True) for row in ended)
+    raise typer.Exit(DONE if (taken.opened or taken.joined) and verified else NO)
+
+
+def _body(alert: Path) -> Any:
+    try:
+        text = sys.stdin.read() if str(alert) == "-" else alert.read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as problem:
+        raise InvalidInput("alert", f"cannot be read: {problem}", "Name a readable file") from problem
+    except ValueError as problem:
+        raise InvalidInput(
+            "alert", f"is not JSON: {problem}", "Give the webhook body as the sender posts it"
+        ) from problem
+
+
+def _ended(built: App, cycle_id: str) -> dict[str, Any]:
+    from cycles.verify import verify
+    from service.reporting import report
+
+    cycle = built.engine.wait(cycle_id, timedelta(days=30))
+    checks = verify(cycle_id, built.evidence())
+    page, _ = report(built, cycle, checks=checks)
+    outcome = cycle.outcome
+    return {
+        "cycle_id": cycle_id,
+        "action": cycle.action.value if cycle.action else None,
+        "outcome": outcome.value if outcome else cycle.stage.value,
+        "verified": bool(outcome and outcome.verified) and all(check.ok for check in checks),
+        "reason": cycle.reason,
+        "report": str(page),
+    }
+
+
+@app.command(epilog="Example: evercrew doctor --config evercrew.yaml --json")
+def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
+    """Check every connection and say how to mend it. Ends with 3 when one is broken."""
+    from service.doctor import examine
+
+    built = wired(config, workflow=False)
+    try:
+        found = examine(built)
+    finally:
+        built.close()
+    if as_json:
+        typer.echo(json.dumps([check.model_dump() for check in found], indent=2))
+    else:
+        for check in found:
+            typer.echo(f"{'ok    ' if check.ok else 'BROKEN'}  {check.name:<12} {check.detail}")
+    raise typer.Exit(DONE if all(check.ok for check in found) else DEPENDENCY)
+
+
+@app.command(epilog="Example: evercrew init --out evercrew.yaml --platform http://search.example:8080")
+def init(
+    out: Annotated[Path, typer.Option(help="The file to write; never overwritten.")] = Path("evercrew.yaml"),
+    platform: Annotated[str, typer.Option(help="Where your search platform answers.")] = "http://127.0.0.1:8080",
+    as_json: AsJson = False,
+) -> None:
+    """Write a commented configuration to start from."""
+    from service.starter import starter
+
+    if out.exists():
+        raise InvalidInput("out", f"{out} exists", "Name another file, or delete it first")
+    out.write_text(starter(platform), encoding="utf-8")
+    steps = ["adapt it", "evercrew doctor", "evercrew run --alert alert.json"]
+    typer.echo(
+        json.dumps({"written": str(out), "next": steps}) if as_json else f"wrote {out}; next: {'; '.join(steps)}"
+    )
+
+
+def wired(config: Path | None, *, workflow: bool = True) -> App:
+    """Build the application from the configuration file."""
+    from service.config import load_config
+    from service.settings import load
+    from service.wiring import build
+
+    settings = load()
+    return build(load_config(config or settings.config), settings, workflow=workflow)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The commented configuration that `evercrew init` writes."""
+
+from __future__ import annotations
+
+_TEXT = """\
+# Evercrew: your platform and the systems around it. Check it with `evercrew doctor`.
+
+# dev (seconds), staging (a person promotes) or production (full automation). A profile of your own: `profile: my.yaml`.
+environment: staging
+target: search
+# Everything Evercrew keeps: records, cycles, artifacts, caches.
+state: .evercrew
+
+platform:
+  url: {platform}
+
+metrics:
+  # `prometheus` asks a Prometheus server; `scrape` reads the platform's /metrics page itself.
+  kind: scrape
+  url: {platform}/metrics
+
+# The GitOps repository: what is served changes by commits to this file, and by nothing else.
+values:
+  remote: https://git.example/search-values.git
+  branch: main
+  path: values.yaml
+
+tracking:
+  uri: sqlite:///mlflow.db
+  model: reranker
+
+datasets:
+  repository: datasets
+  remote: dvc-remote
+
+# Judged queries that only the evaluator may read, as JSON lines.
+evaluation:
+  sealed: sealed/judgements.jsonl
+
+# Your platform's own code for training, scoring and explaining, as module:function.
+# jobs:
+#   train: myplatform.jobs:train
+#   score: myplatform.jobs:score
+#   explain: myplatform.jobs:explain
+#   digest: myplatform.bundle:digest
+
+# Names of alerts that carry no label `signal`, and the signals they stand for.
+alert_names:
+  SearchQualityDrop: ndcg_at_10
+  SearchLatencyHigh: latency_p95_ms
+"""
+
+
+def starter(platform: str) -> str:
+    """Return the text, with the platform's address filled in."""
+    return _TEXT.format(platform=platform.rstrip("/"))

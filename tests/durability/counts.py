@@ -1,0 +1,68 @@
+"""How often each effect happened, by the systems' own word: git, DVC, MLflow, the folders of jobs, the message log."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from adapters.audit.sqlite import SqliteAudit
+from domain.clock import SystemClock
+from domain.receipt import RecordKind
+from tests.durability.wiring import git
+
+KEY = "%(trailers:key=Evercrew-Key,valueonly,separator=%x2C)"
+
+
+def count(folder: Path) -> Mapping[str, int]:
+    """Return the number of effects of each kind; one that carries a key twice counts twice."""
+    tagged = "SELECT count(*) FROM {} WHERE key = 'evercrew.key' AND value NOT IN ('good', 'bad')"
+    aliases = "SELECT count(*) FROM model_version_tags WHERE key LIKE 'evercrew.alias.%' AND key NOT LIKE '%good' AND key NOT LIKE '%bad'"
+    return {
+        "commits": _commits(folder / "values.git"),
+        "datasets": _commits(folder / "datasets" / ".git"),
+        "trainings": sum(1 for p in (folder / "training").glob("*/result.json")),
+        "runs": _rows(folder / "mlflow.db", tagged.format("tags")),
+        "unfinished runs": _rows(folder / "mlflow.db", "SELECT count(*) FROM runs WHERE status != 'FINISHED'"),
+        "versions": _rows(folder / "mlflow.db", tagged.format("model_version_tags")),
+        "aliases": _rows(folder / "mlflow.db", aliases),
+        "looks": _rows(folder / "evaluation" / "looks.sqlite", "SELECT count(*) FROM looks"),
+        "evaluations": sum(1 for p in (folder / "evaluation").glob("*.json")),
+        "messages": _lines(folder / "messages.jsonl"),
+        "quarantines": _lines(folder / "quarantines.jsonl"),
+    }
+
+
+def chain(folder: Path) -> tuple[int, list[str]]:
+    """Return the length of the audit chain once it verified, and the tools whose effects have an outcome, in order.
+
+    Raises:
+        AssertionError: an intent is open, or a key has two outcomes.
+    """
+    audit = SqliteAudit(folder / "audit.db", SystemClock())
+    length = audit.verify()
+    assert audit.open_intents() == []
+    done = [r.entry for r in audit.records() if r.entry.kind is RecordKind.OUTCOME and r.entry.status == "done"]
+    assert len({entry.key for entry in done}) == len(done)
+    audit.close()
+    return length, [entry.tool for entry in done]
+
+
+def _commits(repository: Path) -> int:
+    if not repository.exists():
+        return 0
+    log = git("--git-dir", str(repository), "log", "main", f"--format={KEY}", at=datetime.fromtimestamp(0, UTC))
+    return sum(1 for line in log.splitlines() if line.strip())
+
+
+def _rows(database: Path, question: str) -> int:
+    if not database.exists():
+        return 0
+    with closing(sqlite3.connect(database)) as connection:
+        return int(connection.execute(question).fetchone()[0])
+
+
+def _lines(file: Path) -> int:
+    return len(file.read_text().splitlines()) if file.exists() else 0
