@@ -1,1 +1,4 @@
-"""Ports and the vendors behind them: a folder a port, `base.py` its contract, a file a vendor, `memory.py` for tests and embedding."""
+"""Ports and the vendors behind them: a folder a port, a file a vendor.
+
+`base.py` is the contract, `memory.py` serves tests and embedding.
+"""

@@ -1,4 +1,4 @@
-"""The files a cycle leaves behind, each checked against its JSON Schema before it is written, each written whole or not at all."""
+"""The files a cycle leaves behind: checked against their JSON Schemas first, then written whole or not at all."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Artifacts:
         text = path.read_text(encoding="utf-8")
         try:
             return dict(json.loads(text) if name.endswith(".json") else yaml.safe_load(text))
-        except (ValueError, yaml.YAMLError) as problem:
+        except (TypeError, ValueError, yaml.YAMLError) as problem:
             raise IntegrityError(f"{path.name} of {cycle_id} cannot be read any more: {problem}") from problem
 
 

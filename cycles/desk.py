@@ -1,7 +1,7 @@
 """The desk a stage works at: the cycle, the door, the crews, the clock, and a drawer for facts that must survive.
 
-A stage can be run again after a crash. Whatever it learns from outside and builds on goes into the drawer first (`once`), so that the
-second run asks for the same effects with the same arguments, and the door recognises them.
+A stage can be run again after a crash. Whatever it learns from outside and builds on goes into the drawer first
+(`once`), so that the second run asks for the same effects with the same arguments, and the door recognises them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from domain.receipt import AuditEntry, RecordKind
 from domain.stage import Stage, StageResult
 from policies.contract import Contract
 from policies.profiles import Profile
-from tools.gate import Gate, call_place
+from tools.gate import Gate
 from tools.outcome import Done, Failed, Outcome, Refused
+from tools.records import call_place
 from tools.tool import Scope
 
 V = TypeVar("V", bound=BaseModel)
@@ -154,7 +155,10 @@ class Desk:
         return Answered[V].model_construct(**{**answer.__dict__, "value": kind.model_validate(known["value"])})
 
     def did(self, tool: str) -> bool:
-        """Whether an effect of this tool happened in this cycle, by the chain: a fact may not have been kept in time."""
+        """Whether an effect of this tool happened in this cycle.
+
+        The chain says so: a fact may not have been kept in time.
+        """
         records = self.office.audit.records(self.cycle.id)
         return any(
             r.entry.tool == tool and r.entry.kind is RecordKind.OUTCOME and r.entry.status == "done" for r in records

@@ -1,8 +1,9 @@
 """The engine: one durable workflow a cycle, one checkpoint a stage.
 
-Why a crash loses and repeats nothing: the cycle's stage and facts are in the store; a stage that was interrupted is run again from its
-facts, and asks the door for the same effects under the same keys; the door answers what already happened from the record. The workflow
-only remembers how often it stepped and how long it has to wait, so its body is the same on every replay.
+Why a crash loses and repeats nothing: the cycle's stage and facts are in the store; a stage that was interrupted is run
+again from its facts, and asks the door for the same effects under the same keys; the door answers what already happened
+from the record. The workflow only remembers how often it stepped and how long it has to wait, so its body is the same
+on every replay.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Engine:
         """Ask the cycle to end; it does so at its next step, in an orderly way."""
         self._office.store.request_cancel(cycle_id)
 
-    # -- the workflow ---------------------------------------------------------------------------------------------------
+    # -- the workflow -------------------------------------------------------------------------------------------------
 
     def _body(self, run: Run, cycle_id: str) -> dict[str, Any]:
         for _ in range(MOST_STEPS):

@@ -1,18 +1,17 @@
 """Intake: a webhook body becomes alerts, and an alert opens a cycle or joins the one that is open.
 
-Bodies come from outside. They are checked against the shape their sender documents; a body that does not fit is an `InvalidInput` that
-names the field, and nothing is opened. Labels and annotations stay untrusted text: of them only the signal, the target and the
-environment are read, and only as names that the configuration knows.
+Bodies come from outside. They are checked against the shape their sender documents; a body that does not fit is an
+`InvalidInput` that names the field, and nothing is opened. Labels and annotations stay untrusted text: of them only the
+signal, the target and the environment are read, and only as names that the configuration knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.store.base import StorePort
 from domain.alert import Alert, AlertStatus
@@ -29,7 +28,7 @@ class _Alert(BaseModel):
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
     annotations: dict[str, str] = Field(default_factory=dict)
-    starts_at: datetime = Field(alias="startsAt")
+    starts_at: AwareDatetime = Field(alias="startsAt")
     fingerprint: str = Field(min_length=1)
 
 
@@ -46,7 +45,10 @@ class _Body(BaseModel):
 
 @dataclass(frozen=True)
 class Routing:
-    """How labels become names of ours: signals that exist, alert names that stand for them, and where an unlabelled alert belongs."""
+    """How labels become names of ours.
+
+    Signals that exist, alert names that stand for them, and where an unlabelled alert belongs.
+    """
 
     signals: Sequence[str]
     alert_names: Mapping[str, str]

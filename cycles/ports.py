@@ -12,8 +12,8 @@ from domain.plan import AugmentationPlan, PostMortem, PromotionProposal, Trainin
 class Judges(Protocol):
     """One method, one typed question.
 
-    Each raises `ModelAnswerInvalid` when no valid answer could be had and `BudgetExhausted` when a limit was reached first. An answer
-    whose `stopped` is not empty was stopped by the Supervisor's review, for that reason.
+    Each raises `ModelAnswerInvalid` when no valid answer could be had and `BudgetExhausted` when a limit was reached
+    first. An answer whose `stopped` is not empty was stopped by the Supervisor's review, for that reason.
     """
 
     def diagnose(self, brief: Brief) -> Answered[Diagnosis]: ...

@@ -1,7 +1,7 @@
 """Verification: does the record of a cycle still prove what it claims?
 
-The chain is whole, and: live digest = git values = registered model = evaluated artifact = trained on that DVC revision = caused by that
-alert. Each link is compared by content; what differs is named with both sides.
+The chain is whole, and: live digest = git values = registered model = evaluated artifact = trained on that DVC revision
+= caused by that alert. Each link is compared by content; what differs is named with both sides.
 """
 
 from __future__ import annotations

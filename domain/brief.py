@@ -13,7 +13,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class Brief(BaseModel):
-    """The question's context. `facts` are typed results of earlier stages as plain JSON; the alert's texts are untrusted."""
+    """The question's context: `facts` are typed results of earlier stages; the alert's texts are untrusted."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,7 +27,10 @@ class Brief(BaseModel):
 
 
 class Answered(BaseModel, Generic[T]):
-    """A typed answer and its cost. `models` are the models that really answered; `fallbacks` says why the playbook stepped in, if it did."""
+    """A typed answer and its cost.
+
+    `models` are the models that really answered; `fallbacks` says why the playbook stepped in, if it did.
+    """
 
     model_config = ConfigDict(frozen=True)
 

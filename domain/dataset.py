@@ -19,7 +19,10 @@ class DatasetRef(BaseModel):
 
 
 class DatasetStatistics(BaseModel):
-    """Counts of a dataset; `avg_length` in characters a query, `diversity_score` the share of distinct token bigrams (0-1)."""
+    """Counts of a dataset.
+
+    `avg_length` is in characters a query, `diversity_score` the share of distinct token bigrams (0-1).
+    """
 
     model_config = ConfigDict(frozen=True)
 

@@ -6,7 +6,10 @@ from enum import StrEnum
 
 
 class OutcomeKind(StrEnum):
-    """`improved`, `restored`, `repaired`, `tuned` and `rolled_back` were verified by measurement; the others claim nothing."""
+    """How a cycle ended.
+
+    `improved`, `restored`, `repaired`, `tuned` and `rolled_back` rest on measurements; the others claim nothing.
+    """
 
     IMPROVED = "improved"
     RESTORED = "restored"
@@ -23,7 +26,7 @@ class OutcomeKind(StrEnum):
 
     @property
     def verified(self) -> bool:
-        """Whether the outcome rests on a measurement that passed, or on a decision to leave a healthy platform alone."""
+        """Whether it rests on a measurement that passed, or on a decision to leave a healthy platform alone."""
         return self in _VERIFIED
 
 

@@ -1,4 +1,7 @@
-"""Permits: single-use, sealed, expiring. The gate mints them; an adapter's effectful method spends one before it acts."""
+"""Permits: single-use, sealed, expiring.
+
+The gate mints them; an adapter's effectful method spends one before it acts.
+"""
 
 from __future__ import annotations
 

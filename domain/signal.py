@@ -23,8 +23,8 @@ class Stat(StrEnum):
 class SeriesQuery(BaseModel):
     """One number to be read from the metrics system; every vendor renders it in its own language.
 
-    `window_s` is in seconds; `q` is the quantile in (0, 1) and needed with `Stat.QUANTILE`; several series that match are summed
-    for counters and histograms and averaged for gauges.
+    `window_s` is in seconds; `q` is the quantile in (0, 1) and needed with `Stat.QUANTILE`; several series that match
+    are summed for counters and histograms and averaged for gauges.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,8 +41,8 @@ class SeriesQuery(BaseModel):
 class SignalSpec(BaseModel):
     """A named signal of the contract and the queries that measure it.
 
-    `count` is the sample size the value rests on. With `mean` the value is a sum, to be divided by the count; `squares` is then the sum of
-    squares, which gives the standard error. Windows of the queries are replaced by the caller's.
+    `count` is the sample size the value rests on. With `mean` the value is a sum, to be divided by the count; `squares`
+    is then the sum of squares, which gives the standard error. Windows of the queries are replaced by the caller's.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -32,7 +32,10 @@ class Stage(StrEnum):
 
 
 class StageResult(BaseModel):
-    """What a stage answers: go to `next`, after `wait`, because of `reason`. `again` asks for the same stage once more."""
+    """What a stage answers: go to `next`, after `wait`, because of `reason`.
+
+    `again` asks for the same stage once more.
+    """
 
     model_config = ConfigDict(frozen=True)
 

@@ -135,18 +135,23 @@ def lift_bounds(baseline: ArmSummary, candidate: ArmSummary, design: SequentialD
     return LiftBounds(lift, lower, upper, progress if design.planned_users is not None else None)
 
 
-def plan_from_first_look(users: float, elapsed: float, window: float) -> int:
-    """Return how many users to plan for, from those of both arms at the first look; fix it then and keep it.
+def plan_from_look(users: float, elapsed: float, window: float, earlier: int | None = None) -> int:
+    """Return how many users to plan for, from those of both arms at a look; never more than was planned `earlier`.
 
-    Counts of users say nothing about scores, so the bounds stay valid. A tenth is added: the bound for the plan ends
-    where the plan is exceeded, and a plan that is not quite reached costs little.
+    Users who come back make the later looks add fewer of them than the first, so a plan made there is far too large,
+    and a bound for too large a plan is blunt. A plan may shrink, never grow, while one looks: with counts that say
+    nothing about scores, every bound of the past was at least as wide as that of the last plan, so the chance that one
+    of them is crossed is at most that of the last plan's bound, which is alpha. Two standard deviations of the count
+    and a twentieth are added: the bound for the plan ends where the plan is exceeded, and a plan that is not quite
+    reached costs little.
 
     Raises:
         ValueError: an argument is not positive and finite.
     """
     for field, value in (("users", users), ("elapsed", elapsed), ("window", window)):
         require(math.isfinite(value) and value > 0, field, value, "positive and finite")
-    return max(math.ceil(users * max(window / elapsed, 1.0) * 11 / 10), 4)
+    fresh = max(math.ceil((users + 2 * math.sqrt(users)) * max(window / elapsed, 1.0) * 21 / 20), 4)
+    return fresh if earlier is None else min(earlier, fresh)
 
 
 def users_needed(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from domain.errors import DependencyError, EvercrewError, IntegrityError, InvalidInput
+from domain.errors import EvercrewError, IntegrityError, InvalidInput
 from service.cli_bench import bench
 from service.cli_cycles import cycles
 
@@ -80,7 +80,7 @@ def demo(
     ] = None,
     documents: Annotated[int | None, typer.Option(help="Use so many documents (default: all).", min=500)] = None,
     prometheus: Annotated[bool, typer.Option("--prometheus", help="Go through a real Prometheus server.")] = False,
-    rate: Annotated[float, typer.Option(help="Sessions of users a second.", min=1, max=500)] = 60.0,
+    rate: Annotated[float, typer.Option(help="Sessions of users a second.", min=1, max=500)] = 120.0,
 ) -> None:
     """Hurt a real small search platform and watch the crew heal it. Ends with 1 unless the outcome was verified."""
     from service.demo import DemoOptions, as_json, run
@@ -119,7 +119,10 @@ def run(
     as_json: AsJson = False,
     detach: Annotated[bool, typer.Option("--detach", help="Open the cycles and return.")] = False,
 ) -> None:
-    """Take an alert about a configured platform and work it to its end. Ends with 1 unless every outcome was verified."""
+    """Take an alert about a configured platform and work it to its end.
+
+    Ends with 1 unless every outcome was verified.
+    """
     from cycles.intake import take
 
     body = _body(alert)

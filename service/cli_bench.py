@@ -33,7 +33,10 @@ def decisions(
     faults: Annotated[str, typer.Option(help="Comma-separated faults.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run every fault with several seeds and print the confusion table of fault against action. Ends with 1 below the bar."""
+    """Run every fault with several seeds and print the confusion table of fault against action.
+
+    Ends with 1 below the bar.
+    """
     words = ["--seeds", str(seeds), "--documents", str(documents)]
     words += ["--collection", str(collection)] if collection else []
     words += ["--faults", faults] if faults else []

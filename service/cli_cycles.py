@@ -58,9 +58,8 @@ def list_cycles(
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        typer.echo(
-            f"{row['cycle_id']}  {row['stage']:<9}  {row['signal']:<22}  {row['action'] or '-':<9}  {row['outcome'] or '-'}"
-        )
+        what = f"{row['stage']:<9}  {row['signal']:<22}  {row['action'] or '-':<9}  {row['outcome'] or '-'}"
+        typer.echo(f"{row['cycle_id']}  {what}")
     if not rows:
         typer.echo("no cycles")
 
@@ -84,9 +83,8 @@ def show(cycle_id: CycleId, config: ConfigPath = None, as_json: AsJson = False) 
     typer.echo(f"{'artifacts':<10} {folder}")
     for record in records:
         entry = record.entry
-        typer.echo(
-            f"  {record.sequence:>5} {record.at:%H:%M:%S} {entry.stage:<9} {entry.kind.value:<10} {entry.tool:<22} {entry.status}"
-        )
+        what = f"{entry.stage:<9} {entry.kind.value:<10} {entry.tool:<22} {entry.status}"
+        typer.echo(f"  {record.sequence:>5} {record.at:%H:%M:%S} {what}")
 
 
 @cycles.command("verify", epilog="Example: evercrew cycles verify si_2026_01_31_001 --json")

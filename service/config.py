@@ -55,8 +55,10 @@ class DatasetsConfig(_Section):
 
 
 class JobsConfig(_Section):
-    """The platform's own code, as ``module:function``; memory in MiB, USD per hour of training, and what a search costs: USD a CPU second,
-    and USD per 1,000 requests on top."""
+    """The platform's own code, as ``module:function``, and what running it costs.
+
+    Memory is in MiB, training in USD an hour; a search costs USD a CPU second, and USD per 1,000 requests on top.
+    """
 
     train: str = "testbed.jobs:train"
     score: str = "testbed.jobs:score"
@@ -127,7 +129,7 @@ def _absolute(config: Config, base: Path) -> Config:
 
 
 def catalog(config: Config) -> dict[str, SignalSpec]:
-    """Return the signals by name: those of a platform with the metric names of the documentation, and the file's own in their place."""
+    """Return the signals by name: those of the documented platform, and the file's own in their place."""
     return {**_DEFAULT, **config.signals}
 
 

@@ -1,7 +1,7 @@
 """The demo: a real small search platform is hurt, and the crew is called by its own alert.
 
-The fault is switched on from outside, by a process the crew knows nothing of; from there on everything happens by what the platform
-shows: its metrics page, its logs, its repository, its judgements.
+The fault is switched on from outside, by a process the crew knows nothing of; from there on everything happens by what
+the platform shows: its metrics page, its logs, its repository, its judgements.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from domain.clock import Clock, SystemClock
 from domain.cycle import Cycle
 from domain.errors import ConfigurationError, DependencyUnavailable, InvalidInput
 from domain.events import Event
-from domain.measurement import Measurement
 from service.config import load_config
 from service.prometheus import Prometheus
 from service.settings import Settings
@@ -54,7 +53,11 @@ PAGED = ("ndcg_at_10", "latency_p95_ms", "cost_per_1k_requests", "vector_index_e
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What to show: `documents` None is the whole corpus, `rate` is in sessions a second, `profile` replaces the packaged one."""
+    """What to show.
+
+    `documents` None is the whole corpus, `rate` is in sessions a second, `profile` replaces the packaged one. Every
+    `tick` the metrics page is read and the signals are looked at; `patience` is how long an alert is waited for.
+    """
 
     fault: str = "corpus_shift"
     seed: int = 1
@@ -62,10 +65,11 @@ class DemoOptions:
     documents: int | None = None
     collection: Path | None = None
     prometheus: bool = False
-    rate: float = 60.0
+    rate: float = 120.0
     profile: Path | None = None
     probes: int = PROBES
     patience: timedelta = timedelta(seconds=45)
+    tick: timedelta = timedelta(seconds=0.5)
 
 
 class Show(Protocol):
@@ -74,6 +78,10 @@ class Show(Protocol):
     def __call__(self, event: Event) -> None: ...
 
     def signals(self, values: Mapping[str, float | None]) -> None: ...
+
+
+PhaseObserver = Callable[[str, World], None]
+"""Told of ``healthy``, ``degraded`` and ``final`` while the world is in it; the demo waits for its return."""
 
 
 @dataclass
@@ -89,9 +97,15 @@ class Stage:
 
 
 def run(
-    options: DemoOptions, settings: Settings, show: Show, clock: Clock | None = None
+    options: DemoOptions,
+    settings: Settings,
+    show: Show,
+    clock: Clock | None = None,
+    on_phase: PhaseObserver | None = None,
 ) -> tuple[DemoSummary, Stage, App]:
     """Run the demo and return what came of it; the caller closes the app.
+
+    Whoever measures from outside does so in `on_phase`, in place of the demo's own probes or beside them.
 
     Raises:
         InvalidInput: an option cannot be.
@@ -112,11 +126,10 @@ def run(
         prometheus = _prometheus(options, world, out, running)
         config = load_config(write_config(out, world, options, prometheus))
         app = build(config, settings, observer=show, clock=clock)
-        try:
-            found = _story(options, app, world, show, note)
-        except BaseException:
-            app.close()
-            raise
+        with ExitStack() as unless_told:
+            unless_told.callback(app.close)
+            found = _Story(options, app, world, show, on_phase).told()
+            unless_told.pop_all()
     return summarise(options, app, found), found, app
 
 
@@ -146,7 +159,7 @@ def write_config(out: Path, world: World, options: DemoOptions, prometheus: str 
         "target": TARGET,
         "state": "state",
         "platform": {"url": world.url},
-        "metrics": {**metrics, "interval_s": 0.5},
+        "metrics": {**metrics, "interval_s": options.tick.total_seconds()},
         "values": {"remote": str(world.layout.gitops), "branch": "main", "path": "values.yaml"},
         "tracking": {
             "uri": f"sqlite:///{world.root}/mlflow.db",
@@ -179,33 +192,84 @@ def _noter(show: Show) -> Callable[[str], None]:
     return lambda what: show(Event(kind="note", cycle_id="", what=what))
 
 
-def _story(options: DemoOptions, app: App, world: World, show: Show, note: Callable[[str], None]) -> Stage:
+@dataclass
+class _Story:
     """Healthy, hurt, alerted, walked through a cycle, measured again."""
-    measure = app.profile.measure
-    found = Stage()
-    note("users search; watching a healthy platform")
-    _pass(app, measure.baseline + measure.gap, show, Watcher(app.reader, PAGED, app.clock.now()))
-    found.healthy = _truth(world, options)
-    watcher = Watcher(app.reader, PAGED, app.clock.now() + measure.gap)
-    inject(world, options.fault, options.seed)
-    found.events.append((app.clock.now(), "something changes"))
-    note("something happens to the platform; nobody is told")
-    signal, since = _alert(app, watcher, show, options.patience)
-    if signal is None or since is None:
-        note("no alert: nothing was significantly off")
-        found.degraded = found.final = _truth(world, options)
+
+    options: DemoOptions
+    app: App
+    world: World
+    show: Show
+    on_phase: PhaseObserver | None
+    found: Stage = field(default_factory=Stage)
+
+    def told(self) -> Stage:
+        """Let it happen and return what was found out."""
+        app, options, found, note = self.app, self.options, self.found, _noter(self.show)
+        note("users search; watching a healthy platform")
+        self._healthy()
+        watcher = Watcher(app.reader, PAGED, app.clock.now() + app.profile.measure.gap)
+        inject(self.world, options.fault, options.seed)
+        found.events.append((app.clock.now(), "something changes"))
+        note("something happens to the platform; nobody is told")
+        signal, since = self._alert(watcher)
+        found.degraded = self._truth("degraded")
+        if signal is None or since is None:
+            note("no alert: nothing was significantly off")
+            found.final = found.degraded
+            return found
+        found.events.append((since, f"alert: {signal}"))
+        body = alert_body(signal, TARGET, "dev", since, f"{signal} is off its baseline")
+        taken = take(body, app.routing, app.ports.store, app.clock)
+        cycle = (taken.opened or taken.joined)[0]
+        note(f"alert on {signal}: {cycle.id} is open")
+        app.engine.start(cycle.id)
+        found.cycle = self._finish(cycle.id, watcher)
+        found.final = self._truth("final")
+        found.checks = verify(cycle.id, app.evidence())
         return found
-    found.events.append((since, f"alert: {signal}"))
-    found.degraded = _truth(world, options)
-    body = alert_body(signal, TARGET, "dev", since, f"{signal} is off its baseline")
-    taken = take(body, app.routing, app.ports.store, app.clock)
-    cycle = (taken.opened or taken.joined)[0]
-    note(f"alert on {signal}: {cycle.id} is open")
-    app.engine.start(cycle.id)
-    found.cycle = _finish(app, cycle.id, show, watcher)
-    found.final = _truth(world, options)
-    found.checks = verify(cycle.id, app.evidence())
-    return found
+
+    def _healthy(self) -> None:
+        """Let the baseline be measured, for as long as the first alert may look back; ask for the truth meanwhile."""
+        app, measure = self.app, self.app.profile.measure
+        until = app.clock.now() + measure.baseline + measure.gap
+        watcher = Watcher(app.reader, PAGED, app.clock.now())
+        self.found.healthy = self._truth("healthy")
+        while app.clock.now() < until:
+            self._look(watcher)
+
+    def _look(self, watcher: Watcher) -> tuple[str | None, datetime | None]:
+        self.app.clock.sleep(self.options.tick)
+        values, signal, since = watcher.look()
+        self.show.signals({name: measured.value for name, measured in values.items()})
+        return signal, since
+
+    def _alert(self, watcher: Watcher) -> tuple[str | None, datetime | None]:
+        until = self.app.clock.now() + self.options.patience
+        while self.app.clock.now() < until:
+            signal, since = self._look(watcher)
+            if signal is not None:
+                return signal, since
+        return None, None
+
+    def _finish(self, cycle_id: str, watcher: Watcher) -> Cycle:
+        engine, store = self.app.engine, self.app.ports.store
+        while True:
+            cycle = store.cycle(cycle_id)
+            assert cycle is not None, "the cycle was opened a moment ago"
+            if cycle.stage.terminal:
+                return engine.wait(cycle_id, timedelta(seconds=30))
+            if engine.status(cycle_id) == "failed":
+                engine.wait(cycle_id, timedelta(seconds=5))
+            self._look(watcher)
+
+    def _truth(self, phase: str) -> float | None:
+        if self.on_phase is not None:
+            self.on_phase(phase, self.world)
+        if not self.options.probes:
+            return None
+        measured = measure_live(self.world.layout, self.world.url, self.options.probes, self.options.seed)
+        return float(measured["ndcg_at_10"])
 
 
 def inject(world: World, fault: str, seed: int) -> None:
@@ -216,46 +280,6 @@ def inject(world: World, fault: str, seed: int) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise DependencyUnavailable("testbed", f"the platform could not be changed: {done.stderr.strip()[-300:]}")
-
-
-def _pass(app: App, duration: timedelta, show: Show, watcher: Watcher) -> None:
-    until = app.clock.now() + duration
-    while app.clock.now() < until:
-        app.clock.sleep(timedelta(seconds=0.5))
-        show.signals(_values(watcher.look()[0]))
-
-
-def _alert(app: App, watcher: Watcher, show: Show, patience: timedelta) -> tuple[str | None, datetime | None]:
-    until = app.clock.now() + patience
-    while app.clock.now() < until:
-        app.clock.sleep(timedelta(seconds=0.5))
-        values, signal, since = watcher.look()
-        show.signals(_values(values))
-        if signal is not None:
-            return signal, since
-    return None, None
-
-
-def _finish(app: App, cycle_id: str, show: Show, watcher: Watcher) -> Cycle:
-    while True:
-        cycle = app.ports.store.cycle(cycle_id)
-        assert cycle is not None, "the cycle was opened a moment ago"
-        if cycle.stage.terminal:
-            return app.engine.wait(cycle_id, timedelta(seconds=30))
-        if app.engine.status(cycle_id) == "failed":
-            app.engine.wait(cycle_id, timedelta(seconds=5))
-        app.clock.sleep(timedelta(seconds=1))
-        show.signals(_values(watcher.look()[0]))
-
-
-def _values(measured: Mapping[str, Measurement]) -> dict[str, float | None]:
-    return {name: m.value for name, m in measured.items()}
-
-
-def _truth(world: World, options: DemoOptions) -> float | None:
-    if not options.probes:
-        return None
-    return float(measure_live(world.layout, world.url, options.probes, options.seed)["ndcg_at_10"])
 
 
 def summarise(options: DemoOptions, app: App, found: Stage) -> DemoSummary:

@@ -41,7 +41,9 @@ def report(
     transitions = [(r.at, _MARKED[r.entry.status]) for r in records if r.entry.status in _MARKED]
     results = {r.place: r.payload["result"] for r in app.ports.store.recordings(cycle.id) if r.kind == "tool"}
     attribution = next((r["features"] for place, r in results.items() if tool_of(place) == "attribution"), None)
-    drift: list[dict[str, Any]] = next((r["slices"] for place, r in results.items() if tool_of(place) == "drift_report"), [])
+    drift: list[dict[str, Any]] = next(
+        (r["slices"] for place, r in results.items() if tool_of(place) == "drift_report"), []
+    )
     material = ReportMaterial(
         cycle=cycle,
         artifacts=found,

@@ -1,7 +1,7 @@
 """The watcher: evaluates the contract's signals as an alerting rule does, and writes what an alert manager would send.
 
-A rule fires on a breach that is no chance: beyond the contract's threshold, and, where the noise of both sides is known, by three standard
-errors; twice in a row.
+A rule fires on a breach that is no chance: beyond the contract's threshold, and, where the noise of both sides is
+known, by three standard errors; twice in a row.
 """
 
 from __future__ import annotations

@@ -1,19 +1,18 @@
-"""The composition root: one function that builds everything from configuration and settings. Nothing else constructs clients."""
+"""The composition root: builds everything from configuration and settings.
+
+Nothing else constructs clients.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from adapters.audit.base import AuditPort
 from adapters.llm.base import ChatPort
-from adapters.metrics.base import MetricsPort
 from adapters.traces.base import TracesPort
 from cycles.artifacts import Artifacts
 from cycles.context import ContextSource
@@ -25,7 +24,7 @@ from cycles.verify import Evidence
 from domain.actor import Role
 from domain.clock import Clock, SystemClock
 from domain.errors import ConfigurationError
-from domain.events import Event, Observer, nobody
+from domain.events import Observer, nobody
 from domain.measurement import Measurement
 from domain.permit import PermitOffice
 from domain.verdict import Verdict
@@ -33,15 +32,14 @@ from policies.contract import Contract, breached, load_contract
 from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
 from policies.profiles import Profile, load_profile
 from service.config import Config, catalog
-from service.settings import Settings, export, inherited
+from service.models import chat_of, judges_of, warm
+from service.settings import Settings, export
 from service.toolbox import Ports, toolbox
+from service.vendors import audit_of, metrics_of, ports_of, traces_of, workflow_of
 from tools.data.examples import Paraphraser
 from tools.gate import Gate
 from tools.observe.reading import SignalReader, Windows
 
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
-# Workflows in flight are recovered by a process of the same version: it changes when the steps of a cycle change.
-WORKFLOW_VERSION = "1"
 HOUSEKEEPING = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
@@ -125,72 +123,103 @@ def build(
         DependencyError: a system that must answer at once does not.
     """
     export({**HOUSEKEEPING, **_crewai_environment(settings)})
-    clock = clock or SystemClock()
-    closing = ExitStack()
-    profile = profile_of(config)
-    contract = load_contract(packaged_contract()).with_overrides(profile.signals)
-    office = PermitOffice(clock)
-    audit = _audit(config, clock, closing)
-    traces = _traces(config, settings, clock, closing)
-    metrics = _metrics(config, clock, closing)
-    measure = profile.measure
-    windows = Windows(current=measure.current, baseline=measure.baseline, gap=measure.gap)
-    reader = SignalReader(metrics, catalog(config), windows, _judge(contract), clock)
-    ports = _ports(config, metrics, office, clock, closing)
-    chat, model, by_model = _chat(settings, clock, observer)
-    gate = Gate(
-        registry=toolbox(
-            ports,
-            reader,
-            profile,
-            config.jobs,
-            clock,
-            model=config.tracking.model,
-            bundles=config.state / "bundles",
-            code_revision=f"evercrew {metadata.version('evercrew')}",
-            by_model=by_model,
-        ),
-        pdp=_pdp(),
-        audit=audit,
-        store=ports.store,
-        office=office,
-        traces=traces,
-        context=ContextSource(ports.store, clock, profile),
-        observer=observer,
-    )
-    desk = Office(
-        gate=gate,
-        judges=_judges(gate, chat, observer, traces, clock),
-        store=ports.store,
-        audit=audit,
-        retrieval=ports.retrieval,
-        traces=traces,
-        artifacts=Artifacts(config.state / "artifacts"),
-        clock=clock,
-        profile=profile,
-        contract=contract,
-        observer=observer,
-    )
-    engine = Engine(desk, _workflow(config, settings, clock, closing))
+    base = _base(config, settings, clock or SystemClock(), observer)
+    chat, model, by_model = chat_of(settings, base.clock, observer)
+    gate = _gate(base, by_model)
+    office = _office(base, gate, judges_of(gate, chat, observer, base.traces, base.clock))
+    engine = Engine(office, workflow_of(config, settings, base.clock, base.closing))
     if workflow:
         engine.launch()
+        warm(office.judges)
     return App(
         config=config,
         settings=settings,
-        profile=profile,
-        contract=contract,
-        clock=clock,
-        ports=ports,
-        reader=reader,
-        audit=audit,
-        traces=traces,
+        profile=base.profile,
+        contract=base.contract,
+        clock=base.clock,
+        ports=base.ports,
+        reader=base.reader,
+        audit=base.audit,
+        traces=base.traces,
         gate=gate,
-        office=desk,
+        office=office,
         engine=engine,
-        routing=Routing(list(contract.signals), config.alert_names, [config.target], config.environment),
+        routing=Routing(list(base.contract.signals), config.alert_names, [config.target], config.environment),
         chat=chat,
         model=model,
-        _closing=closing,
+        _closing=base.closing,
+    )
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What the door, the desk and the engine stand on."""
+
+    config: Config
+    profile: Profile
+    contract: Contract
+    clock: Clock
+    observer: Observer
+    permits: PermitOffice
+    audit: AuditPort
+    traces: TracesPort
+    reader: SignalReader
+    ports: Ports
+    closing: ExitStack
+
+
+def _base(config: Config, settings: Settings, clock: Clock, observer: Observer) -> _Base:
+    closing = ExitStack()
+    profile = profile_of(config)
+    contract = load_contract(packaged_contract()).with_overrides(profile.signals)
+    permits = PermitOffice(clock)
+    audit = audit_of(config, clock, closing)
+    traces = traces_of(config, settings, clock, closing)
+    metrics = metrics_of(config, clock, closing)
+    measure = profile.measure
+    windows = Windows(current=measure.current, baseline=measure.baseline, gap=measure.gap)
+    reader = SignalReader(metrics, catalog(config), windows, _judge(contract), clock)
+    ports = ports_of(config, metrics, permits, clock, closing)
+    return _Base(config, profile, contract, clock, observer, permits, audit, traces, reader, ports, closing)
+
+
+def _gate(base: _Base, by_model: Paraphraser | None) -> Gate:
+    tools = toolbox(
+        base.ports,
+        base.reader,
+        base.profile,
+        base.config.jobs,
+        base.clock,
+        model=base.config.tracking.model,
+        bundles=base.config.state / "bundles",
+        code_revision=f"evercrew {metadata.version('evercrew')}",
+        by_model=by_model,
+    )
+    return Gate(
+        registry=tools,
+        pdp=_pdp(),
+        audit=base.audit,
+        store=base.ports.store,
+        office=base.permits,
+        traces=base.traces,
+        context=ContextSource(base.ports.store, base.clock, base.profile),
+        observer=base.observer,
+    )
+
+
+def _office(base: _Base, gate: Gate, judges: Judges) -> Office:
+    return Office(
+        gate=gate,
+        judges=judges,
+        store=base.ports.store,
+        audit=base.audit,
+        retrieval=base.ports.retrieval,
+        traces=base.traces,
+        artifacts=Artifacts(base.config.state / "artifacts"),
+        clock=base.clock,
+        profile=base.profile,
+        contract=base.contract,
+        observer=base.observer,
     )
 
 
@@ -216,225 +245,3 @@ def _crewai_environment(settings: Settings) -> dict[str, str]:
         "CREWAI_TRACING_ENABLED": "false",
         "CREWAI_STORAGE_DIR": str(storage),
     }
-
-
-def _audit(config: Config, clock: Clock, closing: ExitStack) -> AuditPort:
-    from adapters.audit.sqlite import SqliteAudit
-
-    config.state.mkdir(parents=True, exist_ok=True)
-    audit = SqliteAudit(config.state / "audit.db", clock)
-    closing.callback(audit.close)
-    return audit
-
-
-def _traces(config: Config, settings: Settings, clock: Clock, closing: ExitStack) -> TracesPort:
-    kind = settings.traces
-    if kind == "auto":
-        kind = "langsmith" if settings.langsmith_api_key else "mlflow"
-    traces: TracesPort
-    if kind == "langsmith":
-        from adapters.traces.langsmith import LangSmithTraces
-
-        traces = LangSmithTraces(
-            api_key=settings.langsmith_api_key,
-            clock=clock,
-            endpoint=settings.langsmith_endpoint,
-            project=settings.langsmith_project,
-        )
-    elif kind == "mlflow":
-        from adapters.traces.mlflow import MlflowTraces
-
-        traces = MlflowTraces(uri=config.tracking.uri)
-    else:
-        from adapters.traces.none import NoTraces
-
-        traces = NoTraces()
-    closing.callback(traces.flush)
-    return traces
-
-
-def _metrics(config: Config, clock: Clock, closing: ExitStack) -> MetricsPort:
-    if config.metrics.kind == "prometheus":
-        from adapters.metrics.prometheus import PrometheusMetrics
-
-        return PrometheusMetrics(url=config.metrics.url)
-    from adapters.metrics.scrape import ScrapedMetrics
-
-    scraped = ScrapedMetrics(
-        url=config.metrics.url,
-        db_path=config.state / "samples.db",
-        clock=clock,
-        interval=timedelta(seconds=config.metrics.interval_s),
-    )
-    scraped.start()
-    closing.callback(scraped.close)
-    return scraped
-
-
-def _ports(config: Config, metrics: MetricsPort, permits: PermitOffice, clock: Clock, closing: ExitStack) -> Ports:
-    from adapters.datasets.dvc import DvcDatasets
-    from adapters.delivery.local import LocalDelivery
-    from adapters.evaluation.measure import Prices
-    from adapters.evaluation.process import ProcessEvaluation
-    from adapters.notify.log import LogNotify
-    from adapters.platform.http import HttpPlatform
-    from adapters.retrieval.langchain import LangChainRetrieval
-    from adapters.sandbox.process import ProcessSandbox
-    from adapters.store.sqlalchemy import SqlStore
-    from adapters.tracking.mlflow import MlflowTracking
-    from adapters.training.worker import WorkerTraining
-    from adapters.vcs.git import GitVcs
-    from adapters.worker import Worker, find_bubblewrap
-
-    state = config.state
-    jobs = config.jobs
-    environment = {**inherited(*PASSED_ON), "OMP_NUM_THREADS": "1"}
-    bubblewrap = find_bubblewrap(environment.get("PATH", ""))
-
-    def worker(name: str, *, hidden: list[Path], quiet: bool = False) -> Worker:
-        return Worker(
-            name=name, environment=environment, clock=clock, hidden=hidden, bubblewrap=bubblewrap, quiet=quiet
-        )
-
-    platform = HttpPlatform(url=config.platform.url, permits=permits, clock=clock)
-    store = SqlStore(config.store_url or f"sqlite:///{state}/evercrew.db")
-    closing.callback(store.close)
-    digest_of = _function(jobs.digest)
-    sealed = [config.evaluation.sealed.parent]
-    return Ports(
-        metrics=metrics,
-        platform=platform,
-        tracking=MlflowTracking(
-            uri=config.tracking.uri,
-            experiment="evercrew",
-            permits=permits,
-            digest_of=digest_of,
-            artifacts=config.tracking.artifacts,
-        ),
-        datasets=DvcDatasets(
-            folder=config.datasets.repository, remote=config.datasets.remote, permits=permits, clock=clock
-        ),
-        vcs=GitVcs(
-            remote=config.values.remote,
-            branch=config.values.branch,
-            path=config.values.path,
-            folder=state / "values",
-            permits=permits,
-            clock=clock,
-        ),
-        delivery=LocalDelivery(source=platform, clock=clock),
-        training=WorkerTraining(
-            folder=state / "training", worker=worker("training", hidden=sealed), permits=permits, clock=clock
-        ),
-        evaluation=ProcessEvaluation(
-            entry=jobs.score,
-            sealed=config.evaluation.sealed,
-            documents=lambda: _documents(platform),
-            folder=state / "evaluation",
-            worker=worker("evaluation", hidden=[], quiet=True),
-            permits=permits,
-            clock=clock,
-            digest_of=digest_of,
-            prices=Prices(jobs.cpu_second_usd, jobs.per_1k_usd),
-            max_queries=config.evaluation.max_queries,
-        ),
-        sandbox=ProcessSandbox(worker=worker("sandbox", hidden=sealed), memory_mib=jobs.memory_mib),
-        notify=LogNotify(state / "notifications.jsonl", clock, permits),
-        retrieval=LangChainRetrieval(state / "memory.jsonl"),
-        store=store,
-    )
-
-
-def _documents(platform: Any) -> Iterator[dict[str, str]]:
-    for d in platform.documents():
-        yield {"id": d.id, "title": d.title, "text": d.text, "subject": d.subject}
-
-
-def _function(path: str) -> Any:
-    """Import ``module:function``.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as problem:
-        raise ConfigurationError(f"jobs: {path}", f"cannot be imported: {problem}", "Use module:function") from problem
-
-
-def _chat(
-    settings: Settings, clock: Clock, observer: Observer
-) -> tuple[Callable[[Role], ChatPort], str, Paraphraser | None]:
-    """Return a model for each role, its name, and who writes paraphrases. Without a key all of it is the playbook."""
-    from agents.playbook import Playbook
-
-    if not settings.openai_api_key:
-        return (lambda role: Playbook()), "playbook", None
-    from adapters.llm.breaker import CircuitBreaker, GuardedChat
-    from adapters.llm.openai import OpenAIChat, Price
-
-    def endpoint() -> OpenAIChat:
-        return OpenAIChat(
-            model=settings.model,
-            api_key=settings.openai_api_key,
-            clock=clock,
-            base_url=settings.openai_base_url,
-            timeout=timedelta(seconds=settings.model_timeout_s),
-            price=Price(prompt=settings.model_usd_per_1m_tokens, completion=settings.model_usd_per_1m_tokens),
-        )
-
-    breaker = CircuitBreaker(settings.model, clock)
-
-    def guarded(role: Role) -> ChatPort:
-        def told(reason: str) -> None:
-            from agents.meter import note_fallback
-
-            note_fallback(reason)
-            observer(Event(kind="model", cycle_id="", who=role.value, what="playbook", details={"reason": reason}))
-
-        return GuardedChat(endpoint(), Playbook(), breaker, told)
-
-    by_model = endpoint().paraphrase if settings.paraphrase_by_model else None
-    return guarded, settings.model, by_model
-
-
-def _judges(
-    gate: Gate, chat: Callable[[Role], ChatPort], observer: Observer, traces: TracesPort, clock: Clock
-) -> Judges:
-    return _LateJudges(lambda: _crews(gate, chat, observer, traces, clock))
-
-
-def _crews(
-    gate: Gate, chat: Callable[[Role], ChatPort], observer: Observer, traces: TracesPort, clock: Clock
-) -> Judges:
-    from agents.roster import default_roster
-    from crews.judges import CrewJudges
-
-    return CrewJudges(gate, default_roster(), chat, observer, traces, clock=clock)
-
-
-class _LateJudges:
-    """Builds the crews at the first question: importing them takes seconds that `cycles list` need not wait."""
-
-    def __init__(self, make: Callable[[], Judges]) -> None:
-        self._make = make
-        self._made: Judges | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        if self._made is None:
-            self._made = self._make()
-        return getattr(self._made, name)
-
-
-def _workflow(config: Config, settings: Settings, clock: Clock, closing: ExitStack) -> Any:
-    from adapters.workflow.dbos import DbosWorkflow
-
-    workflow = DbosWorkflow(
-        config.workflow_url or f"sqlite:///{config.state}/workflows.db",
-        clock=clock,
-        application_version=WORKFLOW_VERSION,
-        executor_id=settings.executor_id,
-    )
-    closing.callback(workflow.close)
-    return workflow

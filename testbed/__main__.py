@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--seed", type=int, default=1)
     make.add_argument("--documents", type=int, help="how many doc strings (default: about 12,000)")
     make.add_argument("--collection", type=Path, help="folder with docs.jsonl[.gz], queries.jsonl, qrels.tsv")
+    make.add_argument("--history", type=int, help="sessions of the month before (default: by the corpus' size)")
     make.add_argument("--cache", type=Path, help="folder that keeps made worlds for the next time")
     serve = add("serve", "Serve a world, with users, until interrupted.", _serve)
     serve.add_argument("--port", type=int, help="default: a free one")
@@ -74,7 +75,7 @@ def _bootstrap(given: argparse.Namespace) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         cache = given.cache or Path(scratch)
-        world = bootstrap(given.world, given.seed, given.documents, given.collection, cache)
+        world = bootstrap(given.world, given.seed, given.documents, given.collection, cache, history=given.history)
     _say({"world": str(world.root)})
 
 

@@ -41,13 +41,20 @@ def history_sessions(documents: int) -> int:
 
 
 def make_world(
-    root: Path, seed: int, documents: int | None = None, collection: Path | None = None, cache: Path | None = None
+    root: Path,
+    seed: int,
+    documents: int | None = None,
+    collection: Path | None = None,
+    cache: Path | None = None,
+    *,
+    history: int | None = None,
 ) -> Layout:
     """Fill the absent or empty directory `root` with a world; with `cache`, made once and copied after that.
 
     Args:
         documents: how many doc strings to use (None: the default of the corpus); ignored with a collection.
         collection: a folder with `docs.jsonl[.gz]`, `queries.jsonl`, `qrels.tsv`.
+        history: how many sessions the month before the start had (None: what `history_sessions` says).
 
     Raises:
         FileExistsError: `root` holds something.
@@ -57,18 +64,20 @@ def make_world(
         raise FileExistsError(f"{root} is not empty: name a new directory for the world")
     if cache is None:
         with tempfile.TemporaryDirectory() as scratch:
-            return _make(Layout(root), seed, documents, collection, Path(scratch))
-    made = cache / f"world-{world_key(seed, documents, collection)}"
+            return _make(Layout(root), seed, documents, collection, Path(scratch), history)
+    made = cache / f"world-{world_key(seed, documents, collection, history)}"
     if not made.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             fresh = Path(scratch) / "world"
-            _make(Layout(fresh), seed, documents, collection, cache)
+            _make(Layout(fresh), seed, documents, collection, cache, history)
             _settle(fresh, made)
     return _copy(made, Layout(root))
 
 
-def _make(layout: Layout, seed: int, limit: int | None, folder: Path | None, cache: Path) -> Layout:
+def _make(
+    layout: Layout, seed: int, limit: int | None, folder: Path | None, cache: Path, history: int | None
+) -> Layout:
     collection = load_collection(folder, seed=seed) if folder is not None else None
     documents = collection.documents if collection is not None else load_docstrings(limit, cache)
     known, new = split_subjects(documents, seed)
@@ -80,7 +89,8 @@ def _make(layout: Layout, seed: int, limit: int | None, folder: Path | None, cac
     Control().write(layout.traffic)
     now = clock.timestamp()
     DocumentStore(layout.corpus).add(known, now - MONTH_SECONDS)
-    judged = _month(universe.population(), universe, known, now)
+    total = history_sessions(len(known)) if history is None else history
+    judged = _month(universe.population(), universe, known, now, total)
     store = FeedbackStore(layout.feedback, layout.sealed)
     store.append((row, None) for row in judged)
     readable = store.read()
@@ -90,11 +100,12 @@ def _make(layout: Layout, seed: int, limit: int | None, folder: Path | None, cac
     return layout
 
 
-def _month(population: Population, universe: Universe, known: Sequence[Document], now: float) -> list[Judgement]:
+def _month(
+    population: Population, universe: Universe, known: Sequence[Document], now: float, total: int
+) -> list[Judgement]:
     """Judgements of a month in which plain BM25 answered: users clicked what stood high, as they do."""
     searcher = Searcher(LexicalIndex(known), None)
     mix = population.mix(universe.known)
-    total = history_sessions(len(known))
     subjects = {document.id: document.subject for document in known}
     rows: list[Judgement] = []
     for number in range(total):
@@ -201,9 +212,9 @@ def _shift_times(layout: Layout, seconds: float) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def world_key(seed: int, documents: int | None, collection: Path | None) -> str:
+def world_key(seed: int, documents: int | None, collection: Path | None, history: int | None = None) -> str:
     """Hash of everything a made world depends on."""
-    total = hashlib.sha256(f"{seed}:{documents}:{environment_key()}".encode())
+    total = hashlib.sha256(f"{seed}:{documents}:{history}:{environment_key()}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         total.update(path.read_bytes())
     for name in sorted(collection.glob("*")) if collection is not None else ():

@@ -98,10 +98,16 @@ class World:
 
 
 def bootstrap(
-    root: Path, seed: int, documents: int | None = None, collection: Path | None = None, cache: Path | None = None
+    root: Path,
+    seed: int,
+    documents: int | None = None,
+    collection: Path | None = None,
+    cache: Path | None = None,
+    *,
+    history: int | None = None,
 ) -> World:
     """Make a world (see `testbed.bootstrap.make_world`)."""
-    return World(make_world(root, seed, documents, collection, cache).root)
+    return World(make_world(root, seed, documents, collection, cache, history=history).root)
 
 
 def _last_words(output: Path) -> str:

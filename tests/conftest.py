@@ -65,8 +65,12 @@ settings.register_profile("evercrew", derandomize=True, deadline=None, database=
 settings.load_profile("evercrew")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, where its fixtures are built once, unless they ask to be spread or grouped."""
+    """Keep a file's tests on one worker, where its fixtures are built once, unless they ask to be spread or grouped.
+
+    It runs before the plugin that hands tests to workers reads the marks.
+    """
     for item in items:
         if not item.get_closest_marker("spread") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))

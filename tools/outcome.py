@@ -14,7 +14,10 @@ Out = TypeVar("Out", bound=BaseModel, covariant=True)
 
 @dataclass(frozen=True)
 class Done(Generic[Out]):
-    """It happened, or was read. `call` is where the result can be looked up again; `repeated` that it had happened before."""
+    """It happened, or was read.
+
+    `call` is where the result can be looked up again; `repeated` that it had happened before.
+    """
 
     value: Out
     call: str
@@ -23,7 +26,10 @@ class Done(Generic[Out]):
 
 @dataclass(frozen=True)
 class Refused:
-    """It did not happen, and will not as asked. `kind`: ``unknown_tool``, ``invalid``, ``denied``, ``escalate`` or ``audit``."""
+    """It did not happen, and will not as asked.
+
+    `kind`: ``unknown_tool``, ``invalid``, ``denied``, ``escalate`` or ``audit``.
+    """
 
     kind: str
     reason: str
@@ -32,7 +38,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class Failed:
-    """It was allowed and did not succeed. `error` is a class name of the error tree; `unknown` that it may have happened."""
+    """It was allowed and did not succeed.
+
+    `error` is a class name of the error tree; `unknown` that it may have happened.
+    """
 
     error: str
     reason: str

@@ -60,7 +60,10 @@ class Scope:
 
 @dataclass(frozen=True)
 class Call:
-    """One call on its way through the door; `key` finds its effect again, `permit` is spent by the adapter that acts."""
+    """One call on its way through the door.
+
+    `key` finds its effect again; `permit` is spent by the adapter that acts.
+    """
 
     scope: Scope
     actor: Actor

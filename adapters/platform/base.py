@@ -17,6 +17,9 @@ from domain.observation import Observation
 from domain.permit import Permit
 
 EFFECT_QUARANTINE = "platform.quarantine"
+RULES = ("click_disagreement", "implausible")
+# A judged document that was not even shown is believed when it holds at least this share of the query's words.
+PLAUSIBLE_OVERLAP = 0.34
 
 
 class PlatformDocument(BaseModel):
@@ -88,6 +91,8 @@ class PlatformPort(Protocol):
     def quarantine(self, *, since: datetime, until: datetime | None, rule: str, key: str, permit: Permit | None) -> int:
         """Put judgements of [since, until) that break `rule` into quarantine (until None: future ones too).
 
+        Both rules take judgements whose document was neither clicked nor shown; `implausible` only those whose document
+        holds less than `PLAUSIBLE_OVERLAP` of the query's words, for users do end up with what a search failed to show.
         Return how many are in it now.
         """
         ...

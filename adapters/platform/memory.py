@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from adapters.platform.base import EFFECT_QUARANTINE, JudgementRow, LogLine, PlatformDocument
+from adapters.platform.base import (
+    EFFECT_QUARANTINE,
+    PLAUSIBLE_OVERLAP,
+    RULES,
+    JudgementRow,
+    LogLine,
+    PlatformDocument,
+)
 from domain.candidate import LiveState
 from domain.errors import ConflictError, InvalidInput
 from domain.observation import Observation
 from domain.permit import Permit, PermitVerifier
 
-_RULES = ("click_disagreement", "implausible")
-_Span = tuple[datetime, datetime | None]
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class _Span:
+    since: datetime
+    until: datetime | None
+    rule: str
 
 
 class MemoryPlatform:
@@ -53,7 +68,7 @@ class MemoryPlatform:
             for row in sorted(self.all_judgements, key=lambda row: row.ts)
             if (since is None or row.ts >= since)
             and (until is None or row.ts < until)
-            and not any(_drops(span, row) for span in self._spans.values())
+            and not any(self._drops(span, row) for span in self._spans.values())
         ]
         return rows[-_positive(limit) :]
 
@@ -73,13 +88,14 @@ class MemoryPlatform:
     def quarantine(self, *, since: datetime, until: datetime | None, rule: str, key: str, permit: Permit | None) -> int:
         """See `PlatformPort.quarantine`."""
         self._permits.spend(permit, effect=EFFECT_QUARANTINE, key=key)
-        if rule not in _RULES:
-            raise InvalidInput("rule", f"{rule!r} is not a rule", f"Use one of: {', '.join(_RULES)}")
+        if rule not in RULES:
+            raise InvalidInput("rule", f"{rule!r} is not a rule", f"Use one of: {', '.join(RULES)}")
         if until is not None and until <= since:
             raise InvalidInput("until", f"{until.isoformat()} is not after since", "Give a later time")
+        asked = _Span(since, until, rule)
         with self._lock:
-            span = self._spans.setdefault(key, (since, until))
-        if span != (since, until):
+            span = self._spans.setdefault(key, asked)
+        if span != asked:
             raise ConflictError(f"the key {key!r} stands for another quarantine")
         return self._held(key)
 
@@ -96,15 +112,26 @@ class MemoryPlatform:
     def _held(self, key: str) -> int:
         """A row belongs to the oldest quarantine that drops it."""
         owners = [
-            next((k for k, span in self._spans.items() if _drops(span, row)), None) for row in self.all_judgements
+            next((k for k, span in self._spans.items() if self._drops(span, row)), None) for row in self.all_judgements
         ]
         return owners.count(key)
 
+    def _drops(self, span: _Span, row: JudgementRow) -> bool:
+        if row.ts < span.since or (span.until is not None and row.ts >= span.until):
+            return False
+        if row.doc_id in row.clicked or row.doc_id in row.shown:
+            return False
+        return span.rule != "implausible" or self._overlap(row) < PLAUSIBLE_OVERLAP
 
-def _drops(span: _Span, row: JudgementRow) -> bool:
-    since, until = span
-    inside = row.ts >= since and (until is None or row.ts < until)
-    return inside and row.doc_id not in row.clicked and row.doc_id not in row.shown
+    def _overlap(self, row: JudgementRow) -> float:
+        asked = _words(row.query)
+        texts = [f"{d.title} {d.text}" for d in self.all_documents if d.id == row.doc_id]
+        held = set(_words(texts[0])) if texts else set()
+        return sum(word in held for word in asked) / len(asked) if asked else 0.0
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
 
 
 def _positive(limit: int) -> int:

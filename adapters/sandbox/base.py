@@ -1,6 +1,7 @@
 """The sandbox port: computation that changes nothing, in a process of its own.
 
-Contract: no network, no view of the sealed data, limits on time and memory; what it wrote is thrown away; only its JSON result comes out.
+Contract: no network, no view of the sealed data, limits on time and memory; what it wrote is thrown away; only its JSON
+result comes out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class SandboxResult(BaseModel):
-    """`output` is what the entry point returned; `isolation` names how the process was confined; seconds of wall time."""
+    """`output` is what the entry point returned; `isolation` names how it was confined; seconds of wall time."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -11,14 +11,15 @@ from domain.outcome import OutcomeKind
 from domain.stage import Stage, StageResult
 from domain.verdict import Judgement, Verdict, combine
 from learning.gates import judge_gate
-from learning.sequential import ArmSummary, SequentialDesign, compare_arms, plan_from_first_look
+from learning.sequential import ArmSummary, SequentialDesign, compare_arms, plan_from_look
 from learning.srm import check_sample_ratio
 from policies.contract import judge_limits
 from tools.deliver.live import AbReadArgs, AbView, ArmView, AwaitArgs, LiveView
 from tools.deliver.release import AbArgs, AbStopArgs, Released
 from tools.model.train import Registered
 
-# Satisfaction and cost are judged by the quality gates; latency, which the evaluation measured in isolation, by the hard limit here.
+# Satisfaction and cost are judged by the quality gates; latency, which the evaluation measured in isolation, by the
+# hard limit here.
 LIVE_GATES = ("cost_per_1k_requests", "user_satisfaction")
 
 
@@ -47,11 +48,11 @@ def run(desk: Desk) -> StageResult:
 
 
 def _plan(desk: Desk, view: AbView) -> None:
-    """Fix the planned sample at the first look with users, from counts alone, and keep it: a plan that moves is none."""
+    """Plan the sample from counts of users alone, and keep it; what is seen of later looks can only make it smaller."""
     users, elapsed = view.champion.users + view.candidate.users, desk.since("ab_since")
-    if desk.fact("ab_plan") is None and users > 0 and elapsed:
+    if users > 0 and elapsed:
         window = desk.profile.ab.window.total_seconds()
-        desk.keep("ab_plan", plan_from_first_look(users, elapsed.total_seconds(), window))
+        desk.keep("ab_plan", plan_from_look(users, elapsed.total_seconds(), window, desk.fact("ab_plan")))
 
 
 def judge(desk: Desk, view: AbView) -> list[Judgement]:
@@ -73,7 +74,10 @@ def judge(desk: Desk, view: AbView) -> list[Judgement]:
 
 
 def conclude(gates: list[Judgement]) -> Judgement:
-    """Return the verdict of a look. The quality gates are read once test, split and latency pass: before, they rest on a handful of users."""
+    """Return the verdict of a look.
+
+    The quality gates are read once test, split and latency pass: before, they rest on a handful of users.
+    """
     deciding = combine(gates[:3], "ab")
     return combine(gates, "ab") if deciding.passed else deciding
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cycles.desk import Desk
 from domain.actor import Role
@@ -33,11 +33,21 @@ def run(desk: Desk) -> StageResult:
 
 def _quarantine(desk: Desk) -> None:
     diagnosis = Diagnosis.model_validate(desk.fact("diagnosis")["value"])
-    since = datetime.fromisoformat(diagnosis.since) if diagnosis.since else desk.cycle.alert.starts_at
-    # The pipeline broke before anybody noticed: from the onset, or one measuring window before it where that is earlier.
+    since = _moment(diagnosis.since, desk.cycle.alert.starts_at)
+    # The pipeline broke before anybody noticed: from the onset, or one measuring window before it where that is
+    # earlier.
     since = min(since, desk.cycle.alert.starts_at) - desk.profile.measure.current
     done = desk.do("quarantine_feedback", QuarantineArgs(since=since), Role.DATA_ENGINEER, Quarantined)
     desk.keep("quarantined", done.quarantined)
+
+
+def _moment(said: str | None, otherwise: datetime) -> datetime:
+    """Return the time a model named, in UTC where it did not say; what is no time is as good as nothing said."""
+    try:
+        moment = datetime.fromisoformat(said or "")
+    except ValueError:
+        return otherwise
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _version(desk: Desk) -> DatasetMade:

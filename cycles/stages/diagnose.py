@@ -30,8 +30,8 @@ def run(desk: Desk) -> StageResult:
     action, downgraded = answered.value.action, None
     if answered.stopped or not enough:
         action, downgraded = Action.HANDOFF, answered.stopped or enough.reason
-    _report(desk, answered, checked, results, downgraded)
     desk.cycle = desk.cycle.model_copy(update={"action": action})
+    _report(desk, answered, checked, results, downgraded)
     desk.keep("unsupported_claims", checked.unsupported_claims)
     if action in _LEFT_ALONE:
         return desk.finish(OutcomeKind.LEFT_ALONE, answered.value.summary)

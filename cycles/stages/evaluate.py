@@ -1,4 +1,7 @@
-"""Evaluate: candidate against live model on the sealed held-out set, behind the quality gates. No model has a say here."""
+"""Evaluate: candidate against live model on the sealed held-out set, behind the quality gates.
+
+No model has a say here.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,13 @@ def run(desk: Desk) -> StageResult:
     write(desk, outcome, reason, post_mortem)
     severity = "info" if outcome.verified else "warning"
     title = f"{desk.cycle.id}: {outcome.value.replace('_', ' ')}"
-    _optional(desk, "notify", NotifyArgs(title=title, body=reason, severity=severity), Role.SUPERVISOR, Notified)
+    _optional(
+        desk,
+        "notify",
+        NotifyArgs(title=title, body=(reason or title)[:4000], severity=severity),
+        Role.SUPERVISOR,
+        Notified,
+    )
     action = desk.cycle.action.value if desk.cycle.action else "none"
     passage = Passage(
         id=desk.cycle.id,

@@ -1,4 +1,7 @@
-"""Watch: what the change really did, by measurement. A new model that is worse is taken back; a repair that does not show is not a repair."""
+"""Watch: what the change really did, by measurement.
+
+A new model that is worse is taken back; a repair that does not show is not a repair.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def run(desk: Desk) -> StageResult:
     return _repair(desk) if desk.cycle.action in _REPAIRED else _promotion(desk)
 
 
-# -- a promoted model ---------------------------------------------------------------------------------------------------
+# -- a promoted model -------------------------------------------------------------------------------------------------
 
 
 def _promotion(desk: Desk) -> StageResult:
@@ -93,7 +96,10 @@ def _value(measurement: Measurement, minimum: int) -> float | None:
 
 
 def _baseline(desk: Desk, start: datetime) -> list[Measurement]:
-    """Return the points of the old champion before the change: during the A/B test it served the larger part of the users."""
+    """Return the points of the old champion before the change.
+
+    During the A/B test it served the larger part of the users.
+    """
     profile = desk.profile.watch
     old = (desk.fact("ab") or {}).get("baseline")
     labels = {"digest": str(old)} if old else {}
@@ -154,7 +160,7 @@ def _undecided(desk: Desk, before: Sequence[Measurement], verdict: Judgement) ->
     return StageResult(next=Stage.ROLL_BACK, reason=reason)
 
 
-# -- a repair -------------------------------------------------------------------------------------------------------------
+# -- a repair ---------------------------------------------------------------------------------------------------------
 
 
 def _repair(desk: Desk) -> StageResult:
@@ -169,7 +175,7 @@ def _repair(desk: Desk) -> StageResult:
         for s in signals
     ]
     shown = [_recovered(desk, check) for check in checks]
-    lead = checks[0]
+    lead = next((c for c in checks if c.signal == desk.cycle.alert.signal), checks[0])
     verdict = Judgement(
         verdict=Verdict.PASS if all(shown) else Verdict.INSUFFICIENT,
         reason="; ".join(check.reason for check in checks),
@@ -199,7 +205,7 @@ def _recovered(desk: Desk, check: AnomalyResult) -> bool:
     return (check.current - float(worst)) / (check.baseline - float(worst)) >= RECOVERED
 
 
-# -- what is kept ---------------------------------------------------------------------------------------------------------
+# -- what is kept -----------------------------------------------------------------------------------------------------
 
 
 def _note_look(desk: Desk, measured: Measurement, verdict: Judgement) -> None:

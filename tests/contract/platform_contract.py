@@ -44,13 +44,17 @@ LOGS = [
 
 
 def judgement(number: int) -> JudgementRow:
-    """One session a minute; the odd ones name a document that was neither shown nor clicked."""
+    """One session a minute; the odd ones name a document that was neither shown nor clicked.
+
+    The last one fits its query all the same.
+    """
+    fits = number == 9
     return JudgementRow(
         request_id=f"r{number}",
         ts=START + timedelta(minutes=number),
         user_id="u",
-        query=f"query {number}",
-        doc_id="elsewhere" if number % 2 else "d1",
+        query="title 3" if fits else f"query {number}",
+        doc_id="d3" if fits else "elsewhere" if number % 2 else "d1",
         grade=1,
         clicked=("d1",),
         shown=("d1", "d2"),
@@ -127,6 +131,18 @@ class PlatformContract(EffectContract):
         assert self.quarantine(platform, office, JUDGEMENTS[4].ts) == 3
         kept = [row.request_id for row in platform.judgements()]
         assert kept == ["r0", "r1", "r2", "r3", "r4", "r6", "r8"]
+
+    def test_what_a_search_failed_to_show_is_plausible_when_it_fits_the_query(
+        self, platform: PlatformPort, office: PermitOffice
+    ) -> None:
+        assert self.quarantine(platform, office, START, rule="implausible") == 4
+        kept = [row.request_id for row in platform.judgements()]
+        assert kept == ["r0", "r2", "r4", "r6", "r8", "r9"]
+
+    def test_a_key_stands_for_one_rule(self, platform: PlatformPort, office: PermitOffice) -> None:
+        self.quarantine(platform, office, START, rule="implausible")
+        with pytest.raises(ConflictError):
+            self.quarantine(platform, office, START, rule="click_disagreement")
 
     def test_a_quarantine_ends_where_it_is_told_to(self, platform: PlatformPort, office: PermitOffice) -> None:
         assert self.quarantine(platform, office, JUDGEMENTS[0].ts, JUDGEMENTS[5].ts) == 2

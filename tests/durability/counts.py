@@ -19,7 +19,8 @@ KEY = "%(trailers:key=Evercrew-Key,valueonly,separator=%x2C)"
 def count(folder: Path) -> Mapping[str, int]:
     """Return the number of effects of each kind; one that carries a key twice counts twice."""
     tagged = "SELECT count(*) FROM {} WHERE key = 'evercrew.key' AND value NOT IN ('good', 'bad')"
-    aliases = "SELECT count(*) FROM model_version_tags WHERE key LIKE 'evercrew.alias.%' AND key NOT LIKE '%good' AND key NOT LIKE '%bad'"
+    ours = "key LIKE 'evercrew.alias.%' AND key NOT LIKE '%good' AND key NOT LIKE '%bad'"
+    aliases = f"SELECT count(*) FROM model_version_tags WHERE {ours}"
     return {
         "commits": _commits(folder / "values.git"),
         "datasets": _commits(folder / "datasets" / ".git"),

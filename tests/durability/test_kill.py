@@ -1,6 +1,7 @@
-"""Kill -9 at every boundary of a stage and in the middle of every effect: the cycle ends as it would have, and each effect is one.
+"""Kill -9 at every boundary of a stage and in the middle of every effect.
 
-In every test several processes work on the same cycle, one after the other; each but the last dies at its point.
+The cycle ends as it would have, and each effect is one. In every test several processes work on the same cycle, one
+after the other; each but the last dies at its point.
 """
 
 from __future__ import annotations

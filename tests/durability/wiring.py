@@ -1,7 +1,9 @@
-"""A real office in a folder: git, DVC, MLflow, SQLite, worker processes and DBOS; only the platform itself is simulated.
+"""A real office in a folder: git, DVC, MLflow, SQLite, worker processes and DBOS.
 
-Time runs fifty times as fast as outside, from an origin that is kept in the folder, so that a cycle of half a minute takes half a second
-and two processes agree on the time.
+Only the platform itself is simulated.
+
+Time runs fifty times as fast as outside, from an origin that is kept in the folder, so that a cycle of half a minute
+takes half a second and two processes agree on the time.
 """
 
 from __future__ import annotations
@@ -169,7 +171,10 @@ PATHS: Mapping[str, Action] = {
 
 
 def make_template(folder: Path) -> None:
-    """Make what takes long and is the same for every test: databases with their tables, and a first model in the registry."""
+    """Make what takes long and is the same for every test.
+
+    Databases with their tables, and a first model in the registry.
+    """
     permits = PermitOffice(SystemClock())
     register(_tracking(folder, permits), permits, bundle_of(folder / "good", "good", 0.6), "good", _past(2))
     MortalStore(f"sqlite:///{folder}/store.db").close()
@@ -179,7 +184,10 @@ def make_template(folder: Path) -> None:
 
 
 def prepare(folder: Path, path: str) -> None:
-    """Finish a copy of the template for one test: values in git, and for a rollback a worse model that was just released."""
+    """Finish a copy of the template for one test.
+
+    Values in git, and for a rollback a worse model that was just released.
+    """
     origin = SystemClock().now()
     good = digest_of(folder / "good")
     skills = {good: HEALTHY}

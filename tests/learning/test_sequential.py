@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from domain.verdict import Verdict
@@ -14,7 +15,7 @@ from learning.sequential import (
     bound_multiplier,
     compare_arms,
     lift_bounds,
-    plan_from_first_look,
+    plan_from_look,
     users_needed,
 )
 
@@ -119,10 +120,41 @@ def test_four_percent_of_lift_passes_the_gate_and_stops_early() -> None:
     assert figures.mean_looks <= 3
 
 
-def test_the_plan_from_the_first_look_is_a_little_more_than_expected() -> None:
-    assert plan_from_first_look(100, elapsed=2, window=40) == 2200
+def test_the_plan_from_a_look_is_a_little_more_than_expected() -> None:
+    assert plan_from_look(100, elapsed=2, window=40) == 2520
+    assert plan_from_look(10_000, elapsed=40, window=40) == 10_710
     with pytest.raises(ValueError, match="elapsed"):
-        plan_from_first_look(100, elapsed=0, window=40)
+        plan_from_look(100, elapsed=0, window=40)
+
+
+def test_a_plan_shrinks_with_users_who_come_back_and_never_grows() -> None:
+    assert plan_from_look(700, elapsed=20, window=40, earlier=2520) == 1582
+    assert plan_from_look(2000, elapsed=20, window=40, earlier=2520) == 2520
+
+
+def _returning(rng: np.random.Generator, lift: float, users: int = 2000, looks: int = 20, per_look: int = 110) -> bool:
+    """Whether an A/B test among users who come back passes at some look, with the plan made anew at every look."""
+    own = rng.random(users) < 0.2
+    who = rng.integers(users, size=looks * per_look)
+    hits = rng.random(looks * per_look) < np.where(own[who], 0.6 * (1 + lift), 0.6)
+    plan: int | None = None
+    for look in range(1, looks + 1):
+        seen = who[: look * per_look]
+        visits = np.bincount(seen, minlength=users)
+        means = np.bincount(seen, hits[: look * per_look], minlength=users)[visits > 0] / visits[visits > 0]
+        arms = [means[own[visits > 0] == arm] for arm in (False, True)]
+        plan = plan_from_look(len(means), look, looks, plan)
+        design = SequentialDesign(min_per_arm=50, planned_users=plan)
+        summaries = [ArmSummary(float(a.mean()), float(a.var(ddof=1)), len(a)) for a in arms]
+        if compare_arms(summaries[0], summaries[1], design).passed:
+            return True
+    return False
+
+
+def test_a_shrinking_plan_keeps_the_error_rate_and_finds_what_a_plan_of_the_first_look_misses() -> None:
+    rng = np.random.default_rng(6)
+    assert sum(_returning(rng, 0.0) for _ in range(400)) <= 0.05 * 400 + 5
+    assert sum(_returning(rng, 0.16) for _ in range(200)) >= 0.85 * 200
 
 
 def test_the_users_needed_give_the_power_they_promise() -> None:

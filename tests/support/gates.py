@@ -157,8 +157,11 @@ class Door:
             office=self.permits,
             traces=self.traces,
             context=lambda scope, spec, args: self.context(scope, spec, args),
-            observer=self.events.append,
+            observer=self._note,
         )
+
+    def _note(self, event: Event) -> None:
+        self.events.append(event)
 
     def restart(self) -> None:
         """Let the process die and another come up on the same stores: permits minted before are worthless."""

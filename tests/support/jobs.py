@@ -1,6 +1,7 @@
 """Jobs of the simulated platform, as ``module:function``: a "model" is a folder that says how skilled it is.
 
-A query ``q<n> ...`` wants document ``d<n>``. A model of skill 0.7 puts it first for seven queries of ten, and third for the others.
+A query ``q<n> ...`` wants document ``d<n>``. A model of skill 0.7 puts it first for seven queries of ten, and third for
+the others.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ from adapters.retrieval.memory import MemoryRetrieval
 from adapters.sandbox.memory import MemorySandbox
 from adapters.store.base import StorePort
 from adapters.store.memory import MemoryStore
+from adapters.traces.memory import MemoryTraces
 from adapters.tracking.base import EFFECT_ALIAS, EFFECT_LOG_RUN, EFFECT_REGISTER, TrackingPort
 from adapters.tracking.memory import MemoryTracking
-from adapters.traces.memory import MemoryTraces
 from adapters.training.memory import MemoryTraining
 from adapters.vcs.memory import MemoryVcs
 from adapters.workflow.base import WorkflowPort
@@ -200,6 +200,10 @@ def assemble(
     reader = signal_reader(ports.metrics, of, rules, clock)
     registry = toolbox(ports, reader, of, JOBS, clock, model=MODEL, bundles=folder / "bundles", code_revision="c0de")
     events: list[Event] = []
+
+    def note(event: Event) -> None:
+        events.append(event)
+
     traces = MemoryTraces()
     gate = Gate(
         registry=registry,
@@ -209,7 +213,7 @@ def assemble(
         office=permits,
         traces=traces,
         context=ContextSource(store, clock, of),
-        observer=observer or events.append,
+        observer=observer or note,
     )
     judges = ScriptedJudges(gate, action, say)
     office = Office(
@@ -223,7 +227,7 @@ def assemble(
         clock=clock,
         profile=of,
         contract=rules,
-        observer=observer or events.append,
+        observer=observer or note,
     )
     engine = Engine(office, workflow)
     return Rig(ports, store, audit, permits, clock, of, gate, office, engine, judges, world, workflow, events)

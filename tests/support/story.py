@@ -15,7 +15,10 @@ from tests.support.office import Rig, alert_of, dones, ended, office_in_memory
 
 
 class Story:
-    """`given(...)` builds it; `when` changes the platform or the wiring; `runs` walks the cycle; the rest looks at how it ended."""
+    """A cycle told in steps; `given(...)` builds it.
+
+    `when` changes the platform or the wiring; `runs` walks the cycle; the rest looks at how it ended.
+    """
 
     def __init__(self, rig: Rig, action: Action) -> None:
         self.rig = rig

@@ -1,4 +1,7 @@
-"""A platform as its users and its metrics system see it: what it measures follows from what is live and from what is wrong with it."""
+"""A platform as its users and its metrics system see it.
+
+What it measures follows from what is live and from what is wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -75,9 +78,10 @@ def parse_values(text: str) -> Values:
 
 @dataclass
 class World:
-    """The state behind the numbers. `values` and `head` answer what git says; `quarantined` whether damaged rows are set aside.
+    """The state behind the numbers.
 
-    `skills` are the qualities of known digests; any other digest has `candidate`'s. `arms` are users exposed in champion and candidate.
+    `values` and `head` answer what git says; `quarantined` whether damaged rows are set aside. `skills` are the
+    qualities of known digests; any other digest has `candidate`'s. `arms` are users exposed in champion and candidate.
     """
 
     clock: Clock

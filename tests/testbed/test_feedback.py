@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,12 @@ from testbed import clock
 from testbed.feedback import FeedbackEvent, FeedbackPipeline
 from testbed.feedback_store import FeedbackStore, read_sealed
 from testbed.jsonlog import JsonLog, read_log
-from testbed.judged import Quarantine, held_out
+from testbed.judged import Quarantine, held_out, overlap_of
 from testbed.metrics import Metrics
 from tests.testbed.helpers import OPEN_WORDS, SEALED_QUERY, judgement, samples, search_record
+
+# What documents hold of the queries "open <word>"; any other document holds none of them.
+WORDS = {"fitting": frozenset({"open", *OPEN_WORDS})}
 
 
 class Bench:
@@ -28,7 +32,12 @@ class Bench:
         self.store = FeedbackStore(root / "feedback.sqlite", self.sealed)
         self.metrics = Metrics()
         self.pipeline = FeedbackPipeline(
-            self.store, self.metrics, JsonLog(self.log), self.settings, lambda doc_id: f"subject of {doc_id}"
+            self.store,
+            self.metrics,
+            JsonLog(self.log),
+            self.settings,
+            lambda doc_id: f"subject of {doc_id}",
+            lambda doc_id: WORDS.get(doc_id, frozenset()),
         )
         self.pipeline.reload_settings()
 
@@ -186,6 +195,48 @@ def test_an_open_quarantine_holds_future_judgements_too(bench: Bench) -> None:
     assert bench.store.read() == []
     assert "search_judged_sessions_total" not in bench.figures()
     assert bench.figures()["feedback_judgements_total"] == 1
+
+
+def test_a_judgement_carries_the_share_of_the_query_its_document_holds(bench: Bench) -> None:
+    for number, doc in enumerate(("fitting", "elsewhere")):
+        bench.session(number, doc)
+    bench.pipeline.flush()
+    assert {row.doc_id: row.overlap for row in bench.store.read()} == {"fitting": 1.0, "elsewhere": 0.0}
+    assert overlap_of("open parser cache", frozenset({"open"})) == pytest.approx(1 / 3)
+    assert overlap_of("???", frozenset({"open"})) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("shown", "clicked", "overlap", "dropped"),
+    [
+        (True, True, 0.0, False),
+        (True, False, 0.0, False),
+        (False, True, 0.0, False),
+        (False, False, 0.0, True),
+        (False, False, 0.33, True),
+        (False, False, 0.34, False),
+        (False, False, 1.0, False),
+    ],
+)
+def test_what_fits_the_query_or_was_before_the_user_is_plausible(
+    shown: bool, clicked: bool, overlap: float, dropped: bool
+) -> None:
+    row = judgement("open file", doc="a" if shown else "elsewhere", clicked=())
+    row = replace(row, clicked=(row.doc_id,) if clicked else (), overlap=overlap)
+    assert Quarantine("k", 0.0, None, "implausible").drops(row) is dropped
+    assert Quarantine("k", 0.0, None, "click_disagreement").drops(row) is not (shown or clicked)
+    assert not Quarantine("k", row.ts + 1, None, "implausible").drops(row)
+
+
+def test_the_implausible_leave_and_the_hard_found_stay(bench: Bench) -> None:
+    bench.pipeline.quarantine(Quarantine("k", 0.0, None, "implausible"))
+    for number, doc in enumerate(("fitting", "elsewhere", "a")):
+        record = search_record(number, shown=("a",))
+        bench.pipeline.remember(record)
+        bench.pipeline.accept(event(record.request_id, "judgement", doc))
+    assert bench.pipeline.dropped("k") == 1
+    assert [row.doc_id for row in bench.store.read()] == ["fitting", "a"]
+    assert bench.figures()["search_judged_sessions_total"] == 2
 
 
 def test_a_quarantine_is_idempotent_by_key_and_survives_a_restart(bench: Bench, tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ CRANFIELD = Path(__file__).resolve().parents[3] / "shared" / "data" / "ir" / "cr
 
 @pytest.fixture(scope="module")
 def story(scratch: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    return Story(tmp_path_factory.mktemp("story"), load_docstrings(3000, scratch), 5500)
+    return Story(tmp_path_factory.mktemp("story"), load_docstrings(2000, scratch), 4000)
 
 
 def _shift(story: Story) -> list[dict[str, Any]]:
-    fresh = judged(story.population, story.shifted_mix, story.degraded, range(LATER, LATER + 1125))
+    fresh = judged(story.population, story.shifted_mix, story.degraded, range(LATER, LATER + 800))
     return [*story.rows, *fresh]
 
 
@@ -51,7 +51,7 @@ def test_new_subjects_hurt_and_training_on_their_sessions_heals(story: Story) ->
 
 
 def test_training_again_without_a_change_brings_next_to_nothing(story: Story) -> None:
-    more = judged(story.population, story.mix, story.healthy, range(LATER, LATER + 1125))
+    more = judged(story.population, story.mix, story.healthy, range(LATER, LATER + 800))
     bundle = story.retrained("same", [*story.rows, *more], story.known)
     gain = story.ndcg(Searcher(story.index, bundle), story.mix) / story.ndcg(story.healthy, story.mix) - 1
     assert -0.02 < gain < 0.03

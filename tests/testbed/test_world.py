@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from testbed import __main__ as command
-from testbed.bootstrap import history_sessions, make_world
+from testbed.bootstrap import BASE_SESSIONS, history_sessions, make_world
 from testbed.bundle import Bundle
 from testbed.documents import DocumentStore
 from testbed.errors import DataError
@@ -22,8 +22,9 @@ from testbed.models import ModelCache
 from testbed.process import ProcessError
 from testbed.reconciler import GitOps
 from testbed.registry import RegistryError, Release, register
+from testbed.traffic import JUDGED_SHARE
 from testbed.world import World
-from tests.testbed.conftest import DOCUMENTS, SEED
+from tests.testbed.conftest import DOCUMENTS, HISTORY, SEED
 from tests.testbed.helpers import OTHER, report, until, version
 
 
@@ -43,11 +44,11 @@ def test_a_world_holds_documents_feedback_a_model_and_its_release(made: tuple[La
 
 
 def test_the_same_seed_makes_the_same_model(made: tuple[Layout, str, str], scratch: Path, tmp_path: Path) -> None:
-    again = make_world(tmp_path / "again", SEED, DOCUMENTS, None, scratch)
+    again = make_world(tmp_path / "again", SEED, DOCUMENTS, None, scratch, history=HISTORY)
     heads = [GitOps(layout.gitops).values(GitOps(layout.gitops).head()) for layout in (made[0], again)]
     assert heads[0].model == heads[1].model
     with pytest.raises(FileExistsError, match="not empty"):
-        make_world(again.root, SEED, DOCUMENTS, None, scratch)
+        make_world(again.root, SEED, DOCUMENTS, None, scratch, history=HISTORY)
 
 
 def test_a_world_needs_a_collection_that_is_one(tmp_path: Path) -> None:
@@ -55,8 +56,13 @@ def test_a_world_needs_a_collection_that_is_one(tmp_path: Path) -> None:
         make_world(tmp_path / "w", 1, None, tmp_path / "absent", None)
 
 
-def test_history_grows_with_the_corpus_up_to_a_cap() -> None:
-    assert history_sessions(100) < history_sessions(1000) < history_sessions(10_000) == history_sessions(20_000)
+def test_a_month_is_long_enough_for_a_small_corpus_and_grows_with_a_large_one(made: tuple[Layout, str, str]) -> None:
+    assert history_sessions(0) == BASE_SESSIONS
+    assert [history_sessions(size) - BASE_SESSIONS for size in (1000, 10_000, 20_000)] == [700, 7000, 14_000]
+    store = FeedbackStore(made[0].feedback, made[0].sealed)
+    judged = len(store.read()) + len(read_sealed(made[0].sealed))
+    store.close()
+    assert judged / HISTORY == pytest.approx(JUDGED_SHARE, abs=0.04)
 
 
 def test_a_model_whose_content_is_not_its_digest_is_refused(
@@ -72,8 +78,10 @@ def test_a_model_whose_content_is_not_its_digest_is_refused(
 
 def test_a_world_is_served_and_leaves_no_process_behind(new_world: Callable[[], World]) -> None:
     world = new_world()
+    others = set(psutil.Process().children(recursive=True))
     with world:
-        children = psutil.Process().children(recursive=True)
+        children = set(psutil.Process().children(recursive=True)) - others
+        assert len(children) >= 2
         assert version(world.url)["model_version"] == "1"
         with pytest.raises(ProcessError, match="running"):
             world.start()
@@ -115,7 +123,8 @@ def test_the_command_line_makes_a_world_and_hurts_it(
     scratch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = str(tmp_path / "w")
-    made = ["bootstrap", root, "--seed", str(SEED), "--documents", str(DOCUMENTS), "--cache", str(scratch)]
+    sizes = ["--seed", str(SEED), "--documents", str(DOCUMENTS), "--history", str(HISTORY)]
+    made = ["bootstrap", root, *sizes, "--cache", str(scratch)]
     assert command.main(made) == 0
     assert json.loads(capsys.readouterr().out) == {"world": root}
     assert command.main(made) == 2

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tools
 from adapters.audit.memory import MemoryAudit
@@ -19,6 +21,7 @@ from adapters.datasets.memory import MemoryDatasets
 from adapters.evaluation.memory import MemoryEvaluation
 from adapters.notify.memory import MemoryNotify
 from adapters.platform.memory import MemoryPlatform
+from adapters.store.base import FlagRow
 from adapters.tracking.memory import MemoryTracking
 from adapters.training.memory import MemoryTraining
 from domain.actor import Actor, Role
@@ -27,15 +30,17 @@ from domain.decision import Effect
 from domain.diagnosis import Action
 from domain.errors import PermitAltered, PermitError, PermitExpired, PermitMissing, PermitSpent
 from domain.ids import idempotency_key
+from domain.observation import Seen
 from domain.permit import Permit
 from domain.plan import AugmentationMethod, AugmentationPlan, TrainingPlan
 from policies.packaged import packaged_policy_files
 from policies.pdp import load_decision_point
 from tests.support.office import MODEL, Rig, alert_of, office_in_memory
 from tools.data.dataset import DatasetMade
+from tools.deliver.release import Released
 from tools.deliver.values import parse_values
 from tools.model.train import Trained
-from tools.outcome import Done, Outcome, Refused
+from tools.outcome import Done, Failed, Outcome, Refused
 from tools.tool import Call, Scope, Tool
 
 PLAN = AugmentationPlan(methods=(AugmentationMethod.QUERY_GENERATION,), examples=20, rationale="r")
@@ -45,7 +50,7 @@ Args = Mapping[str, Any]
 
 @dataclass
 class Bench:
-    """An office with an open cycle that has got as far as a registered candidate, so that every tool has something to do."""
+    """An office with an open cycle that has registered a candidate, so that every tool has something to do."""
 
     rig: Rig
     scope: Scope
@@ -231,6 +236,52 @@ def test_an_allowed_effect_happens_once_and_is_seen(bench: Bench, name: str) -> 
         assert bench.world() == after
 
 
+@pytest.mark.parametrize("name", EFFECTFUL)
+def test_an_effect_is_found_again_by_its_key_and_by_no_other(bench: Bench, name: str) -> None:
+    tool = bench.rig.gate.registry.get(name)
+    args = tool.input.model_validate(TABLE[name].args(bench))
+    done = bench.call(name)
+    assert isinstance(done, Done)
+    scope = replace(bench.scope, stage=TABLE[name].stage)
+    seen = tool.observe(args, Call(scope, Actor(role=TABLE[name].role), done.receipt.key, done.call))
+    assert seen.seen is Seen.DONE
+    found = tool.output.model_validate(seen.outcome)
+    if isinstance(found, Released):
+        # A commit that says the file as it was once more is not in the file's history.
+        assert found.revision == done.value.revision
+    else:
+        assert found == done.value
+    if name not in ("set_alias", "register_candidate"):
+        # An alias that points where it should is done, whoever set it.
+        other = Call(scope, Actor(role=TABLE[name].role), "0" * 32, "elsewhere")
+        assert tool.observe(args, other).seen is Seen.ABSENT
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return _bench(tmp_path_factory.mktemp("shared"))
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("ndcg_at_10"),
+    lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(max_size=5), c, max_size=3),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_whatever_a_model_asks_for_is_answered_and_never_raises(shared: Bench, name: str, data: st.DataObject) -> None:
+    row, tool = TABLE[name], shared.rig.gate.registry.get(name)
+    sensible = {**tool.input.model_validate(row.args(shared)).model_dump()}
+    changed = data.draw(st.sets(st.sampled_from([*sorted(tool.input.model_fields), "extra"]), min_size=1))
+    args = {**sensible, **{field: data.draw(junk) for field in changed}}
+    actor = Actor(role=Role.METRICS_ANALYST if tool.spec.effect is not Effect.READ else row.role, via="agent")
+    outcome = shared.rig.gate.call(name, args, actor, replace(shared.scope, stage=row.stage))
+    assert isinstance(outcome, Done | Refused | Failed)
+
+
 @pytest.mark.parametrize("name", READS)
 def test_a_read_changes_nothing(bench: Bench, name: str) -> None:
     before = bench.world()
@@ -328,8 +379,6 @@ def test_with_the_audit_store_failing_no_tool_answers(bench: Bench) -> None:
 
 @pytest.mark.parametrize("name", EFFECTFUL)
 def test_with_the_kill_switch_on_only_a_rollback_and_a_message_get_through(bench: Bench, name: str) -> None:
-    from adapters.store.base import FlagRow
-
     bench.rig.store.set_flag(FlagRow(name="kill_switch", enabled=True), by="a person", at=bench.rig.clock.now())
     before = bench.world()
     outcome = bench.call(name)

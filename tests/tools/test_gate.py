@@ -60,7 +60,7 @@ def test_a_read_is_recorded_with_its_result_and_needs_no_intent(door: Door) -> N
     assert [(r.place, r.payload["result"]) for r in kept] == [(outcome.call, {"brightness": 1.0})]
 
 
-# -- validate -------------------------------------------------------------------------------------------------------------
+# -- validate ---------------------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_tool_is_refused_with_the_names_there_are(door: Door) -> None:
@@ -102,7 +102,7 @@ def test_whatever_stands_in_a_field_is_answered_and_never_raises(args: object) -
     assert door.lamps.switched == isinstance(outcome, Done)
 
 
-# -- decide ---------------------------------------------------------------------------------------------------------------
+# -- decide -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("answer", "kind"), [(Answer.DENY, "denied"), (Answer.ESCALATE, "escalate")])
@@ -151,7 +151,7 @@ def test_a_refusal_stands_even_when_it_cannot_be_recorded(door: Door) -> None:
     assert "could not be recorded" in outcome.reason
 
 
-# -- record ---------------------------------------------------------------------------------------------------------------
+# -- record -----------------------------------------------------------------------------------------------------------
 
 
 def test_an_intent_that_cannot_be_written_means_no_effect(door: Door) -> None:
@@ -200,7 +200,7 @@ def test_a_store_that_is_away_when_the_outcome_is_kept_repeats_nothing(door: Doo
     assert [r.place for r in door.store.recordings(door.scope.cycle_id)] == [again.call]
 
 
-# -- act ------------------------------------------------------------------------------------------------------------------
+# -- act --------------------------------------------------------------------------------------------------------------
 
 
 def test_an_error_without_an_effect_is_failed_and_may_be_asked_for_again(door: Door) -> None:
@@ -243,7 +243,7 @@ def test_an_adapter_that_does_not_know_is_believed_even_when_nothing_is_to_be_se
 
 def test_a_tool_that_takes_too_long_may_have_acted(door: Door) -> None:
     release = threading.Event()
-    door.lamps.before = lambda: release.wait(5) and None
+    door.lamps.before = lambda: _wait(release)
     outcome = door.switch()
     release.set()
     assert isinstance(outcome, Failed)
@@ -253,7 +253,7 @@ def test_a_tool_that_takes_too_long_may_have_acted(door: Door) -> None:
 
 def test_a_call_that_never_got_a_thread_has_not_acted_and_never_will(door: Door) -> None:
     release = threading.Event()
-    door.lamps.before = lambda: release.wait(10) and None
+    door.lamps.before = lambda: _wait(release)
     waiting = [threading.Thread(target=door.switch, args=(f"room {n}",)) for n in range(8)]
     for thread in waiting:
         thread.start()
@@ -283,13 +283,13 @@ def test_an_effect_whose_result_is_not_finite_stops_for_a_person(door: Door) -> 
 
 
 def test_a_defect_in_a_tool_goes_up_and_leaves_the_intent_open(door: Door) -> None:
-    door.lamps.before = lambda: {}["a defect"]
-    with pytest.raises(KeyError):
+    door.lamps.before = _defect
+    with pytest.raises(ZeroDivisionError):
         door.switch()
     assert len(door.audit.open_intents()) == 1
 
 
-# -- once -----------------------------------------------------------------------------------------------------------------
+# -- once -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_call_twice_is_one_effect_with_one_receipt(door: Door) -> None:
@@ -386,7 +386,7 @@ def test_reconciling_leaves_open_what_cannot_be_seen(door: Door) -> None:
     assert len(door.audit.open_intents()) == 1
 
 
-# -- told -----------------------------------------------------------------------------------------------------------------
+# -- told -------------------------------------------------------------------------------------------------------------
 
 
 def test_every_answer_is_told_with_who_asked_and_why(door: Door) -> None:
@@ -408,6 +408,14 @@ def test_every_decided_call_is_traced_with_its_answer(door: Door) -> None:
     door.switch()
     [span] = door.traces.spans
     assert (span.name, span.kind, span.outputs["answer"]) == ("promote", "tool", "Done")
+
+
+def _wait(release: threading.Event) -> None:
+    release.wait(10)
+
+
+def _defect() -> None:
+    raise ZeroDivisionError("a defect")
 
 
 def _away() -> None:

@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.platform.base import JudgementRow, PlatformDocument
+from adapters.platform.base import PLAUSIBLE_OVERLAP, JudgementRow, PlatformDocument
 from domain.canonical import sha256_text
 from domain.dataset import DatasetStatistics
 from domain.plan import AugmentationMethod, AugmentationPlan
 from tools.data.examples import (
-    PLAUSIBLE_OVERLAP,
     Example,
     Paraphraser,
     Vocabulary,
@@ -113,7 +112,10 @@ def augment(
 
 
 def write(built: Built, documents: Sequence[PlatformDocument], folder: Path) -> None:
-    """Write `judgements.jsonl`, `documents.jsonl` and the statistics into `folder`, byte for byte the same for the same content."""
+    """Write judgements, documents and statistics into `folder`: the same bytes for the same content.
+
+    The files are `judgements.jsonl`, `documents.jsonl` and `statistics.json`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _lines(
         folder / "judgements.jsonl",

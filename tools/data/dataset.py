@@ -37,7 +37,10 @@ class Workshop:
         return Material(documents, kept, len(rows) - len(kept))
 
     def preview(self, plan: AugmentationPlan, seed: str) -> tuple[list[str], float, int]:
-        """Return sample queries, their diversity, and how many judged sessions there are; written by templates, never by the model."""
+        """Return sample queries, their diversity, and the number of judged sessions.
+
+        The queries are written by templates, never by the model.
+        """
         material = self.material(plan.drop_damaged)
         made = augment(material, plan.model_copy(update={"examples": min(plan.examples, PREVIEW)}), seed=seed)
         return [e.query for e in made[:10]], diversity(made), len(material.rows)

@@ -1,4 +1,7 @@
-"""Training examples, and the ways new ones are made from documents, judgements and the index. Pure functions, seeded."""
+"""Training examples, and the ways new ones are made from documents, judgements and the index.
+
+Pure functions, seeded.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,20 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from adapters.platform.base import JudgementRow, PlatformDocument
 
 _WORD = re.compile(r"[a-z0-9]+")
 # Words that carry no subject; a generated query made of them would match everything.
-_STOP = frozenset(
-    "a an and are as at be by can do does for from has have how if in into is it its like not of on or that the this to was what when "
-    "which will with you your we use used using return returns self none true false args kwargs parameters optional default".split()
-)
+_STOP_WORDS = """
+a an and are as at be by can do does for from has have how if in into is it its like not of on or that the this to was
+what when which will with you your we use used using return returns self none true false args kwargs parameters optional
+default
+"""
+_STOP = frozenset(_STOP_WORDS.split())
 MIN_PAIR_COUNT = 3
 MIN_LIFT = 4.0
-# A judged document that was not even shown is believed when it holds at least this share of the query's words.
-PLAUSIBLE_OVERLAP = 0.34
 TEMPLATES = ("how to {}", "{} example", "what is {}", "{} usage", "way to {}")
 
 Paraphraser = Callable[[Sequence[str]], Sequence[str]]
@@ -69,8 +73,9 @@ def judged_examples(rows: Iterable[JudgementRow]) -> list[Example]:
 def mine_synonyms(rows: Iterable[JudgementRow], documents: Mapping[str, PlatformDocument]) -> dict[str, str]:
     """Return, for words of documents, the word users say instead.
 
-    A pair counts when a query lacks the document's word and the document lacks the query's; it is kept from three sessions on and from
-    a lift (joint over independent frequency) of four on: pointwise mutual information, Church and Hanks (1990).
+    A pair counts when a query lacks the document's word and the document lacks the query's; it is kept from three
+    sessions on and from a lift (joint over independent frequency) of four on: pointwise mutual information, Church and
+    Hanks (1990).
     """
     pairs: Counter[tuple[str, str]] = Counter()
     said: Counter[str] = Counter()
@@ -151,7 +156,10 @@ def hard_negatives(rows: Iterable[JudgementRow], limit: int) -> list[Example]:
 
 
 def unique(examples: Iterable[Example]) -> tuple[list[Example], int]:
-    """Return the examples without repeats of (query, document, grade), judged ones first kept, and how many repeats there were."""
+    """Return the examples without repeats of (query, document, grade), and how many repeats there were.
+
+    Of repeats the judged one is kept.
+    """
     kept: dict[tuple[str, str, bool], Example] = {}
     repeats = 0
     for example in examples:
@@ -164,6 +172,6 @@ def unique(examples: Iterable[Example]) -> tuple[list[Example], int]:
 
 
 def diversity(examples: Sequence[Example]) -> float:
-    """Return the share of distinct word pairs among all word pairs of the queries (distinct-2, Li et al. 2016), in [0, 1]."""
-    grams = [pair for e in examples for tokens in [e.query.split()] for pair in zip(tokens, tokens[1:], strict=False)]
+    """Return the share of distinct word pairs among all of the queries' (distinct-2, Li et al. 2016), in [0, 1]."""
+    grams = [pair for e in examples for tokens in [e.query.split()] for pair in pairwise(tokens)]
     return len(set(grams)) / len(grams) if grams else 0.0

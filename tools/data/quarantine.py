@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from adapters.platform.base import EFFECT_QUARANTINE, PlatformPort
 from domain.decision import Effect
@@ -15,8 +13,8 @@ from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 class QuarantineArgs(Arguments):
     """From when on (and until when; None: from now on too), by which rule of the platform."""
 
-    since: datetime
-    until: datetime | None = None
+    since: AwareDatetime
+    until: AwareDatetime | None = None
     rule: str = Field(default="implausible", pattern=r"^[a-z_]+$")
 
 

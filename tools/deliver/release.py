@@ -1,4 +1,7 @@
-"""Releases by git: `ab_start`, `ab_stop`, `promote`, `apply_tuning` and `roll_back`, each one commit to the values file."""
+"""Releases by git, each one commit to the values file.
+
+`ab_start`, `ab_stop`, `promote`, `apply_tuning` and `roll_back`.
+"""
 
 from __future__ import annotations
 
@@ -55,14 +58,16 @@ class _Release(Tool[Any, Released]):
             key=call.key,
             permit=call.permit,
         )
-        return released(self._vcs, revision)
+        return Released(revision=revision, previous=head, patch=self._vcs.diff(head, revision))
 
     def observe(self, args: Any, call: Call) -> Observation:
         return observed(self._vcs, call.key)
 
 
 def released(vcs: VcsPort, revision: str) -> Released:
-    """Return a commit to the values file with the one before it and their difference."""
+    """Return a commit to the values file with the one before it and their difference; a commit that says the file as it
+    was once more (to undo what was switched at run time) has neither.
+    """
     history = [commit.revision for commit in vcs.history(50)]
     place = history.index(revision) if revision in history else -1
     previous = history[place + 1] if 0 <= place < len(history) - 1 else ""

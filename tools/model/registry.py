@@ -114,7 +114,7 @@ class AttributionRead(Tool[Nothing, Attribution]):
                 "bundle": str(bundle),
                 "documents": str(documents),
                 "queries": [*before, *after],
-                "groups": ["before"] * len(before) + ["after"] * len(after),
+                "groups": {name: asked for name, asked in (("before", before), ("after", after)) if asked},
             }
             result = self._sandbox.run(self._entry, spec, timeout=timedelta(minutes=2))
         features = _shares(result.output)

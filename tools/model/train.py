@@ -34,7 +34,7 @@ class TrainArgs(Arguments):
 class Trained(Result):
     """`digest` of the bundle, the job's own metrics, seconds of wall time; `key` finds the job's folder again."""
 
-    digest: str
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     metrics: Mapping[str, float]
     examples: int
     seconds: float
@@ -94,7 +94,7 @@ class TrainModel(Tool[TrainArgs, Trained]):
                 cost_usd=result.seconds * self._price,
                 key=key,
             )
-        except (KeyError, TypeError, ValueError) as problem:
+        except (AttributeError, KeyError, TypeError, ValueError) as problem:
             raise DependencyLied("training", f"the job's result lacks or garbles {problem}") from problem
 
 
@@ -167,7 +167,10 @@ class RegisterCandidate(Tool[RegisterArgs, Registered]):
         return Registered(model=ref, run_id=run_id)
 
     def observe(self, args: RegisterArgs, call: Call) -> Observation:
-        """Done only when the alias stands too: everything before it is done again under the same key, which changes nothing."""
+        """Done only when the alias stands too.
+
+        Everything before it is done again under the same key, which changes nothing.
+        """
         ref = self._tracking.by_alias(self._model, CANDIDATE)
         if ref is None or ref.digest != args.digest or ref.tags.get("cycle_id") != call.scope.cycle_id:
             return Observation.absent("the candidate alias does not point at this cycle's model")

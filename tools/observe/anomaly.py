@@ -24,7 +24,10 @@ class AnomalyArgs(Arguments):
 
 
 class AnomalyResult(Result):
-    """`anomalous` is None when it cannot be told; `z` in standard errors, negative when the value fell; `onset` where a change was located."""
+    """`anomalous` is None when it cannot be told; `onset` stands where a change was located.
+
+    `z` is in standard errors, negative when the value fell.
+    """
 
     signal: str
     anomalous: bool | None

@@ -1,4 +1,7 @@
-"""`deployment_history`, `deployment_diff` and `runtime_state`: what was released, by whom, and whether what runs is what git says."""
+"""What was released, by whom, and whether what runs is what git says.
+
+`deployment_history`, `deployment_diff` and `runtime_state`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ class HistoryArgs(Arguments):
 
 
 class Release(Result):
-    """One commit to the values file. The message is its author's: untrusted. `seconds_before_alert` is negative after the alert."""
+    """One commit to the values file.
+
+    The message is its author's: untrusted. `seconds_before_alert` is negative after the alert.
+    """
 
     revision: str
     author: str
@@ -45,8 +51,8 @@ class DigestQuality(Result):
 class History(Result):
     """Releases, newest first; `suspect` is the newest one that changed the model shortly before the alert.
 
-    `before` and `after` measure the two models of the suspect release; `drop` is their relative difference and `drop_z` the difference
-    in standard errors, None when it cannot be told.
+    `before` and `after` measure the two models of the suspect release; `drop` is their relative difference and `drop_z`
+    the difference in standard errors, None when it cannot be told.
     """
 
     releases: tuple[Release, ...]
@@ -152,7 +158,7 @@ class DeploymentDiff(Tool[DiffArgs, Diff]):
 
 
 class RuntimeView(Result):
-    """What runs beside what git says; `overridden` lists the settings that were changed at run time, behind git's back."""
+    """What runs beside what git says; `overridden` lists the settings changed at run time, behind git's back."""
 
     digest: str
     revision: str

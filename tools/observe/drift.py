@@ -1,4 +1,4 @@
-"""`drift_report`: what arrived that the released model never saw, in documents and in queries, and which slices suffer."""
+"""`drift_report`: which documents and queries the released model never saw, and which slices suffer."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class SliceView(Result):
 class DriftReport(Result):
     """Corpus and query drift.
 
-    `new_*` is what arrived after the released model was trained. Shares and coverage are in [0, 1]. `coverage` is the share of the
-    current query words that the documents known to the model contain, `coverage_before` the same before the alert.
+    `new_*` is what arrived after the released model was trained. Shares and coverage are in [0, 1]. `coverage` is the
+    share of the current query words that the documents known to the model contain, `coverage_before` the same before
+    the alert.
     """
 
     trained_at: datetime | None

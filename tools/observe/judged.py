@@ -33,7 +33,7 @@ def sides(platform: PlatformPort, reader: SignalReader, alert_at: datetime) -> S
 
 
 def session_ndcg(row: JudgementRow) -> float:
-    """Return nDCG@10 of one session with one judged document: 1/log2(rank + 1), or 0 when it was not shown in the first ten."""
+    """Return nDCG@10 of one session with one judged document: 1/log2(rank + 1), or 0 beyond the first ten."""
     try:
         rank = row.shown[:DEPTH].index(row.doc_id) + 1
     except ValueError:

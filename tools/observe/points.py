@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
+from domain.errors import InvalidInput
 from domain.measurement import Measurement
 from tools.observe.reading import SignalReader
 from tools.observe.signals import known_signal
@@ -17,8 +18,8 @@ class PointsArgs(Arguments):
     """`count` steps of `step_s` seconds, the last of which ends `end`."""
 
     signal: str
-    end: datetime
-    step_s: float = Field(gt=0)
+    end: AwareDatetime
+    step_s: float = Field(gt=0, le=7 * 86400)
     count: int = Field(ge=1, le=500)
     labels: Mapping[str, str] = Field(default_factory=dict, max_length=4)
 
@@ -43,7 +44,12 @@ class MetricPoints(Tool[PointsArgs, Points]):
     def run(self, args: PointsArgs, call: Call) -> Points:
         spec = self._reader.catalog[known_signal(self._reader, args.signal)]
         step = timedelta(seconds=args.step_s)
-        ends = [args.end - step * back for back in range(args.count - 1, -1, -1)]
+        try:
+            ends = [args.end - step * back for back in range(args.count - 1, -1, -1)]
+        except OverflowError:
+            raise InvalidInput(
+                "end", f"{args.end} is before all times", "Give a time of this platform's life"
+            ) from None
         return Points(
             signal=args.signal, points=tuple(self._reader.measure(spec, step, at, args.labels) for at in ends)
         )

@@ -22,9 +22,10 @@ MIN_FALL = 0.15
 class QualityReport(Result):
     """Can the judgements be believed? All shares are in [0, 1].
 
-    Agreement is the share of judgements whose document was clicked in the same request: it falls with every loss of quality, because
-    users who do not find what they want end up with it some other way. Fit is the share whose document holds a word of the query: it does
-    not depend on what the search showed, and falls only when judgements no longer belong to their queries. So `damaged` rests on the fit.
+    Agreement is the share of judgements whose document was clicked in the same request: it falls with every loss of
+    quality, because users who do not find what they want end up with it some other way. Fit is the share whose document
+    holds a word of the query: it does not depend on what the search showed, and falls only when judgements no longer
+    belong to their queries. So `damaged` rests on the fit.
 
     `damaged` is None when it cannot be told; `damaged_share` estimates how many of the rows since `since` are damaged.
     """

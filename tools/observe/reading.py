@@ -15,7 +15,10 @@ from domain.signal import SeriesQuery, SignalReading, SignalSpec, Stat
 
 @dataclass(frozen=True)
 class Windows:
-    """Widths in time: what counts as current, and which stretch before the alert is the baseline (it ends `gap` before it)."""
+    """Widths in time: what counts as current, and the stretch before the alert that is the baseline.
+
+    The baseline ends `gap` before the alert.
+    """
 
     current: timedelta
     baseline: timedelta

@@ -14,7 +14,7 @@ from tools.tool import Arguments, Call, Nothing, Result, Tool, ToolSpec
 
 
 class ReadingView(Result):
-    """One signal: `current` and `baseline` values, sample sizes, relative change, and whether its threshold is breached."""
+    """One signal: its current and baseline values, sample sizes, relative change, and whether it is a breach."""
 
     current: float | None
     baseline: float | None

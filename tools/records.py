@@ -1,0 +1,123 @@
+"""What the door writes down: the audit entry, the receipt and the event of a call. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from domain.actor import Actor
+from domain.canonical import json_ready
+from domain.decision import Decision, Effect
+from domain.errors import DependencyLied
+from domain.events import Event
+from domain.receipt import AuditEntry, AuditRecord, Receipt, RecordKind
+from tools.outcome import Done, Outcome, Refused
+from tools.tool import Call, Scope, Tool
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a tool returned, and the same as plain JSON."""
+
+    value: BaseModel
+    plain: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A validated call with the decision about it."""
+
+    tool: Tool[Any, Any]
+    args: Any
+    args_hash: str
+    call: Call
+    decision: Decision
+
+
+def call_place(stage: str, tool: str, args_hash: str) -> str:
+    """Return where in its cycle a call stands: under it its result is recorded, and claims cite it."""
+    return f"{stage}/{tool}/{args_hash[:10]}"
+
+
+def answered(value: BaseModel) -> Answered:
+    """Return the result with its plain form.
+
+    Raises:
+        DependencyLied: it has none, for a number in it is not finite.
+    """
+    try:
+        return Answered(value, json_ready({"result": value})["result"])
+    except ValueError as problem:
+        raise DependencyLied(type(value).__name__, f"a number in it is not finite ({problem})") from problem
+
+
+def audit_entry(
+    kind: RecordKind, admitted: Admitted, *, status: str = "", body: Mapping[str, Any] | None = None
+) -> AuditEntry:
+    """Return the entry of a call for the chain; a read has no key, for there is nothing to find again."""
+    return AuditEntry(
+        kind=kind,
+        cycle_id=admitted.call.scope.cycle_id,
+        stage=admitted.call.scope.stage,
+        tool=admitted.tool.spec.name,
+        actor=str(admitted.call.actor),
+        key=admitted.call.key if admitted.tool.spec.effect is not Effect.READ else "",
+        args_hash=admitted.args_hash,
+        decision=admitted.decision.answer.value,
+        policies=admitted.decision.policies,
+        policy_hash=admitted.decision.policy_hash,
+        status=status,
+        body=body or {},
+    )
+
+
+def receipt_of(
+    admitted: Admitted,
+    *,
+    intent: AuditRecord | None = None,
+    outcome: AuditRecord | None = None,
+    permit: str = "",
+    repeated: bool = False,
+) -> Receipt:
+    """Return the receipt of a call that happened; a read has neither intent nor outcome."""
+    return Receipt(
+        tool=admitted.tool.spec.name,
+        cycle_id=admitted.call.scope.cycle_id,
+        stage=admitted.call.scope.stage,
+        actor=str(admitted.call.actor),
+        key=admitted.call.key,
+        args_hash=admitted.args_hash,
+        policies=admitted.decision.policies,
+        policy_hash=admitted.decision.policy_hash,
+        intent=intent.sequence if intent else None,
+        intent_hash=intent.hash if intent else "",
+        outcome=outcome.sequence if outcome else None,
+        permit=permit,
+        repeated=repeated,
+    )
+
+
+def event_of(name: str, outcome: Outcome, actor: Actor, scope: Scope) -> Event:
+    """Return what an observer is told of a call that went through the door."""
+    answer, details = _described(outcome)
+    return Event(
+        kind="call",
+        cycle_id=scope.cycle_id,
+        stage=scope.stage,
+        who=actor.role.value,
+        what=name,
+        answer=answer,
+        details=details,
+    )
+
+
+def _described(outcome: Outcome) -> tuple[str, dict[str, Any]]:
+    if isinstance(outcome, Done):
+        receipt = outcome.receipt
+        return "done", {"call": outcome.call, "policies": list(receipt.policies), "repeated": receipt.repeated}
+    if isinstance(outcome, Refused):
+        return f"refused ({outcome.kind})", {"reason": outcome.reason}
+    return f"failed ({outcome.error})", {"reason": outcome.reason}
