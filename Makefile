@@ -31,10 +31,10 @@ demo: setup-runtime  ## one alert on a real small search platform, walked to a v
 	$(BIN)/evercrew demo --fault $(FAULT) --seed $(SEED) --out $(OUT) $(ARGS)
 
 test: setup  ## every test, with the coverage threshold (ARGS="tests/tools -k gate" narrows it)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(ARGS),$(ARGS),$(COVERED:%=--cov=%) --cov-report=term --cov-fail-under=90)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(if $(ARGS),$(ARGS),$(COVERED:%=--cov=%) --cov-report=term --cov-fail-under=90)
 
 cov: setup  ## coverage by line for the covered rooms, with the lines missed
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(COVERED:%=--cov=%) --cov-report=term-missing:skip-covered --cov-report=html:artifacts/coverage --cov-fail-under=90
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(COVERED:%=--cov=%) --cov-report=term-missing:skip-covered --cov-report=html:artifacts/coverage --cov-fail-under=90
 
 check: setup  ## linters, formatting, types (strict, code and tests), import contracts
 	$(BIN)/ruff check .

@@ -52,8 +52,13 @@ class Engine:
         self._workflow = workflow
 
     def launch(self) -> None:
-        """Recover what a dead process left, and be ready for new cycles."""
+        """Recover what a dead process left, and be ready for new cycles.
+
+        A process that died between opening a cycle and starting its workflow left a cycle without one: it gets it here.
+        """
         self._workflow.launch(self._body)
+        for cycle in self._office.store.cycles(open_only=True):
+            self._workflow.start(cycle.id)
 
     def start(self, cycle_id: str) -> None:
         """Begin (or join) the cycle's workflow."""

@@ -22,12 +22,15 @@ from adapters.store.base import StorePort
 from adapters.tracking.base import TrackingPort
 from adapters.vcs.base import VcsPort
 from cycles.artifacts import Artifacts
+from domain.canonical import canonical_hash
 from domain.cycle import Cycle
 from domain.dataset import DatasetRef
-from domain.errors import EvercrewError, InvalidInput
-from domain.receipt import RecordKind
+from domain.errors import DependencyTimeout, DependencyUnavailable, EvercrewError, InvalidInput
+from domain.receipt import AuditRecord, RecordKind
 from tools.data.dataset import DatasetMade
 from tools.deliver.values import parse_values
+from tools.observe.deployments import RuntimeState, RuntimeView
+from tools.records import call_place
 
 # Facts of a cycle that are the result of an effect, and the tool that gave it.
 _FROM_CHAIN = {
@@ -96,6 +99,7 @@ def _checks(cycle: Cycle, evidence: Evidence) -> Iterator[tuple[str, Callable[[]
     yield "audit chain", lambda: f"{evidence.audit.verify()} records, unbroken"
     yield "effects", lambda: _effects(cycle, evidence)
     yield "facts", lambda: _facts(cycle, evidence)
+    yield "recordings", lambda: _recordings(cycle, evidence)
     yield "artifacts", lambda: _artifacts(cycle, evidence)
     yield "alert", lambda: _alert(cycle, evidence)
     if "dataset" in facts:
@@ -108,7 +112,7 @@ def _checks(cycle: Cycle, evidence: Evidence) -> Iterator[tuple[str, Callable[[]
         yield "evaluated model", lambda: _evaluated(cycle, evidence)
     if "release" in facts or "reverted" in facts:
         yield "values in git", lambda: _values(facts, evidence)
-        yield "live", lambda: _live(facts, evidence)
+        yield "live", lambda: _live(cycle, evidence)
 
 
 def _effects(cycle: Cycle, evidence: Evidence) -> str:
@@ -150,6 +154,20 @@ def _facts(cycle: Cycle, evidence: Evidence) -> str:
     for name in compared:
         _same(f"the cycle's {name}", cycle.facts[name], f"outcome of {_FROM_CHAIN[name]}", done[_FROM_CHAIN[name]])
     return ", ".join(compared) or "none"
+
+
+def _recordings(cycle: Cycle, evidence: Evidence) -> str:
+    """Compare what tools are recorded to have answered with the hash the chain has of each answer."""
+    kept = {r.place: r.payload for r in evidence.store.recordings(cycle.id) if r.kind == "tool"}
+    last = {_place(r): r for r in evidence.audit.records(cycle.id) if r.entry.kind is RecordKind.READ}
+    for place, record in last.items():
+        found = canonical_hash(kept[place]) if place in kept else None
+        _same(f"the chain's hash of {place}", record.entry.body["result_hash"], "the recording", found)
+    return f"{len(last)} answers, as the chain has them"
+
+
+def _place(record: AuditRecord) -> str:
+    return call_place(record.entry.stage, record.entry.tool, record.entry.args_hash)
 
 
 def _alert(cycle: Cycle, evidence: Evidence) -> str:
@@ -209,8 +227,32 @@ def _values(facts: Any, evidence: Evidence) -> str:
     return f"{declared} at {revision[:12]}"
 
 
-def _live(facts: Any, evidence: Evidence) -> str:
-    """What is live now; a later release is no fault of this cycle, a digest that git does not declare is."""
-    live = evidence.delivery.live()
+def _live(cycle: Cycle, evidence: Evidence) -> str:
+    """What is live now; a later release is no fault of this cycle, a digest that git does not declare is.
+
+    A platform that does not answer today takes nothing from the proof: then the cycle's own last look counts, which the
+    chain vouches for.
+    """
+    try:
+        live = evidence.delivery.live()
+    except (DependencyUnavailable, DependencyTimeout):
+        return _last_seen(cycle, evidence)
     declared = parse_values(evidence.vcs.read(evidence.vcs.head())).model.digest
     return _same("live", live.digest, "git", declared)
+
+
+def _last_seen(cycle: Cycle, evidence: Evidence) -> str:
+    looks = [
+        r
+        for r in evidence.audit.records(cycle.id)
+        if r.entry.kind is RecordKind.READ and r.entry.tool == RuntimeState.spec.name
+    ]
+    if not looks:
+        raise _Differs("the platform does not answer, and the cycle never looked at what was live")
+    kept = {r.place: r.payload for r in evidence.store.recordings(cycle.id) if r.kind == "tool"}
+    payload = kept.get(_place(looks[-1]), {})
+    _same("the last look in the chain", looks[-1].entry.body["result_hash"], "its recording", canonical_hash(payload))
+    seen = RuntimeView.model_validate(payload["result"])
+    declared = parse_values(evidence.vcs.read(seen.revision)).model.digest
+    said = _same("live", seen.digest, f"git at {seen.revision[:12]}", declared)
+    return f"{said}, as last seen at {looks[-1].at:%Y-%m-%d %H:%M:%S} UTC (the platform does not answer now)"

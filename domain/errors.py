@@ -27,6 +27,9 @@ EvercrewError
 from __future__ import annotations
 
 
+ASK_THE_DOCTOR = "Run `evercrew doctor` for a check of every connection"
+
+
 class EvercrewError(Exception):
     """Base of the tree; never raised itself."""
 
@@ -120,9 +123,7 @@ class DependencyError(EvercrewError):
         remedy: what the operator can do.
     """
 
-    def __init__(
-        self, dependency: str, problem: str, remedy: str = "Run `evercrew doctor` for a check of every connection"
-    ) -> None:
+    def __init__(self, dependency: str, problem: str, remedy: str = ASK_THE_DOCTOR) -> None:
         super().__init__(f"{dependency}: {problem}. {remedy}")
         self.dependency = dependency
         self.problem = problem

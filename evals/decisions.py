@@ -20,7 +20,7 @@ from domain.clock import SystemClock
 from domain.errors import EvercrewError
 from domain.events import Event
 from evals.expectations import CRASHED, EXPECTED, NO_CYCLE, Run, bar, confusion, dangerous, lift, right
-from evals.outside import PROBES, Outside
+from evals.outside import PROBES, Outside, probes_for
 from evals.pace import PATIENCE, RATE, TICK, write_profile
 from evals.tables import bar_table, confusion_table, console, line
 from service.demo import DemoOptions, Stage, run
@@ -59,7 +59,7 @@ class _Silent:
 def one(plan: Plan, fault: str, seed: int, folder: Path, settings: Settings) -> Run:
     """Run one fault with one seed, in `folder`; a run that breaks is told as such."""
     clock = SystemClock()
-    outside = Outside(seed, clock, plan.probes)
+    outside = Outside(seed, clock, probes_for(fault, plan.probes))
     options = DemoOptions(
         fault=fault,
         seed=seed,

@@ -11,8 +11,16 @@ from testbed.probe import measure_live
 from testbed.world import World
 
 PROBES = 600
+# Where the service is slow by fault, asking that often would take longer than the cycle, and quality is not the point.
+PROBES_WHEN_SLOW = 100
+SLOW = frozenset({"latency"})
 # Apart from the seeds of worlds and demos: the questions of an evaluation are asked by nothing else.
 SEED_STREAM = 7_919
+
+
+def probes_for(fault: str, probes: int) -> int:
+    """How many questions to ask in a run of this fault."""
+    return min(probes, PROBES_WHEN_SLOW) if fault in SLOW else probes
 
 
 class Outside:

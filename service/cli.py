@@ -40,13 +40,14 @@ ConfigPath = Annotated[Path | None, typer.Option("--config", help="The configura
 def main() -> None:
     """Run the command and exit with its code."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except typer.Abort:
         sys.exit(NO)
     except typer.Exit as done:
         sys.exit(done.exit_code)
     except Exception as problem:  # noqa: BLE001  the edge of the process: every error becomes a line and an exit code
         sys.exit(_failed(problem))
+    sys.exit(code if isinstance(code, int) else DONE)
 
 
 def _failed(problem: Exception) -> int:
@@ -129,7 +130,7 @@ def run(
     built = wired(config)
     try:
         taken = take(body, built.routing, built.ports.store, built.clock)
-        for cycle in taken.opened:
+        for cycle in (*taken.opened, *taken.joined):
             built.engine.start(cycle.id)
         ended = [] if detach else [_ended(built, cycle.id) for cycle in (*taken.opened, *taken.joined)]
     finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from domain.errors import InvalidInput
+from domain.errors import ConflictError, InvalidInput
 
 if TYPE_CHECKING:
     from domain.cycle import Cycle
@@ -116,25 +116,38 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a cycle that was interrupted or waits for an approval, to its end."""
-    from adapters.store.base import Recording
-    from cycles.context import APPROVAL
-
     if approve and not by:
         raise InvalidInput("by", "an approval needs the name of who gives it", "Add --by NAME")
-    built = _built(config, workflow=True)
+    if approve:
+        _approve(config, cycle_id, approve, str(by))
+    try:
+        built = _built(config, workflow=True)
+    except ConflictError:
+        typer.echo(f"{cycle_id}: a running process works on it and goes on by itself")
+        return
     try:
         _known(built, cycle_id)
-        if approve:
-            built.gate.registry.get(approve)
-            payload = {"by": by, "at": built.clock.now().isoformat()}
-            built.ports.store.record(
-                Recording(cycle_id=cycle_id, place=f"{APPROVAL}{approve}", kind="approval", payload=payload)
-            )
         built.engine.resume(cycle_id)
         row = _row(built.engine.wait(cycle_id, timedelta(days=30)))
     finally:
         built.close()
     typer.echo(json.dumps(row, indent=2) if as_json else f"{cycle_id}: {row['outcome']}: {row['reason']}")
+
+
+def _approve(config: Path | None, cycle_id: str, tool: str, by: str) -> None:
+    """Record an approval; the process that works on the cycle, this one or another, finds it at its next look."""
+    from adapters.store.base import Recording
+    from cycles.context import APPROVAL
+
+    built = _built(config)
+    try:
+        _known(built, cycle_id)
+        built.gate.registry.get(tool)
+        payload = {"by": by, "at": built.clock.now().isoformat()}
+        place = f"{APPROVAL}{tool}"
+        built.ports.store.record(Recording(cycle_id=cycle_id, place=place, kind="approval", payload=payload))
+    finally:
+        built.close()
 
 
 @cycles.command("cancel", epilog="Example: evercrew cycles cancel si_2026_01_31_001")

@@ -124,8 +124,22 @@ def _absolute(config: Config, base: Path) -> Config:
     datasets = config.datasets.model_copy(update={"repository": base / config.datasets.repository})
     evaluation = config.evaluation.model_copy(update={"sealed": base / config.evaluation.sealed})
     profile = base / config.profile if config.profile else None
-    changes = {"state": base / config.state, "datasets": datasets, "evaluation": evaluation, "profile": profile}
+    tracking = config.tracking.model_copy(update={"uri": _absolute_uri(config.tracking.uri, base)})
+    changes = {
+        "tracking": tracking,
+        "state": base / config.state,
+        "datasets": datasets,
+        "evaluation": evaluation,
+        "profile": profile,
+    }
     return config.model_copy(update=changes)
+
+
+def _absolute_uri(uri: str, base: Path) -> str:
+    """Return a SQLite address with its file relative to `base`; others stay."""
+    scheme = "sqlite:///"
+    relative = uri.startswith(scheme) and not uri.startswith(f"{scheme}/")
+    return f"{scheme}{base / uri.removeprefix(scheme)}" if relative else uri
 
 
 def catalog(config: Config) -> dict[str, SignalSpec]:

@@ -7,8 +7,25 @@ from collections.abc import Callable, Iterator
 from pydantic import BaseModel, ConfigDict
 
 from domain.actor import Role
-from domain.errors import EvercrewError
+from domain.errors import ASK_THE_DOCTOR, DependencyError, DependencyUnavailable, EvercrewError
 from service.wiring import App
+
+
+REMEDIES = {
+    "platform": "Start the platform, or mend platform.url",
+    "metrics": "Start what is asked for metrics, or mend metrics.url and metrics.kind",
+    "values": "Mend values.remote, values.branch and values.path, or give git access to it",
+    "live": "Start the platform, or mend platform.url",
+    "models": "Start MLflow, or mend tracking.uri",
+    "datasets": "Make the folder of datasets.remote, or mend it",
+    "training": "Check that jobs.train can be imported and that the machine has the memory of jobs.memory_mib",
+    "evaluation": "Mend evaluation.sealed: the file must be readable by this user",
+    "sandbox": "Install bubblewrap, and check jobs.score and jobs.explain",
+    "store": "Mend store_url, or make the folder of `state` writable",
+    "traces": "Mend EVERCREW_TRACES and what it needs, or set it to none",
+    "notify": "Make the folder of `state` writable",
+    "model": "Check OPENAI_BASE_URL, OPENAI_API_KEY and EVERCREW_MODEL; without a key the playbook answers",
+}
 
 
 class Finding(BaseModel):
@@ -36,7 +53,7 @@ def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "models", ports.tracking.check
     yield "datasets", ports.datasets.check
     yield "training", ports.training.check
-    yield "evaluation", ports.evaluation.check
+    yield "evaluation", lambda: _sealed(app)
     yield "sandbox", ports.sandbox.check
     yield "store", ports.store.check
     yield "audit", lambda: f"{app.audit.verify()} records, the chain is whole"
@@ -45,8 +62,22 @@ def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "model", lambda: app.chat(Role.SUPERVISOR).check()
 
 
+def _sealed(app: App) -> str:
+    sealed = app.config.evaluation.sealed
+    if not sealed.is_file():
+        raise DependencyUnavailable("evaluation", f"there is no {sealed.name} in the folder that is configured")
+    return app.ports.evaluation.check()
+
+
 def _asked(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name=name, ok=True, detail=check())
     except EvercrewError as problem:
-        return Finding(name=name, ok=False, detail=str(problem))
+        return Finding(name=name, ok=False, detail=_mended(name, problem))
+
+
+def _mended(name: str, problem: EvercrewError) -> str:
+    """Return what is wrong and how to mend it; an error that only knows to ask the doctor gets the doctor's answer."""
+    if isinstance(problem, DependencyError) and problem.remedy == ASK_THE_DOCTOR:
+        return f"{problem.problem}. {REMEDIES.get(name, 'See the documentation of this connection')}"
+    return str(problem)

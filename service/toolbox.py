@@ -71,6 +71,7 @@ def toolbox(
     model: str,
     bundles: Path,
     code_revision: str,
+    artifacts: Path | None = None,
     by_model: Paraphraser | None = None,
 ) -> Registry:
     """Return the registry of all tools."""
@@ -101,7 +102,9 @@ def toolbox(
             DatasetVersion(workshop, ports.datasets),
             QuarantineFeedback(ports.platform),
             TrainModel(ports.training, ports.datasets, entry=jobs.train, usd_per_second=price, timeout=timeout),
-            RegisterCandidate(ports.tracking, ports.training, clock, model=model, code_revision=code_revision),
+            RegisterCandidate(
+                ports.tracking, ports.training, clock, model=model, code_revision=code_revision, artifacts=artifacts
+            ),
             SetAlias(ports.tracking, model=model),
             OfflineEvaluation(ports.evaluation, ports.tracking, model=model, bundles=bundles),
             SandboxedTestRun(

@@ -14,6 +14,7 @@ from adapters.audit.base import AuditPort
 from adapters.evaluation.base import EvaluationPort
 from adapters.metrics.base import MetricsPort
 from adapters.platform.base import PlatformPort
+from adapters.retrieval.base import Passage, RetrievalPort
 from adapters.store.base import StorePort
 from adapters.traces.base import TracesPort
 from adapters.tracking.base import TrackingPort
@@ -22,6 +23,7 @@ from adapters.workflow.base import WorkflowPort
 from domain.clock import Clock
 from domain.errors import ConfigurationError
 from domain.permit import PermitOffice
+from prompts.runbook import names, runbook
 from service.config import Config
 from service.settings import Settings, inherited
 from service.toolbox import Ports
@@ -130,7 +132,7 @@ def ports_of(config: Config, metrics: MetricsPort, permits: PermitOffice, clock:
         evaluation=_evaluation(config, platform, workers, permits),
         sandbox=ProcessSandbox(worker=sandbox, memory_mib=config.jobs.memory_mib),
         notify=LogNotify(state / "notifications.jsonl", clock, permits),
-        retrieval=LangChainRetrieval(state / "memory.jsonl"),
+        retrieval=_with_runbooks(LangChainRetrieval(state / "memory.jsonl")),
         store=_store(config, closing),
     )
 
@@ -231,3 +233,14 @@ def _function(path: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as problem:
         raise ConfigurationError(f"jobs: {path}", f"cannot be imported: {problem}", "Use module:function") from problem
+
+
+def _with_runbooks(memory: RetrievalPort) -> RetrievalPort:
+    """Put the runbooks beside the past cycles, rule by rule, so that a diagnosis can look both up."""
+    for task in names():
+        book = runbook(task)
+        for number, rule in enumerate(book.rules, start=1):
+            text = f"{rule.name}: {rule.answer.get('action', '')} {book.about}"
+            facts = {"action": str(rule.answer.get("action", "")), "runbook": task}
+            memory.add(Passage(id=f"runbook/{task}/{number}", text=text, facts=facts))
+    return memory

@@ -42,6 +42,7 @@ from tools.observe.reading import SignalReader, Windows
 
 HOUSEKEEPING = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "DVC_NO_ANALYTICS": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "LANGSMITH_USE_DAEMON": "true",
@@ -193,6 +194,7 @@ def _gate(base: _Base, by_model: Paraphraser | None) -> Gate:
         model=base.config.tracking.model,
         bundles=base.config.state / "bundles",
         code_revision=f"evercrew {metadata.version('evercrew')}",
+        artifacts=base.config.state / "artifacts",
         by_model=by_model,
     )
     return Gate(

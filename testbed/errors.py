@@ -10,7 +10,7 @@ from __future__ import annotations
 __all__ = ["BundleError", "DataError", "TestbedError"]
 
 
-class TestbedError(Exception):
+class TestbedError(ValueError):
     """Anything the testbed refuses; the message names the file and field and says what to do."""
 
     __test__ = False

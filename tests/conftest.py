@@ -4,10 +4,14 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
+# Many long tests without a fixture that is dear to build twice.
+SPREAD = {"tests/durability/test_kill.py"}
 _SCRATCH = Path(tempfile.mkdtemp(prefix="evercrew-tests-"))
 
 # Vendors read these while they are imported, so they are set before any test module is.
@@ -65,15 +69,16 @@ settings.register_profile("evercrew", derandomize=True, deadline=None, database=
 settings.load_profile("evercrew")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, where its fixtures are built once, unless they ask to be spread or grouped.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Hand out tests by file; those of `SPREAD` one by one, after the files, so that no worker waits for another."""
+    return _ByFile(config, log)
 
-    It runs before the plugin that hands tests to workers reads the marks.
-    """
-    for item in items:
-        if not item.get_closest_marker("spread") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+class _ByFile(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return nodeid if file in SPREAD else file
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -35,10 +35,20 @@ def run(desk: Desk) -> StageResult:
         plan=answered.value,
         alert_fingerprint=desk.cycle.alert.fingerprint,
     )
-    desk.keep("candidate", desk.do("register_candidate", args, Role.ML_ENGINEER, Registered))
+    registered = desk.do("register_candidate", args, Role.ML_ENGINEER, Registered)
+    desk.keep("candidate", registered)
+    _point_at_run(desk, registered.run_id)
     tried = desk.do("sandboxed_test_run", SmokeArgs(digest=trained.digest), Role.ML_ENGINEER, SmokeResult)
     if not tried.ok:
         return desk.finish(
             OutcomeKind.NOT_PROMOTED, f"the candidate answered {tried.answered} of {tried.queries} test queries"
         )
     return StageResult(next=Stage.EVALUATE, reason=f"trained on {trained.examples} examples in {trained.seconds:.1f} s")
+
+
+def _point_at_run(desk: Desk, run_id: str) -> None:
+    """Complete the dataset's manifest: which run was made from it."""
+    manifest = desk.artifacts.read(desk.cycle.id, "dataset_manifest.yaml")
+    if manifest is not None:
+        pointer = {"run_id": run_id, "artifact_uri": f"runs:/{run_id}"}
+        desk.write("dataset_manifest.yaml", {**manifest, "mlflow": pointer})

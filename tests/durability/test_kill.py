@@ -17,7 +17,7 @@ import pytest
 from tests.durability.conftest import Start
 from tests.durability.counts import chain, count
 
-pytestmark = [pytest.mark.spread, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 LEARNING = ("dataset_version", "train_model", "register_candidate", "offline_evaluation", "ab_start")
 LEARNT = {"datasets": 1, "trainings": 1, "runs": 1, "versions": 1, "looks": 1, "evaluations": 1, "messages": 1}

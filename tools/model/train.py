@@ -127,13 +127,21 @@ class RegisterCandidate(Tool[RegisterArgs, Registered]):
     output = Registered
 
     def __init__(
-        self, tracking: TrackingPort, training: TrainingPort, clock: Clock, *, model: str, code_revision: str
+        self,
+        tracking: TrackingPort,
+        training: TrainingPort,
+        clock: Clock,
+        *,
+        model: str,
+        code_revision: str,
+        artifacts: Path | None = None,
     ) -> None:
         self._tracking = tracking
         self._training = training
         self._clock = clock
         self._model = model
         self._code = code_revision
+        self._artifacts = artifacts
 
     def run(self, args: RegisterArgs, call: Call) -> Registered:
         seen = self._training.observe(args.training_key)
@@ -148,7 +156,7 @@ class RegisterCandidate(Tool[RegisterArgs, Registered]):
             params={**args.plan.model_dump(exclude={"rationale"}), "dataset_md5": args.dataset.md5},
             metrics={k: float(v) for k, v in result.output["metrics"].items()},
             tags=tags,
-            artifacts=[],
+            artifacts=self._evidence(call.scope.cycle_id),
             key=call.key,
             permit=call.permit,
         )
@@ -175,6 +183,11 @@ class RegisterCandidate(Tool[RegisterArgs, Registered]):
         if ref is None or ref.digest != args.digest or ref.tags.get("cycle_id") != call.scope.cycle_id:
             return Observation.absent("the candidate alias does not point at this cycle's model")
         return Observation.done(Registered(model=ref, run_id=ref.run_id).model_dump(mode="json"))
+
+    def _evidence(self, cycle_id: str) -> list[Path]:
+        """Return what the cycle has written down so far: the run carries why it was made and from what."""
+        folder = self._artifacts / cycle_id if self._artifacts is not None else None
+        return sorted(p for p in folder.glob("d*.*") if p.is_file()) if folder is not None and folder.is_dir() else []
 
     def _tags(self, args: RegisterArgs, call: Call) -> dict[str, str]:
         return {
