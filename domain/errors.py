@@ -26,7 +26,6 @@ EvercrewError
 
 from __future__ import annotations
 
-
 ASK_THE_DOCTOR = "Run `evercrew doctor` for a check of every connection"
 
 

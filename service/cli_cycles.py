@@ -138,6 +138,7 @@ def _approve(config: Path | None, cycle_id: str, tool: str, by: str) -> None:
     """Record an approval; the process that works on the cycle, this one or another, finds it at its next look."""
     from adapters.store.base import Recording
     from cycles.context import APPROVAL
+    from domain.receipt import AuditEntry, RecordKind
 
     built = _built(config)
     try:
@@ -145,6 +146,10 @@ def _approve(config: Path | None, cycle_id: str, tool: str, by: str) -> None:
         built.gate.registry.get(tool)
         payload = {"by": by, "at": built.clock.now().isoformat()}
         place = f"{APPROVAL}{tool}"
+        entry = AuditEntry(
+            kind=RecordKind.NOTE, cycle_id=cycle_id, tool=tool, actor=by, status="approved", body={"by": by}
+        )
+        built.audit.append(entry)
         built.ports.store.record(Recording(cycle_id=cycle_id, place=place, kind="approval", payload=payload))
     finally:
         built.close()

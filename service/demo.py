@@ -293,7 +293,7 @@ def summarise(options: DemoOptions, app: App, found: Stage) -> DemoSummary:
             seed=options.seed,
             action=None,
             outcome="no_cycle",
-            verified=options.fault == "none",
+            verified=options.fault in ("none", "noise"),
             reason="no alert fired",
             ndcg=levels,
             model=app.model,

@@ -10,7 +10,6 @@ from domain.actor import Role
 from domain.errors import ASK_THE_DOCTOR, DependencyError, DependencyUnavailable, EvercrewError
 from service.wiring import App
 
-
 REMEDIES = {
     "platform": "Start the platform, or mend platform.url",
     "metrics": "Start what is asked for metrics, or mend metrics.url and metrics.kind",

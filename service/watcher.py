@@ -1,13 +1,15 @@
 """The watcher: evaluates the contract's signals as an alerting rule does, and writes what an alert manager would send.
 
 A rule fires on a breach that is no chance: beyond the contract's threshold, and, where the noise of both sides is
-known, by three standard errors; twice in a row.
+known, by three standard errors; twice in a row. Where the noise is not known (a p95, a counter) the breach has to last
+for a whole current window, the `for` of an alerting rule: one busy second stays in every look of a window, and is gone
+after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.canonical import sha256_text
@@ -35,19 +37,25 @@ class Watcher:
     def look(self) -> tuple[dict[str, Measurement], str | None, datetime | None]:
         """Return the signals now, the one that fires (or None), and since when its rule is true."""
         windows = self._reader.windows
+        at = self._reader.clock.now()
         now = {n: self._reader.measure(self._reader.catalog[n], windows.current) for n in self._baselines}
         fired: list[tuple[datetime, str]] = []
         for name, current in now.items():
             if not self._breached(name, current):
                 self._pending.pop(name, None)
-            elif name in self._pending:
+            elif name not in self._pending:
+                self._pending[name] = at
+            elif at - self._pending[name] >= self._lasting(name, current):
                 fired.append((self._pending[name], name))
-            else:
-                self._pending[name] = self._reader.clock.now()
         if not fired:
             return now, None, None
         since, name = min(fired)
         return now, name, since
+
+    def _lasting(self, name: str, current: Measurement) -> timedelta:
+        """How long a breach has to last before it is believed."""
+        known = current.stderr is not None and self._baselines[name].stderr is not None
+        return timedelta() if known else self._reader.windows.current
 
     def _breached(self, name: str, current: Measurement) -> bool:
         baseline = self._baselines[name]

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
 from testbed import clock
@@ -25,6 +24,7 @@ from testbed.layout import Layout
 from testbed.population import Intent, Population
 from testbed.process import end_with_parent
 from testbed.universe import Control, Universe
+from testbed.wire import ConnectError, Wire
 
 IN_FLIGHT = 8
 PAGE = 10
@@ -70,10 +70,7 @@ class Traffic:
         """Send sessions until the time is up or the service is gone; at the start, wait for it `patience` seconds."""
         until = clock.monotonic() + max_seconds
         slots = asyncio.Semaphore(IN_FLIGHT)
-        limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
-        async with httpx.AsyncClient(
-            base_url=self._url, limits=limits, timeout=_TIMEOUT_SECONDS, trust_env=False
-        ) as client:
+        async with Wire(self._url, _TIMEOUT_SECONDS) as client:
             await _healthy(client, patience)
             async with asyncio.TaskGroup() as group:
                 chores = group.create_task(self._housekeeping())
@@ -90,7 +87,7 @@ class Traffic:
     def _rate(self) -> float:
         return max(self._control.rate, 0.01)
 
-    async def _session(self, client: httpx.AsyncClient) -> None:
+    async def _session(self, client: Wire) -> None:
         number = self._next
         self._next += 1
         hard = self._hard_left > 0 and number % 2 == 0
@@ -100,20 +97,23 @@ class Traffic:
         rng = np.random.default_rng([self._universe.seed, number, 1])
         intent = self._population.session(number, self._mix, hard=hard)
         try:
-            page = await client.get("/search", params={"q": intent.query, "user_id": intent.user_id, "k": PAGE})
-            page.raise_for_status()
-            answer = page.json()
-            outcome = clicks(intent, [result["id"] for result in answer["results"]], rng)
-            said = events(answer["request_id"], intent, outcome, rng)
-            if said:
-                (await client.post("/feedback", json=said)).raise_for_status()
-        except httpx.HTTPError as error:
-            self.report.failed += 1
-            self.report.last_error = f"{type(error).__name__}: {error}"
-            self._lost = self._lost + 1 if isinstance(error, httpx.TransportError) else 0
-            return
-        self._lost = 0
+            status, page = await client.get("/search", {"q": intent.query, "user_id": intent.user_id, "k": PAGE})
+            self._lost = 0
+            if status != 200:
+                return self._failed(f"/search answered {status}")
+            outcome = clicks(intent, [result["id"] for result in page["results"]], rng)
+            said = events(page["request_id"], intent, outcome, rng)
+            status = (await client.post("/feedback", said))[0] if said else 200
+            if status != 200:
+                return self._failed(f"/feedback answered {status}")
+        except ConnectError as error:
+            self._lost += 1
+            return self._failed(f"{type(error).__name__}: {error}")
         self.report.judged += any(event["kind"] == "judgement" for event in said)
+
+    def _failed(self, why: str) -> None:
+        self.report.failed += 1
+        self.report.last_error = why
 
     async def _housekeeping(self) -> None:
         while True:
@@ -149,14 +149,14 @@ def events(request_id: str, intent: Intent, outcome: ClickOutcome, rng: np.rando
     return said
 
 
-async def _healthy(client: httpx.AsyncClient, patience: float) -> None:
+async def _healthy(client: Wire, patience: float) -> None:
     """Wait until the service answers, for `patience` seconds at most."""
     until = clock.monotonic() + patience
     while clock.monotonic() < until:
         try:
-            if (await client.get("/healthz")).status_code == 200:
+            if (await client.get("/healthz"))[0] == 200:
                 return
-        except httpx.TransportError:
+        except ConnectError:
             pass
         await asyncio.sleep(_POLL_SECONDS)
 

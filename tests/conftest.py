@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from xdist.scheduler import LoadFileScheduling
 
 # Many long tests without a fixture that is dear to build twice.
 SPREAD = {"tests/durability/test_kill.py"}
@@ -70,15 +69,19 @@ settings.load_profile("evercrew")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Hand out tests by file; those of `SPREAD` one by one, after the files, so that no worker waits for another."""
-    return _ByFile(config, log)
+    from xdist.scheduler import LoadFileScheduling
+
+    scheduler = LoadFileScheduling(config, log)
+    scheduler._split_scope = _unit
+    return scheduler
 
 
-class _ByFile(LoadFileScheduling):
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return nodeid if file in SPREAD else file
+def _unit(nodeid: str) -> str:
+    """What stays on one worker: a file, whose fixtures are built once."""
+    file = nodeid.split("::", 1)[0]
+    return nodeid if file in SPREAD else file
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.retrieval.base import Passage
+from cycles.context import APPROVAL
 from cycles.desk import CallFailed, CallRefused, Desk
 from domain.actor import Role
 from domain.errors import BudgetExhausted, DependencyError, ModelAnswerInvalid
@@ -74,7 +75,7 @@ def write(desk: Desk, outcome: OutcomeKind, reason: str, post_mortem: PostMortem
                 {"sequence": n, "type": e["name"], "call": e["call"], "permit": e["permit"], "receipt": e["receipt"]}
                 for n, e in enumerate(effects, start=1)
             ],
-            "approver": "system" if desk.fact("asked") is None else "person",
+            "approver": _approver(desk),
             "total_cost_usd": float(desk.fact("cost_usd", 0.0)) + sum(float(a.get("cost_usd", 0.0)) for a in answers),
             "tokens": sum(int(a["tokens"]) for a in answers),
             "models": sorted({m for a in answers for m in a["models"]}),
@@ -85,6 +86,12 @@ def write(desk: Desk, outcome: OutcomeKind, reason: str, post_mortem: PostMortem
             "post_mortem": post_mortem,
         },
     )
+
+
+def _approver(desk: Desk) -> str:
+    """Return who approved what had to be approved, by name; else the system acted by itself."""
+    given = desk.office.store.recordings(desk.cycle.id, APPROVAL)
+    return ", ".join(sorted({str(r.payload.get("by", "")) for r in given})) or "system"
 
 
 def _take_down_test(desk: Desk, outcome: OutcomeKind) -> None:

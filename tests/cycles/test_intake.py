@@ -1,4 +1,4 @@
-"""Webhook bodies: what Alertmanager and Grafana really send opens or joins a cycle; anything else opens none and is told why."""
+"""Webhook bodies: what Alertmanager and Grafana really send opens or joins a cycle; anything else is told why not."""
 
 from __future__ import annotations
 

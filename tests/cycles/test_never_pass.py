@@ -53,7 +53,7 @@ def damaged(draw: st.DrawFn, unit: str) -> Measurement | None:
             return m(draw(st.floats(-1e6, 1e6)), unit, draw(st.integers(-5, -1)))
 
 
-# -- evaluate ---------------------------------------------------------------------------------------------------------
+# -- evaluate --------------------------------------------------------------------------------------------
 
 UNITS = {"latency_p95_ms": "ms", "cost_per_1k_requests": "USD"}
 
@@ -118,7 +118,7 @@ def test_a_latency_in_another_unit_or_a_cost_beyond_the_limit_never_passes(desk:
     assert not offline(desk, scored(0.4), candidate).passed
 
 
-# -- A/B --------------------------------------------------------------------------------------------------------------
+# -- A/B -------------------------------------------------------------------------------------------------
 
 
 def arm(name: str, mean: float, users: int) -> ArmView:
@@ -183,7 +183,7 @@ def test_no_judgement_at_all_is_no_pass() -> None:
     assert ab.conclude([]).verdict is Verdict.INSUFFICIENT
 
 
-# -- watch ------------------------------------------------------------------------------------------------------------
+# -- watch -----------------------------------------------------------------------------------------------
 
 Points = list[Measurement]
 

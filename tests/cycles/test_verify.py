@@ -1,4 +1,4 @@
-"""A changed byte anywhere is named: chain, artifact, dataset, registry, values, live platform, the cycle's own facts."""
+"""A changed byte anywhere is named: chain, artifact, dataset, registry, values, live platform, the cycle itself."""
 
 from __future__ import annotations
 

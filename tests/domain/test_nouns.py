@@ -36,7 +36,7 @@ class Point(BaseModel):
     x: float
 
 
-# -- canonical ------------------------------------------------------------------------------------------------------------
+# -- canonical -------------------------------------------------------------------------------------------
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -83,7 +83,7 @@ def test_an_object_without_a_form_is_named() -> None:
         canonical_json(type("Random", (), {})())
 
 
-# -- identities -----------------------------------------------------------------------------------------------------------
+# -- identities ------------------------------------------------------------------------------------------
 
 
 def test_cycles_are_numbered_by_day() -> None:
@@ -117,7 +117,7 @@ def test_roles_and_actors_read_as_people_write_them() -> None:
     assert str(Actor(role=Role.SUPERVISOR, person="ada")) == "ada"
 
 
-# -- time -----------------------------------------------------------------------------------------------------------------
+# -- time ------------------------------------------------------------------------------------------------
 
 
 def test_a_frozen_clock_moves_only_when_told_or_slept_on() -> None:
@@ -138,7 +138,7 @@ def test_the_machines_clock_is_aware_and_never_goes_back() -> None:
     assert clock.monotonic() >= ticks
 
 
-# -- numbers --------------------------------------------------------------------------------------------------------------
+# -- numbers ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("value", "n"), [(None, 3), (math.nan, 3), (math.inf, 3), (0.5, 0), (0.5, -1)])
@@ -185,7 +185,7 @@ def test_the_worst_verdict_counts_with_its_reasons() -> None:
         assert combined.reason == order[worst - 1].value
 
 
-# -- the rest -------------------------------------------------------------------------------------------------------------
+# -- the rest --------------------------------------------------------------------------------------------
 
 
 def test_untrusted_text_cannot_leave_its_block() -> None:

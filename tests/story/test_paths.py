@@ -24,7 +24,7 @@ ALL = (
 
 
 def test_new_subjects_are_learnt_tested_promoted_and_watched(tmp_path: Path) -> None:
-    story = given(tmp_path, Action.RETRAIN).runs().ends_as(OutcomeKind.IMPROVED).wrote(*ALL).is_proven()
+    story = given(tmp_path, Action.RETRAIN).runs().expect_end(OutcomeKind.IMPROVED).wrote(*ALL).is_proven()
     story.did(
         "dataset_version",
         "train_model",
@@ -47,7 +47,7 @@ def test_new_subjects_are_learnt_tested_promoted_and_watched(tmp_path: Path) -> 
 
 
 def test_a_bad_release_is_reverted_and_its_model_never_proposed_again(tmp_path: Path) -> None:
-    story = given(tmp_path, Action.ROLLBACK).runs().ends_as(OutcomeKind.RESTORED).is_proven()
+    story = given(tmp_path, Action.ROLLBACK).runs().expect_end(OutcomeKind.RESTORED).is_proven()
     story.did("roll_back", "set_alias", "notify")
     story.wrote("diagnostic_report.json", "helm_values_patch.yaml", "watch.json", "outcome.json")
     bad = story.cycle.facts["suspect"]["digest"]
@@ -56,27 +56,27 @@ def test_a_bad_release_is_reverted_and_its_model_never_proposed_again(tmp_path: 
 
 
 def test_damaged_judgements_are_set_aside_and_nothing_is_trained(tmp_path: Path) -> None:
-    story = given(tmp_path, Action.DATA_FIX).runs().ends_as(OutcomeKind.REPAIRED).is_proven()
+    story = given(tmp_path, Action.DATA_FIX).runs().expect_end(OutcomeKind.REPAIRED).is_proven()
     story.did("quarantine_feedback", "dataset_version", "notify")
     story.wrote("diagnostic_report.json", "dataset_manifest.yaml", "watch.json", "outcome.json")
     assert story.cycle.facts["quarantined"] == 240
 
 
 def test_an_expensive_mode_is_tuned_away_through_git(tmp_path: Path) -> None:
-    story = given(tmp_path, Action.TUNE).runs().ends_as(OutcomeKind.TUNED).is_proven()
+    story = given(tmp_path, Action.TUNE).runs().expect_end(OutcomeKind.TUNED).is_proven()
     story.did("apply_tuning", "notify")
     assert story.rig.ports.delivery.live().mode == parse_values(story.rig.ports.vcs.read()).search.mode == "balanced"
 
 
 @pytest.mark.parametrize("action", [Action.NOISE, Action.MONITOR])
 def test_what_heals_by_itself_is_left_alone(tmp_path: Path, action: Action) -> None:
-    story = given(tmp_path, action).runs().ends_as(OutcomeKind.LEFT_ALONE).did("notify").is_proven()
+    story = given(tmp_path, action).runs().expect_end(OutcomeKind.LEFT_ALONE).did("notify").is_proven()
     story.wrote("diagnostic_report.json", "outcome.json")
     assert story.path == ["observe", "diagnose", "learn", "done"]
 
 
 def test_a_promoted_model_that_turns_out_worse_is_taken_back_and_stays_dead(tmp_path: Path) -> None:
-    story = given(tmp_path, Action.RETRAIN).when(after_promotion=0.30).runs().ends_as(OutcomeKind.ROLLED_BACK)
+    story = given(tmp_path, Action.RETRAIN).when(after_promotion=0.30).runs().expect_end(OutcomeKind.ROLLED_BACK)
     story.is_proven().said("degraded")
     assert story.effects[-3:] == ["promote", "roll_back", "notify"]
     candidate = story.cycle.facts["candidate"]["model"]["digest"]
@@ -87,30 +87,30 @@ def test_a_promoted_model_that_turns_out_worse_is_taken_back_and_stays_dead(tmp_
 
 def test_a_promoted_model_that_is_no_better_is_kept_and_claims_nothing(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).when(after_promotion=DEGRADED - 0.004).runs()
-    story.ends_as(OutcomeKind.UNVERIFIED).said("no gain was measured").is_proven()
+    story.expect_end(OutcomeKind.UNVERIFIED).said("no gain was measured").is_proven()
 
 
 def test_a_candidate_that_users_do_not_prefer_is_taken_out(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).when(candidate=DEGRADED * 0.9).runs()
-    story.ends_as(OutcomeKind.NOT_PROMOTED).is_proven()
+    story.expect_end(OutcomeKind.NOT_PROMOTED).is_proven()
     assert story.effects[-3:] == ["ab_start", "ab_stop", "notify"]
     assert [v.name for v in story.rig.ports.delivery.live().variants] == ["champion"]
 
 
 def test_a_test_that_cannot_be_decided_ends_with_its_window(tmp_path: Path) -> None:
-    story = given(tmp_path, Action.RETRAIN).when(arms=(60, 15)).runs().ends_as(OutcomeKind.NOT_PROMOTED)
+    story = given(tmp_path, Action.RETRAIN).when(arms=(60, 15)).runs().expect_end(OutcomeKind.NOT_PROMOTED)
     story.said("insufficient").is_proven()
     assert len(story.cycle.facts["ab"]["looks"]) == 20
 
 
 def test_a_split_that_is_not_what_was_asked_for_is_not_read(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).when(arms=(1000, 1000)).runs()
-    story.ends_as(OutcomeKind.NOT_PROMOTED).said("50.00%").is_proven()
+    story.expect_end(OutcomeKind.NOT_PROMOTED).said("50.00%").is_proven()
 
 
 def test_damage_that_is_still_to_be_seen_after_the_repair_is_not_called_repaired(tmp_path: Path) -> None:
     story = given(tmp_path, Action.DATA_FIX).when(quarantined=lambda: False).runs()
-    story.ends_as(OutcomeKind.UNVERIFIED).said("has not shown")
+    story.expect_end(OutcomeKind.UNVERIFIED).said("has not shown")
 
 
 def test_the_second_cycle_finds_the_first_among_the_similar_ones(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Story:
         moves = [r.entry for r in records if r.entry.kind.value == "transition"]
         return [moves[0].stage, *(m.status for m in moves)]
 
-    def ends_as(self, outcome: OutcomeKind, stage: Stage = Stage.DONE) -> Story:
+    def expect_end(self, outcome: OutcomeKind, stage: Stage = Stage.DONE) -> Story:
         """Assert how it ended."""
         assert (self.cycle.outcome, self.cycle.stage) == (outcome, stage), self.cycle.reason
         return self

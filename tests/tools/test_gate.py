@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,6 @@ from domain.decision import Answer
 from domain.errors import (
     DependencyUnavailable,
     InvalidInput,
-    OutcomeUnknown,
     PolicySetBroken,
 )
 from domain.receipt import RecordKind
@@ -23,14 +20,6 @@ from tools.outcome import Done, Failed, Refused
 @pytest.fixture
 def door() -> Door:
     return Door()
-
-
-class Killed(BaseException):
-    """The end of the process."""
-
-
-def _die() -> None:
-    raise Killed
 
 
 def test_an_allowed_effect_leaves_intent_then_outcome_and_a_receipt(door: Door) -> None:
@@ -60,7 +49,7 @@ def test_a_read_is_recorded_with_its_result_and_needs_no_intent(door: Door) -> N
     assert [(r.place, r.payload["result"]) for r in kept] == [(outcome.call, {"brightness": 1.0})]
 
 
-# -- validate ---------------------------------------------------------------------------------------------------------
+# -- validate --------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_tool_is_refused_with_the_names_there_are(door: Door) -> None:
@@ -102,7 +91,7 @@ def test_whatever_stands_in_a_field_is_answered_and_never_raises(args: object) -
     assert door.lamps.switched == isinstance(outcome, Done)
 
 
-# -- decide -----------------------------------------------------------------------------------------------------------
+# -- decide ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("answer", "kind"), [(Answer.DENY, "denied"), (Answer.ESCALATE, "escalate")])
@@ -151,7 +140,7 @@ def test_a_refusal_stands_even_when_it_cannot_be_recorded(door: Door) -> None:
     assert "could not be recorded" in outcome.reason
 
 
-# -- record -----------------------------------------------------------------------------------------------------------
+# -- record ----------------------------------------------------------------------------------------------
 
 
 def test_an_intent_that_cannot_be_written_means_no_effect(door: Door) -> None:
@@ -200,193 +189,7 @@ def test_a_store_that_is_away_when_the_outcome_is_kept_repeats_nothing(door: Doo
     assert [r.place for r in door.store.recordings(door.scope.cycle_id)] == [again.call]
 
 
-# -- act --------------------------------------------------------------------------------------------------------------
-
-
-def test_an_error_without_an_effect_is_failed_and_may_be_asked_for_again(door: Door) -> None:
-    door.lamps.before = _away
-    outcome = door.switch()
-    assert isinstance(outcome, Failed)
-    assert (outcome.error, outcome.unknown) == ("DependencyUnavailable", False)
-    assert door.kinds() == ["intent", "outcome failed"]
-    door.lamps.before = lambda: None
-    assert isinstance(door.switch(), Done)
-    assert door.lamps.switched == 1
-
-
-def test_an_error_after_the_effect_is_done_because_the_effect_is_there(door: Door) -> None:
-    door.lamps.after = _away
-    outcome = door.switch()
-    assert isinstance(outcome, Done)
-    assert door.lamps.switched == 1
-    assert door.kinds() == ["intent", "outcome done"]
-
-
-def test_an_error_whose_effect_cannot_be_seen_is_unknown_and_the_intent_stays_open(door: Door) -> None:
-    door.lamps.after, door.lamps.blind = _away, True
-    outcome = door.switch()
-    assert isinstance(outcome, Failed)
-    assert outcome.unknown
-    assert len(door.audit.open_intents()) == 1
-
-
-def test_an_adapter_that_does_not_know_is_believed_even_when_nothing_is_to_be_seen(door: Door) -> None:
-    def lost() -> None:
-        raise OutcomeUnknown("the wire was cut")
-
-    door.lamps.before = lost
-    outcome = door.switch()
-    assert isinstance(outcome, Failed)
-    assert outcome.unknown
-    assert len(door.audit.open_intents()) == 1
-
-
-def test_a_tool_that_takes_too_long_may_have_acted(door: Door) -> None:
-    release = threading.Event()
-    door.lamps.before = lambda: _wait(release)
-    outcome = door.switch()
-    release.set()
-    assert isinstance(outcome, Failed)
-    assert (outcome.error, outcome.unknown) == ("DependencyTimeout", True)
-    assert len(door.audit.open_intents()) == 1
-
-
-def test_a_call_that_never_got_a_thread_has_not_acted_and_never_will(door: Door) -> None:
-    release = threading.Event()
-    door.lamps.before = lambda: _wait(release)
-    waiting = [threading.Thread(target=door.switch, args=(f"room {n}",)) for n in range(8)]
-    for thread in waiting:
-        thread.start()
-    for thread in waiting:
-        thread.join()
-    outcome = door.switch("attic")
-    release.set()
-    door.gate._threads.shutdown(wait=True)
-    assert isinstance(outcome, Failed)
-    assert not outcome.unknown
-    assert door.lamps.switched == 8
-
-
-def test_a_result_that_is_not_finite_is_a_lie_and_not_a_result(door: Door) -> None:
-    outcome = door.read("cellar")
-    assert isinstance(outcome, Failed)
-    assert outcome.error == "DependencyLied"
-    assert door.store.recordings(door.scope.cycle_id) == []
-
-
-def test_an_effect_whose_result_is_not_finite_stops_for_a_person(door: Door) -> None:
-    outcome = door.gate.call("promote", {"room": "hall", "watts": 1e308}, ACTOR, door.scope)
-    assert isinstance(outcome, Failed)
-    assert outcome.unknown
-    assert door.lamps.switched == 1
-    assert len(door.audit.open_intents()) == 1
-
-
-def test_a_defect_in_a_tool_goes_up_and_leaves_the_intent_open(door: Door) -> None:
-    door.lamps.before = _defect
-    with pytest.raises(ZeroDivisionError):
-        door.switch()
-    assert len(door.audit.open_intents()) == 1
-
-
-# -- once -------------------------------------------------------------------------------------------------------------
-
-
-def test_the_same_call_twice_is_one_effect_with_one_receipt(door: Door) -> None:
-    first, second = door.switch(), door.switch()
-    assert isinstance(first, Done)
-    assert isinstance(second, Done)
-    assert second.value == first.value
-    assert second.receipt == first.receipt.model_copy(update={"repeated": True})
-    assert door.lamps.switched == 1
-    assert door.kinds() == ["intent", "outcome done"]
-
-
-def test_other_arguments_another_stage_or_another_place_are_another_effect(door: Door) -> None:
-    door.switch()
-    door.switch("attic")
-    door.gate.call("promote", {"room": "hall"}, ACTOR, door.scope, place="again")
-    assert door.lamps.switched == 3
-
-
-def test_an_intent_without_an_effect_is_closed_as_absent_and_made_again(door: Door) -> None:
-    door.lamps.before = _die
-    with pytest.raises(Killed):
-        door.switch()
-    door.lamps.before = lambda: None
-    door.restart()
-    outcome = door.switch()
-    assert isinstance(outcome, Done)
-    assert door.lamps.switched == 1
-    assert door.kinds() == ["intent", "outcome absent", "intent", "outcome done"]
-
-
-def test_an_intent_with_its_effect_is_closed_by_looking(door: Door) -> None:
-    door.lamps.after = _die
-    with pytest.raises(Killed):
-        door.switch()
-    door.lamps.after = lambda: None
-    door.restart()
-    outcome = door.switch()
-    assert isinstance(outcome, Done)
-    assert outcome.receipt.intent == 1
-    assert door.lamps.switched == 1
-    assert door.kinds() == ["intent", "outcome done"]
-
-
-def test_an_intent_nobody_can_see_the_effect_of_stops_for_a_person(door: Door) -> None:
-    door.lamps.after = _die
-    with pytest.raises(Killed):
-        door.switch()
-    door.lamps.blind = True
-    door.restart()
-    outcome = door.switch()
-    assert isinstance(outcome, Failed)
-    assert (outcome.error, outcome.unknown) == ("OutcomeUnknown", True)
-    assert door.lamps.switched == 1
-
-
-def test_a_refusal_in_between_does_not_hide_an_open_intent(door: Door) -> None:
-    door.lamps.after = _die
-    with pytest.raises(Killed):
-        door.switch()
-    door.lamps.after = lambda: None
-    door.pdp.answer = Answer.DENY
-    assert isinstance(door.switch(), Refused)
-    door.pdp.answer = Answer.ALLOW
-    assert isinstance(door.switch(), Done)
-    assert door.lamps.switched == 1
-
-
-def test_reconciling_closes_what_happened_and_frees_what_did_not(door: Door) -> None:
-    door.lamps.after = _die
-    with pytest.raises(Killed):
-        door.switch("hall")
-    door.lamps.before = _die
-    with pytest.raises(Killed):
-        door.switch("attic")
-    door.lamps.before = door.lamps.after = lambda: None
-    door.restart()
-    done, absent = door.gate.reconcile(door.scope, ACTOR)
-    assert isinstance(done, Done)
-    assert isinstance(absent, Refused)
-    assert absent.kind == "absent"
-    assert door.audit.open_intents() == []
-    assert door.gate.reconcile(door.scope, ACTOR) == []
-
-
-def test_reconciling_leaves_open_what_cannot_be_seen(door: Door) -> None:
-    door.lamps.after = _die
-    with pytest.raises(Killed):
-        door.switch()
-    door.lamps.blind = True
-    [outcome] = door.gate.reconcile(door.scope, ACTOR)
-    assert isinstance(outcome, Failed)
-    assert outcome.unknown
-    assert len(door.audit.open_intents()) == 1
-
-
-# -- told -------------------------------------------------------------------------------------------------------------
+# -- told ------------------------------------------------------------------------------------------------
 
 
 def test_every_answer_is_told_with_who_asked_and_why(door: Door) -> None:
@@ -408,10 +211,6 @@ def test_every_decided_call_is_traced_with_its_answer(door: Door) -> None:
     door.switch()
     [span] = door.traces.spans
     assert (span.name, span.kind, span.outputs["answer"]) == ("promote", "tool", "Done")
-
-
-def _wait(release: threading.Event) -> None:
-    release.wait(10)
 
 
 def _defect() -> None:

@@ -1,0 +1,50 @@
+"""How the statistical rules behave over simulated runs: what their error rates really are."""
+
+from __future__ import annotations
+
+from evals.sections import Cell, Section
+from learning.characteristics import false_rollback_rates, operating_characteristics
+
+RUNS = 300
+
+
+def measure(runs: int = RUNS) -> list[Section]:
+    """Simulate watches and A/B tests; a few hundred runs, so figures are good to some two percent."""
+    return [_watch(runs), _ab(runs)]
+
+
+def _watch(runs: int) -> Section:
+    rows: list[dict[str, Cell]] = []
+    for name, rho, shift in (
+        ("an equal model", 0.0, 0.0),
+        ("an equal model, autocorrelation 0.5", 0.5, 0.0),
+        ("2 % worse", 0.0, -0.02),
+        ("2 % worse, autocorrelation 0.5", 0.5, -0.02),
+    ):
+        found = false_rollback_rates(rho=rho, relative_shift=shift, runs=runs, seed=1)
+        rows.append(
+            {
+                "the promoted model is": name,
+                "rolled back": found.sequential,
+                "by 'below the baseline at any look'": found.naive,
+                "mean look of a rollback": found.mean_look or None,
+            }
+        )
+    return Section("watch", "the watch: shares of rollbacks", rows, f"14 looks, {runs} simulated watches; 0.05 stated")
+
+
+def _ab(runs: int) -> Section:
+    rows: list[dict[str, Cell]] = []
+    for lift in (0.0, 0.01, 0.02, 0.04):
+        found = operating_characteristics(lift, runs=runs, seed=1)
+        rows.append(
+            {
+                "true lift": f"{lift:+.0%}",
+                "shown above zero": found.detected,
+                "passed (at least +3 %)": found.passed,
+                "ruled out": found.failed,
+                "by peeking at |z| > 1.96": found.naive_detected,
+                "mean looks": found.mean_looks,
+            }
+        )
+    return Section("ab", "the A/B test: shares of runs", rows, f"14 looks of 500 users an arm, {runs} simulated tests")
