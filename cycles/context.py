@@ -63,7 +63,7 @@ class ContextSource:
         return FlagSet(rows, defaults=self._profile.flag_defaults())
 
     def _budget_left(self, facts: Mapping[str, Any]) -> int:
-        return int(100 * (self._profile.budget.cycle_usd - float(facts.get("cost_usd", 0.0))))
+        return round(100 * (self._profile.budget.cycle_usd - float(facts.get("cost_usd", 0.0))))
 
     def _approved(self, scope: Scope, spec: ToolSpec) -> bool:
         return bool(self._store.recordings(scope.cycle_id, f"{APPROVAL}{spec.name}"))

@@ -28,7 +28,7 @@ from service.settings import Settings, load
 from service.summary import DemoSummary
 from testbed.errors import TestbedError
 
-SCALE = 0.4
+SCALE = 0.3
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ def one(plan: Plan, fault: str, seed: int, folder: Path, settings: Settings) -> 
         seconds = clock.monotonic() - started
         return Run(fault, seed, CRASHED, CRASHED, False, f"{type(problem).__name__}: {problem}", seconds=seconds)
     app.close()
-    return _recorded(summary, found, outside, clock.monotonic() - started)
+    return _recorded(summary, found, outside, clock.monotonic() - started, options.rate)
 
 
-def _recorded(summary: DemoSummary, found: Stage, outside: Outside, seconds: float) -> Run:
+def _recorded(summary: DemoSummary, found: Stage, outside: Outside, seconds: float, rate: float) -> Run:
     return Run(
         fault=summary.fault,
         seed=summary.seed,
@@ -97,6 +97,7 @@ def _recorded(summary: DemoSummary, found: Stage, outside: Outside, seconds: flo
         cycle_seconds=summary.seconds.total,
         stages=dict(summary.seconds.stages),
         rate=outside.rate,
+        wanted_rate=rate,
     )
 
 

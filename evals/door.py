@@ -28,6 +28,7 @@ from tools.registry import Registry
 from tools.tool import Arguments, Call, Result, Scope, Tool, ToolSpec
 
 CALLS = 240
+RECORDS = 500
 # A cycle leaves some sixty records in the chain; after so many calls another cycle begins.
 CALLS_A_CYCLE = 30
 EFFECT = "nothing.done"
@@ -131,7 +132,7 @@ class Door:
         )
 
 
-def measure(folder: Path, clock: Clock, calls: int = CALLS) -> list[Section]:
+def measure(folder: Path, clock: Clock, calls: int = CALLS, records: int = RECORDS) -> list[Section]:
     """Time gate, bare calls, flushed writes and policy decisions in turn, so that a busy moment meets all of them."""
     door = Door(folder / "door", clock)
     with door.closing, (folder / "flushed").open("ab") as flushed:
@@ -142,8 +143,8 @@ def measure(folder: Path, clock: Clock, calls: int = CALLS) -> list[Section]:
                 scope = door.scope()
             for name, call in _calls(door, scope, number, flushed.fileno()).items():
                 times[name].append(timed(clock, call))
-        long = _long_chain(door, clock)
-    return [_overhead(times, long), _decisions(times)]
+        long = _long_chain(door, clock, records)
+    return [_overhead(times, long, records), _decisions(times)]
 
 
 def _calls(door: Door, scope: Scope, number: int, file: int) -> dict[str, Callable[[], object]]:
@@ -169,15 +170,15 @@ def _calls(door: Door, scope: Scope, number: int, file: int) -> dict[str, Callab
     }
 
 
-def _long_chain(door: Door, clock: Clock, records: int = 1000) -> list[float]:
+def _long_chain(door: Door, clock: Clock, records: int) -> list[float]:
     """Times of effects in a cycle that has left many records already: the gate looks for its key among them."""
     scope = door.scope()
-    for number in range(records // 2):
+    for number in range(records):
         door.gate.call("metric_query", {"number": number}, ACTOR, scope)
     return [timed(clock, partial(door.gate.call, "notify", {"number": n}, ACTOR, scope)) for n in range(30)]
 
 
-def _overhead(times: Mapping[str, list[float]], long: list[float]) -> Section:
+def _overhead(times: Mapping[str, list[float]], long: list[float], records: int) -> Section:
     bare, write = quantile(times["bare"], 0.5), quantile(times["write"], 0.5)
 
     def row(name: str, values: list[float], flushes: int) -> dict[str, str | float | int | None]:
@@ -196,7 +197,7 @@ def _overhead(times: Mapping[str, list[float]], long: list[float]) -> Section:
         row("one flushed write (fsync) of 600 bytes", times["write"], 1),
         row("read through the gate", times["read"], 1),
         row("effect through the gate", times["effect"], 2),
-        row("effect in a cycle with 500 records", long, 2),
+        row(f"effect in a cycle with {records} records", long, 2),
     ]
     note = f"{len(times['read'])} calls each, in turn; real policies, SQLite chain and store; no traces"
     return Section("gate", "the gate's overhead per call", rows, note)

@@ -44,7 +44,7 @@ class Run:
 
     `action` is the diagnosis' action, ``no_cycle`` when no alert fired, ``crashed`` when the run broke. `effects` are
     the effects the audit chain lists, `seconds` the wall time of the whole run and `cycle_seconds` that of the cycle,
-    `rate` the sessions a second that users really made.
+    `rate` the sessions a second that users really made where `wanted_rate` were to be made.
     """
 
     fault: str
@@ -60,6 +60,7 @@ class Run:
     cycle_seconds: float = 0.0
     stages: Mapping[str, float] = field(default_factory=dict)
     rate: float | None = None
+    wanted_rate: float | None = None
 
 
 def right(run: Run) -> bool:

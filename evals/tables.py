@@ -24,7 +24,7 @@ def line(run: Run) -> str:
     change = lift(run)
     levels = " -> ".join(_level(run.levels.get(name)) for name in ("healthy", "degraded", "final"))
     lifted = f" ({change:+.1%})" if change is not None else ""
-    rate = f", {run.rate:.0f} sessions/s" if run.rate is not None else ""
+    rate = f", {run.rate:.0f} of {run.wanted_rate:.0f} sessions/s" if run.rate and run.wanted_rate else ""
     words = f"{run.fault:<16} seed {run.seed}  {run.seconds:5.1f} s  {mark:<9} {run.action:<9} {run.outcome:<12}"
     return f"{words} nDCG@10 {levels}{lifted}{rate}"
 

@@ -18,6 +18,8 @@ from service.cli_bench import bench
 from service.cli_cycles import cycles
 
 if TYPE_CHECKING:
+    from service.demo import Stage
+    from service.summary import DemoSummary
     from service.wiring import App
 
 DONE, NO, MISUSE, DEPENDENCY = 0, 1, 2, 3
@@ -85,7 +87,6 @@ def demo(
 ) -> None:
     """Hurt a real small search platform and watch the crew heal it. Ends with 1 unless the outcome was verified."""
     from service.demo import DemoOptions, as_json, run
-    from service.reporting import report
     from service.settings import load
     from service.view import LiveView
 
@@ -99,18 +100,20 @@ def demo(
         rate=rate,
     )
     with LiveView(f"{fault}, seed {seed}") as view:
-        summary, found, built = run(options, load(), view)
-    try:
-        if found.cycle is not None:
-            page, _ = report(built, found.cycle, summary=summary, checks=found.checks, events=found.events)
-            summary = summary.model_copy(update={"artifacts": str(page.parent)})
-    finally:
+        summary, _, built = run(options, load(), view, on_told=_reported)
         built.close()
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(as_json(summary), encoding="utf-8")
     view.summary(summary)
     raise typer.Exit(DONE if summary.verified else NO)
+
+
+def _reported(built: App, summary: DemoSummary, found: Stage) -> None:
+    from service.reporting import report
+
+    if found.cycle is not None:
+        report(built, found.cycle, summary=summary, checks=found.checks, events=found.events)
 
 
 @app.command(epilog="Example: evercrew run --alert alert.json --config evercrew.yaml")

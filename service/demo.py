@@ -102,10 +102,12 @@ def run(
     show: Show,
     clock: Clock | None = None,
     on_phase: PhaseObserver | None = None,
+    on_told: Callable[[App, DemoSummary, Stage], None] | None = None,
 ) -> tuple[DemoSummary, Stage, App]:
     """Run the demo and return what came of it; the caller closes the app.
 
-    Whoever measures from outside does so in `on_phase`, in place of the demo's own probes or beside them.
+    Whoever measures from outside does so in `on_phase`, in place of the demo's own probes or beside them. `on_told` is
+    called at the end, while the platform and its metrics still answer.
 
     Raises:
         InvalidInput: an option cannot be.
@@ -129,8 +131,11 @@ def run(
         with ExitStack() as unless_told:
             unless_told.callback(app.close)
             found = _Story(options, app, world, show, on_phase).told()
+            summary = summarise(options, app, found)
+            if on_told is not None:
+                on_told(app, summary, found)
             unless_told.pop_all()
-    return summarise(options, app, found), found, app
+    return summary, found, app
 
 
 def fresh_folder(out: Path) -> Path:

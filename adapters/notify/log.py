@@ -84,7 +84,7 @@ class LogNotify:
             yield
         except OSError as error:
             raise DependencyUnavailable(
-                "notify", f"{self._path} cannot be used: {error}", "Check that the folder of `state` is writable, and the disk"
+                "notify", f"{self._path} cannot be used: {error}", "Check the folder of `state` and the disk"
             ) from error
 
 

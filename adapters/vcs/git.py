@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-import yaml
-
 from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, Commit
 from adapters.vcs.git_mirror import NAME, GitMirror, check_revision
+from adapters.vcs.values import check_values
 from domain.clock import Clock
 from domain.errors import (
     ConfigurationError,
@@ -101,7 +100,7 @@ class GitVcs:
         """See `VcsPort.commit`."""
         self._permits.spend(permit, effect=EFFECT_COMMIT, key=key)
         body = _message(message, {"Evercrew-Cycle": cycle_id, "Evercrew-Key": key})
-        _check_values(text)
+        check_values(text)
         with self._mirror.locked():
 
             def build(head: str) -> str:
@@ -115,17 +114,17 @@ class GitVcs:
         with self._mirror.locked():
             tree = self._reverted_tree(revision, self._mirror.fetch())
             text = self._text(tree)
-        _check_values(text)
+        check_values(text)
         return text
 
     def rehearse_change(self, text: str) -> str:
         """See `VcsPort.rehearse_change`."""
-        _check_values(text)
+        check_values(text)
         with self._mirror.locked():
             head = self._mirror.fetch()
             changed = self._commit_tree(self._tree_with(head, text), head, "rehearsal")
             undone = self._text(self._reverted_tree(changed, changed))
-        _check_values(undone)
+        check_values(undone)
         return undone
 
     def revert(self, *, revision: str, message: str, cycle_id: str, key: str, permit: Permit | None) -> str:
@@ -137,7 +136,7 @@ class GitVcs:
 
             def build(head: str) -> str:
                 tree = self._reverted_tree(revision, head)
-                _check_values(self._text(tree))
+                check_values(self._text(tree))
                 return self._commit_tree(tree, head, body)
 
             return self._publish(build, key)
@@ -152,7 +151,7 @@ class GitVcs:
         """See `VcsPort.check`."""
         with self._mirror.locked():
             head = self._mirror.fetch()
-            _check_values(self._text(head))
+            check_values(self._text(head))
         return f"{NAME}: {self._branch} is at {head[:12]}, {self._path} parses"
 
     def _publish(self, build: Callable[[str], str], key: str) -> str:
@@ -280,15 +279,6 @@ def _message(message: str, trailers: Mapping[str, str]) -> str:
     if not message.strip():
         raise InvalidInput("message", "is empty", "Say what the change does")
     return "\n".join([message.strip(), "", *(f"{name}: {value}" for name, value in trailers.items())])
-
-
-def _check_values(text: str) -> None:
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInput("text", f"is not YAML: {' '.join(str(error).split())[:200]}", "Mend the values") from error
-    if not isinstance(values, dict):
-        raise InvalidInput("text", f"is {type(values).__name__}, not a mapping", "Write values as `name: value` lines")
 
 
 def _commit(record: str) -> Commit:

@@ -23,6 +23,8 @@ from domain.errors import ConfigurationError, DependencyError, DependencyTimeout
 
 NAME = "git"
 _REVISION = re.compile(r"^[0-9a-f]{7,40}$")
+_REF_MOVED = "cannot lock ref"
+_FETCHES = 4
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -80,7 +82,7 @@ class GitMirror:
         self._open()
         refspec = f"+refs/heads/{self._branch}:{self.tracking}"
         try:
-            self.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "origin", refspec)
+            self._fetch(refspec)
         except DependencyUnavailable as error:
             if "couldn't find remote ref" in error.problem:
                 raise ConfigurationError(
@@ -90,6 +92,16 @@ class GitMirror:
                 ) from error
             raise
         return self.run("rev-parse", "--verify", f"{self.tracking}^{{commit}}").strip()
+
+    def _fetch(self, refspec: str) -> None:
+        """Fetch, again when the ref moved meanwhile: the push of a process that was killed may still be ending."""
+        for attempt in range(1, _FETCHES + 1):
+            try:
+                self.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "origin", refspec)
+                return
+            except DependencyUnavailable as error:
+                if _REF_MOVED not in error.problem or attempt == _FETCHES:
+                    raise
 
     def text(self, revision: str, path: str) -> str:
         """Return the file at a revision, byte for byte in UTF-8."""

@@ -7,9 +7,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import yaml
-
 from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, Commit
+from adapters.vcs.values import check_values
 from domain.canonical import sha256_text
 from domain.clock import Clock
 from domain.errors import ConflictError, InvalidInput
@@ -60,7 +59,7 @@ class MemoryVcs:
     ) -> str:
         """See `VcsPort.commit`."""
         self._permits.spend(permit, effect=EFFECT_COMMIT, key=key)
-        _check_values(text)
+        check_values(text)
         with self._lock:
             done = self._find(key)
             if done is not None:
@@ -77,7 +76,7 @@ class MemoryVcs:
 
     def rehearse_change(self, text: str) -> str:
         """See `VcsPort.rehearse_change`."""
-        _check_values(text)
+        check_values(text)
         present = self._texts[-1]
         if text == present:
             raise ConflictError("the change changes nothing, so there is nothing to revert")
@@ -136,7 +135,7 @@ class MemoryVcs:
         text = _without(self._texts[-1], self._texts[index], self._texts[index - 1])
         if text == self._texts[-1]:
             raise ConflictError(f"reverting {revision[:12]} changes nothing: it was reverted before")
-        _check_values(text)
+        check_values(text)
         return text
 
 
@@ -160,12 +159,3 @@ def _without(current: str, changed: str, original: str) -> str:
         start = place[low] if low in place else (place[low - 1] + 1 if low else 0)
         result[start : start + high - low] = theirs[theirs_low:theirs_high]
     return "".join(result)
-
-
-def _check_values(text: str) -> None:
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInput("text", f"is not YAML: {' '.join(str(error).split())[:200]}", "Mend the values") from error
-    if not isinstance(values, dict):
-        raise InvalidInput("text", f"is {type(values).__name__}, not a mapping", "Write values as `name: value` lines")

@@ -292,7 +292,7 @@ def _guarded() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         problem = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DependencyUnavailable("workflow", problem, "Check workflow_url of the configuration, and the disk") from error
+        raise DependencyUnavailable("workflow", problem, "Check workflow_url and the disk") from error
 
 
 def _wal_engine(url: str) -> Engine:

@@ -27,6 +27,8 @@ QUALITY = "ndcg_at_10"
 LATENCY = "latency_p95_ms"
 # A repair has shown once this share of the loss is made good and the rest is within the noise.
 RECOVERED = 0.6
+# Points read before the change, for one that is needed.
+SPARE = 1.5
 # How long to wait for a repair to show, in current windows.
 PATIENCE = 5
 MOST_POINTS = 500
@@ -98,12 +100,13 @@ def _value(measurement: Measurement, minimum: int) -> float | None:
 def _baseline(desk: Desk, start: datetime) -> list[Measurement]:
     """Return the points of the old champion before the change.
 
-    During the A/B test it served the larger part of the users.
+    During the A/B test it served the larger part of the users. More points are read than are needed, so that a gap in
+    them does not make the watch unreadable.
     """
     profile = desk.profile.watch
     old = (desk.fact("ab") or {}).get("baseline")
     labels = {"digest": str(old)} if old else {}
-    return _points(desk, start, profile.baseline_checks, labels, "before")
+    return _points(desk, start, math.ceil(SPARE * profile.baseline_checks), labels, "before")
 
 
 def _served(desk: Desk) -> dict[str, str]:
@@ -174,8 +177,8 @@ def _repair(desk: Desk) -> StageResult:
         desk.do("anomaly_check", AnomalyArgs(signal=s), Role.METRICS_ANALYST, AnomalyResult, place=place)
         for s in signals
     ]
-    shown = [_recovered(desk, check) for check in checks]
     lead = next((c for c in checks if c.signal == desk.cycle.alert.signal), checks[0])
+    shown = [_recovered(desk, check, leads=check is lead) for check in checks]
     verdict = Judgement(
         verdict=Verdict.PASS if all(shown) else Verdict.INSUFFICIENT,
         reason="; ".join(check.reason for check in checks),
@@ -194,10 +197,14 @@ def _repair(desk: Desk) -> StageResult:
     return StageResult(next=Stage.WATCH, reason=verdict.reason, wait=window / 3)
 
 
-def _recovered(desk: Desk, check: AnomalyResult) -> bool:
-    """Whether the signal is no longer anomalous and most of its loss is made good."""
-    if check.current is None or check.baseline is None or check.anomalous is not False:
+def _recovered(desk: Desk, check: AnomalyResult, *, leads: bool) -> bool:
+    """Whether the signal is back: within its limit or its noise, and, for the one the alert was about, most of its loss
+    is made good. What cannot be told is not back.
+    """
+    if check.current is None or check.baseline is None or (check.breached, check.anomalous).count(False) == 0:
         return False
+    if not leads:
+        return True
     seen = desk.fact("snapshot", {}).get("readings", {}).get(check.signal, {})
     worst = seen.get("current")
     if worst is None or check.baseline == worst:

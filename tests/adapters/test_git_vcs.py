@@ -125,6 +125,29 @@ def test_a_process_killed_right_after_its_push_is_found(remote: Remote, office: 
     assert [c.trailers.get("Evercrew-Key") for c in vcs.history(10)].count("k1") == 1
 
 
+@pytest.mark.parametrize(("times", "found"), [(2, True), (50, False)])
+def test_a_branch_that_moves_under_a_fetch_is_fetched_again(
+    remote: Remote, office: PermitOffice, tmp_path: Path, times: int, found: bool
+) -> None:
+    """What a killed process had begun may end later; its last act moves the ref of the clone."""
+    vcs = open_vcs(remote.folder, tmp_path / "clone", office)
+    vcs.head()
+    hook, tries = tmp_path / "clone" / "hooks" / "reference-transaction", tmp_path / "tries"
+    tries.touch()
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        f"#!/bin/sh\n[ $1 = prepared ] && [ $(wc -l < {tries}) -lt {times} ] || exit 0\n"
+        f"echo >> {tries}\necho cannot lock ref >&2\nexit 1\n"
+    )
+    hook.chmod(0o755)
+    moved = remote.push(CHANGED)
+    if found:
+        assert vcs.head() == moved
+    else:
+        with pytest.raises(DependencyUnavailable, match="cannot lock ref"):
+            vcs.head()
+
+
 def test_locks_and_halves_of_a_killed_clone_do_not_matter(remote: Remote, office: PermitOffice, tmp_path: Path) -> None:
     folder = tmp_path / "clone"
     vcs = open_vcs(remote.folder, folder, office)

@@ -168,7 +168,7 @@ def test_a_promotion_that_needs_a_person_waits_for_one(tmp_path: Path) -> None:
     assert story.effects.count("notify") == 2
     outcome = rig.office.artifacts.read(story.cycle.id, "outcome.json")
     assert outcome is not None
-    assert outcome["approver"] == "person"
+    assert outcome["approver"] == "a person"
 
 
 def test_a_promotion_nobody_approves_is_withdrawn_and_its_test_taken_down(tmp_path: Path) -> None:

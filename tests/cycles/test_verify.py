@@ -140,6 +140,11 @@ def _alert(story: Story) -> None:
     story.rig.store.save(story.cycle.model_copy(update={"alert": alert}))
 
 
+def _recording(story: Story) -> None:
+    snapshot = next(r for r in story.rig.store.recordings(story.cycle.id) if r.place.startswith("observe/"))
+    story.rig.store.record(snapshot.model_copy(update={"payload": {**snapshot.payload, "result": {}}}))
+
+
 CHAIN, EFFECTS, FACTS, FILES = "audit chain", "effects", "facts", "artifacts"
 
 
@@ -150,6 +155,7 @@ def test_a_cycle_nobody_touched_is_proven_link_by_link(story: Story) -> None:
         CHAIN,
         EFFECTS,
         FACTS,
+        "recordings",
         FILES,
         "alert",
         "dataset",
@@ -171,6 +177,7 @@ def test_a_cycle_nobody_touched_is_proven_link_by_link(story: Story) -> None:
         (_second_outcome, {EFFECTS}),
         (_effect_of_no_intent, {EFFECTS}),
         (_another_effect, {EFFECTS}),
+        (_recording, {"recordings"}),
         (_artifact("diagnostic_report.json"), {FILES}),
         (_artifact("dataset_manifest.yaml"), {FILES}),
         (_artifact("helm_values_patch.yaml"), {FILES}),

@@ -38,11 +38,13 @@ def test_the_bar_table_says_what_does_not_hold() -> None:
 
 
 def test_a_line_tells_fault_seed_levels_and_lift_of_a_run() -> None:
-    text = line(a_run("corpus_shift", "retrain", seed=4, levels=levels(0.5, 0.55), seconds=38.2, rate=149.6))
+    text = line(
+        a_run("corpus_shift", "retrain", seed=4, levels=levels(0.5, 0.55), seconds=38.2, rate=149.6, wanted_rate=200.0)
+    )
     assert "corpus_shift" in text
     assert "seed 4" in text
     assert "0.800 -> 0.500 -> 0.550 (+10.0%)" in text
-    assert "150 sessions/s" in text
+    assert "150 of 200 sessions/s" in text
 
 
 def test_a_dangerous_run_says_so_in_its_line_even_when_its_action_is_right() -> None:
