@@ -130,7 +130,8 @@ def _inputs(app: App, found: Stage, world: World, scratch: Path) -> dict[str, tu
     plan = TrainingPlan.model_validate(facts["training_plan"]["value"])
     params = {"leaves": plan.num_leaves, "learning_rate": plan.learning_rate, "iterations": plan.rounds}
     digests = {"baseline": facts["ab"]["baseline"], "candidate": facts["candidate"]["model"]["digest"]}
-    bundles = {name: str(app.config.state / "bundles" / _folder(app, digest)) for name, digest in digests.items()}
+    models = world.layout.models
+    bundles = {name: str(models / digest.removeprefix("sha256:")) for name, digest in digests.items()}
     held_out = draw(read_rows(app.config.evaluation.sealed), app.config.evaluation.max_queries, drop_unseen=False)
     write_queries(held_out, scratch / "judgements.jsonl")
     documents = str(dataset / "documents.jsonl")
@@ -144,11 +145,6 @@ def _inputs(app: App, found: Stage, world: World, scratch: Path) -> dict[str, tu
         "score": (jobs.score, scoring, scratch / "score"),
         "explain": (jobs.explain, explaining, scratch / "explain"),
     }
-
-
-def _folder(app: App, digest: str) -> str:
-    plain = digest.removeprefix("sha256:")
-    return next(path.name for path in (app.config.state / "bundles").iterdir() if plain.startswith(path.name))
 
 
 def _beside(found: Stage, users: Bare, idle: Bare, watch: Stopwatch) -> Section:

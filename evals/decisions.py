@@ -33,9 +33,10 @@ SCALE = 0.3
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: faults times seeds, on which corpus, how fast, and where results are kept (None: nowhere)."""
+    """What to run: faults times seeds from the first on, which corpus, how fast, and where folders are kept."""
 
     faults: tuple[str, ...]
+    first: int
     seeds: int
     documents: int
     collection: Path | None
@@ -45,7 +46,7 @@ class Plan:
 
     def pairs(self) -> list[tuple[str, int]]:
         """Fault and seed of every run; all faults of a seed follow one another, so that its world is made once."""
-        return [(fault, seed) for seed in range(1, self.seeds + 1) for fault in self.faults]
+        return [(fault, seed) for seed in range(self.first, self.first + self.seeds) for fault in self.faults]
 
 
 class _Silent:
@@ -117,6 +118,7 @@ def plan_of(arguments: Sequence[str] | None = None) -> tuple[Plan, bool]:
     """Return the plan of a command line, and whether JSON is wanted."""
     parser = argparse.ArgumentParser(prog="python -m evals.decisions", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each fault (default %(default)s)")
+    parser.add_argument("--first-seed", type=int, default=1, help="where to begin (default %(default)s)")
     parser.add_argument("--documents", type=int, default=3000, help="documents of the corpus (default %(default)s)")
     parser.add_argument("--collection", type=Path, help="a folder with docs.jsonl, queries.jsonl, qrels.tsv instead")
     parser.add_argument("--faults", default="", help=f"comma-separated, of {', '.join(EXPECTED)} (default: all)")
@@ -132,7 +134,16 @@ def plan_of(arguments: Sequence[str] | None = None) -> tuple[Plan, bool]:
     if given.seeds < 1 or given.probes < 2 or not 0 < given.scale <= 1:
         parser.error("--seeds must be at least 1, --probes at least 2, --scale in (0, 1]")
     keep = given.keep.resolve() if given.keep else None
-    plan = Plan(faults, given.seeds, given.documents, given.collection, given.scale, given.probes, keep)
+    plan = Plan(
+        faults=faults,
+        first=given.first_seed,
+        seeds=given.seeds,
+        documents=given.documents,
+        collection=given.collection,
+        scale=given.scale,
+        probes=given.probes,
+        keep=keep,
+    )
     return plan, bool(given.json)
 
 

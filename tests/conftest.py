@@ -11,6 +11,8 @@ from hypothesis import settings
 
 # Many long tests without a fixture that is dear to build twice.
 SPREAD = {"tests/durability/test_kill.py"}
+# No covered room stands behind these: tracing them would cost a third of their time and find nothing.
+UNTRACED = ("tests/layout/", "tests/learning/", "tests/testbed/")
 _SCRATCH = Path(tempfile.mkdtemp(prefix="evercrew-tests-"))
 
 # Vendors read these while they are imported, so they are set before any test module is.
@@ -66,6 +68,13 @@ _prepare()
 # The same examples on every run: a failure found once is found again, and no deadline flakes on a busy machine.
 settings.register_profile("evercrew", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.load_profile("evercrew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the coverage tracer out of `UNTRACED`."""
+    for item in items:
+        if item.nodeid.startswith(UNTRACED):
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -64,6 +64,7 @@ def test_the_plan_runs_every_fault_of_a_seed_before_the_next_seed() -> None:
     plan, as_json = plan_of(["--seeds", "2", "--faults", "noise,none", "--json"])
     assert as_json
     assert plan.pairs() == [("noise", 1), ("none", 1), ("noise", 2), ("none", 2)]
+    assert plan_of(["--seeds", "1", "--first-seed", "4", "--faults", "none"])[0].pairs() == [("none", 4)]
     assert len(plan_of([])[0].pairs()) == 30
 
 

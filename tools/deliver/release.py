@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -39,13 +40,13 @@ class _Release(Tool[Any, Released]):
     def __init__(self, vcs: VcsPort) -> None:
         self._vcs = vcs
 
+    @abstractmethod
     def changes(self, args: Any, text: str) -> Mapping[str, Any]:
         """Return the dotted paths to set in `text`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def message(self, args: Any, call: Call) -> str:
         """Return the commit's message."""
-        raise NotImplementedError
 
     def run(self, args: Any, call: Call) -> Released:
         head = self._vcs.head()
