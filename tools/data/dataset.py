@@ -20,6 +20,8 @@ from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 
 # A preview is for judging the recipe; a hundred examples tell as much as thousands.
 PREVIEW = 100
+PREVIEW_ROWS = 2000
+MOST_ROWS = 20_000
 
 
 class Workshop:
@@ -30,9 +32,9 @@ class Workshop:
         self._held_out = held_out
         self._by_model = by_model
 
-    def material(self, drop_damaged: bool) -> Material:
-        """Return the platform's documents and judgements, without those that cannot be believed."""
-        rows, documents = list(self._platform.judgements()), self._platform.documents()
+    def material(self, drop_damaged: bool, limit: int = MOST_ROWS) -> Material:
+        """Return the platform's documents and newest judgements, without those that cannot be believed."""
+        rows, documents = list(self._platform.judgements(limit=limit)), self._platform.documents()
         kept = believable(rows, documents) if drop_damaged else rows
         return Material(documents, kept, len(rows) - len(kept))
 
@@ -41,7 +43,7 @@ class Workshop:
 
         The queries are written by templates, never by the model.
         """
-        material = self.material(plan.drop_damaged)
+        material = self.material(plan.drop_damaged, PREVIEW_ROWS)
         made = augment(material, plan.model_copy(update={"examples": min(plan.examples, PREVIEW)}), seed=seed)
         return [e.query for e in made[:10]], diversity(made), len(material.rows)
 
@@ -58,7 +60,7 @@ class PlanArgs(Arguments):
 
 
 class Preview(Result):
-    """Sample queries of the plan, their diversity in [0, 1], and the number of judged sessions it would stand on."""
+    """Sample queries of the plan, their diversity in [0, 1], and how many recent sessions it was made from."""
 
     samples: tuple[str, ...]
     diversity: float
