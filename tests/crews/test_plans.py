@@ -56,7 +56,7 @@ def test_a_retrain_gets_examples_aimed_at_what_the_model_never_saw() -> None:
     assert plan.target_tokens == ("qubit", "bloch", "entangle")
     assert plan.target_categories == ("quantum",)
     assert AugmentationMethod.QUERY_GENERATION in plan.methods
-    assert "900 judged sessions" in plan.rationale
+    assert "900 recent sessions" in plan.rationale
     assert not plan.drop_damaged
     assert answered.calls == ("plan/augmentation_preview/" + answered.calls[0][-10:],)
     assert answered.stopped == ""
