@@ -14,6 +14,7 @@ from typing import Any
 from adapters.audit.base import AuditPort
 from adapters.llm.base import ChatPort
 from adapters.traces.base import TracesPort
+from agents.build import REQUIRED_ENVIRONMENT
 from cycles.artifacts import Artifacts
 from cycles.context import ContextSource
 from cycles.desk import Office
@@ -242,8 +243,4 @@ def _pdp() -> Any:
 def _crewai_environment(settings: Settings) -> dict[str, str]:
     storage = settings.home.expanduser().resolve() / "crewai"
     storage.mkdir(parents=True, exist_ok=True)
-    return {
-        "CREWAI_DISABLE_TELEMETRY": "true",
-        "CREWAI_TRACING_ENABLED": "false",
-        "CREWAI_STORAGE_DIR": str(storage),
-    }
+    return {**REQUIRED_ENVIRONMENT, "CREWAI_STORAGE_DIR": str(storage)}

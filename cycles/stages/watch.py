@@ -122,14 +122,15 @@ def _points(
 
 
 def _latency(desk: Desk, start: datetime, due: int) -> Judgement:
-    """Judge the median of the looks' p95 by the hard limits: one slow second is not a slow model."""
+    """Judge the median of the looks' p95 by the hard limits: one slow second is not a slow model.
+
+    A latency that is missing is `insufficient`: the watch looks on, and cannot pass without it.
+    """
     interval = desk.profile.watch.interval
     count = desk.profile.watch.baseline_checks
     before = _median(_points(desk, start, count, {}, "latency before", LATENCY))
     now = _median(_points(desk, start + due * interval, due, {}, f"latency look {due}", LATENCY))
-    judged = rollback_due(desk.contract, LATENCY, now, before)
-    # A missing latency cannot roll back a model; it is said, and the watch goes on.
-    return judged
+    return rollback_due(desk.contract, LATENCY, now, before)
 
 
 def _median(points: Sequence[Measurement]) -> Measurement | None:
