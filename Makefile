@@ -14,7 +14,7 @@ COVERED := domain policies tools cycles
 # Fixed, so that two runs of the same seed do the same arithmetic and two cores are not fought over.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup setup-runtime demo test check format bench lock cov env-example wheel-check clean
+.PHONY: help setup setup-runtime setup-integration demo demo-full integration test check format bench lock cov env-example wheel-check clean
 
 help:  ## list the verbs
 	@printf 'usage: make VERB\n\n'
@@ -27,8 +27,17 @@ setup:  ## .venv from the locked dependencies, for development (a second call do
 setup-runtime:
 	@.ci/setup runtime
 
+setup-integration:
+	@.ci/setup integration
+
 demo: setup-runtime  ## one alert on a real small search platform, walked to a verified end
 	$(BIN)/evercrew demo --fault $(FAULT) --seed $(SEED) --out $(OUT) $(ARGS)
+
+demo-full: setup-integration  ## the same with Prometheus, Alertmanager, git over HTTPS, S3 and a stand-in of Argo CD
+	$(BIN)/evercrew demo --full --fault $(FAULT) --seed $(SEED) --out $(OUT)-full $(ARGS)
+
+integration: setup-integration  ## every adapter against its server or stub; writes the matrix of docs/integrations
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/integrations --matrix docs/integrations/README.md $(ARGS)
 
 test: setup  ## every test, with the coverage threshold (ARGS="tests/tools -k gate" narrows it)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(if $(ARGS),$(ARGS),$(COVERED:%=--cov=%) --cov-report=term --cov-fail-under=90)

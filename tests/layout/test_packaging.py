@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.layout.tree import ROOMS, ROOT, files, project
 
-LOCKS = ("runtime", "dev")
+LOCKS = ("runtime", "dev", "integration")
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^]]*\])?==(\S+)", flags=re.MULTILINE)
 
 
@@ -41,7 +41,7 @@ def _dev() -> list[Requirement]:
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_answers_every_requirement(name: str) -> None:
     pins = _pins(name)
-    wanted = [*_base(), *(_dev() if name == "dev" else [])]
+    wanted = [*_base(), *(_dev() if name != "runtime" else [])]
     unmet = [
         str(need)
         for need in wanted
@@ -58,8 +58,13 @@ def test_every_pin_carries_hashes_and_no_place(name: str) -> None:
 
 
 def test_running_and_developing_use_the_same_versions() -> None:
-    dev = _pins("dev")
-    assert {name: version for name, version in _pins("runtime").items() if dev.get(name) != version} == {}
+    fullest = _pins("integration")
+    assert [
+        (lock, name, version)
+        for lock in LOCKS
+        for name, version in _pins(lock).items()
+        if fullest.get(name, version) != version
+    ] == []
 
 
 def test_every_dependency_is_explained_once() -> None:

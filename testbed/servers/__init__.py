@@ -1,0 +1,1 @@
+"""Servers of other vendors, started on the loopback address for demos and tests and stopped with them."""
