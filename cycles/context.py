@@ -7,23 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.store.base import StorePort
+from cycles.desk import APPROVAL
 from domain.clock import Clock
 from domain.errors import InvalidInput
 from domain.verdict import Verdict
 from policies.context import CycleFacts, policy_context
+from policies.contract import Contract
 from policies.flags import FeatureFlag, FlagSet
 from policies.profiles import Profile
 from tools.gate import PolicyContext
+from tools.model.retire import RETENTION
 from tools.tool import Scope, ToolSpec
-
-APPROVAL = "approval/"
 
 
 class ContextSource:
     """Answers what is true of a cycle and of the day."""
 
-    def __init__(self, store: StorePort, clock: Clock, profile: Profile) -> None:
+    def __init__(self, store: StorePort, clock: Clock, profile: Profile, contract: Contract) -> None:
         self._store = store
+        self._contract = contract
         self._clock = clock
         self._profile = profile
         self._calls: Counter[str] = Counter()
@@ -34,6 +36,8 @@ class ContextSource:
         Raises:
             InvalidInput: the cycle does not exist.
         """
+        if scope.cycle_id == RETENTION:
+            return self._without_cycle(scope)
         cycle = self._store.cycle(scope.cycle_id)
         if cycle is None:
             raise InvalidInput("cycle_id", f"{scope.cycle_id} is not a cycle", "Open a cycle first")
@@ -49,9 +53,26 @@ class ContextSource:
             calls=self._calls[scope.cycle_id],
             tombstoned=bool(digest) and self._store.tombstone(digest) is not None,
             approved=self._approved(scope, spec),
+            approval_needed=self._contract.signal(cycle.alert.signal).needs_approval
+            and self._profile.approver == "person",
             verdict_evaluate=Verdict(cycle.facts.get("verdict_evaluate", "insufficient")),
             verdict_ab=Verdict(cycle.facts.get("verdict_ab", "insufficient")),
             signal=cycle.alert.signal,
+            watch_silences=self._profile.watch.silences,
+        )
+        return policy_context(self._flags(), scope.environment, facts)
+
+    def _without_cycle(self, scope: Scope) -> PolicyContext:
+        """What the clock has done belongs to no cycle: nothing was approved or judged, and no alert asked for it."""
+        now = self._clock.now()
+        facts = CycleFacts(
+            stage=scope.stage,
+            cycles_today=self._store.cycles_on(now),
+            max_cycles_per_day=self._profile.max_cycles_per_day,
+            budget_left_cents=self._budget_left({}),
+            hour=now.hour,
+            calls=0,
+            tombstoned=False,
         )
         return policy_context(self._flags(), scope.environment, facts)
 
@@ -66,4 +87,5 @@ class ContextSource:
         return round(100 * (self._profile.budget.cycle_usd - float(facts.get("cost_usd", 0.0))))
 
     def _approved(self, scope: Scope, spec: ToolSpec) -> bool:
-        return bool(self._store.recordings(scope.cycle_id, f"{APPROVAL}{spec.name}"))
+        given = self._store.recordings(scope.cycle_id, f"{APPROVAL}{spec.name}")
+        return any(record.payload.get("person", True) for record in given)

@@ -20,6 +20,7 @@ from adapters.store.base import Recording, StorePort
 from adapters.traces.base import TracesPort
 from cycles.artifacts import Artifacts
 from cycles.ports import Judges
+from cycles.reaction import STATUS, reaction
 from domain.actor import Actor, Role
 from domain.brief import Answered, Brief
 from domain.canonical import json_ready
@@ -38,6 +39,8 @@ from tools.records import call_place
 from tools.tool import Scope
 
 V = TypeVar("V", bound=BaseModel)
+# Where approvals are recorded, by the tool they are for.
+APPROVAL = "approval/"
 
 
 class CallRefused(EvercrewError):
@@ -116,6 +119,7 @@ class Desk:
             case Done(value, _, receipt):
                 if receipt.intent is not None:
                     self.list_effects()
+                    self._note_reaction()
                 return expected.model_validate(value.model_dump())
             case Refused():
                 raise CallRefused(tool, outcome)
@@ -226,6 +230,45 @@ class Desk:
                 permit = entry.body["permit"]
                 listed.append({"name": entry.tool, "call": place, "permit": permit, "receipt": intents[entry.key]})
         self.keep("effects", listed)
+
+    def approved_by_profile(self, tool: str) -> None:
+        """Put on record, once, that the environment's profile stands for the person whose approval the contract wants.
+
+        It lifts nothing: a flag that is off still asks for a person.
+        """
+        if self.fact("approved_by_profile"):
+            return
+        by = f"profile {self.profile.name}"
+        entry = AuditEntry(
+            kind=RecordKind.NOTE, cycle_id=self.cycle.id, tool=tool, actor=by, status="approved", body={"by": by}
+        )
+        self.office.audit.append(entry)
+        payload = {"by": by, "at": self.clock.now().isoformat(), "person": False}
+        place = f"{APPROVAL}{tool}"
+        self.office.store.record(Recording(cycle_id=self.cycle.id, place=place, kind="approval", payload=payload))
+        self.keep("approved_by_profile", True)
+        self.note(f"{tool} is approved by {by}")
+
+    def _note_reaction(self) -> None:
+        """Keep how long the first remedy took, in the cycle and in the chain; too long is an event of its own."""
+        alert = self.cycle.alert
+        allowed = self.contract.signal(alert.signal).reaction
+        if self.fact(STATUS) is not None:
+            return
+        found = reaction(self.office.audit.records(self.cycle.id), alert.signal, alert.starts_at, allowed)
+        if found is None:
+            return
+        entry = AuditEntry(
+            kind=RecordKind.NOTE,
+            cycle_id=self.cycle.id,
+            stage=self.cycle.stage.value,
+            actor="engine",
+            status=STATUS if found.in_time else f"{STATUS}_late",
+            body=json_ready(found.model_dump()),
+        )
+        self.office.audit.append(entry)
+        self.keep(STATUS, found)
+        self.note(found.said(), in_time=found.in_time)
 
     def _note_model(self, name: str, answered: Answered[V]) -> None:
         body = json_ready({"models": answered.models, "prompts": answered.prompts, "fallbacks": answered.fallbacks})

@@ -40,6 +40,8 @@ STAGES: Mapping[Stage, Callable[[Desk], StageResult]] = {
 # A dependency that fails is tried again, a little later each time; then a person is told.
 ATTEMPTS = 3
 PAUSE = timedelta(seconds=1)
+# What a call comes back with that waits for a person elsewhere, e.g. for the merge of a pull request: no failure.
+PENDING = "ApprovalPending"
 # Stages that look again and again are bounded by their windows; this bounds a defect.
 MOST_STEPS = 5000
 
@@ -123,10 +125,19 @@ class Engine:
         except (BudgetExhausted, ModelAnswerInvalid) as problem:
             return self._ended(desk, OutcomeKind.HANDED_OFF, str(problem))
         except (DependencyError, InvalidInput) as problem:
+            if isinstance(problem, CallFailed) and problem.error == PENDING:
+                return self._undecided(desk, problem)
             return self._again(desk, problem)
         if desk.fact(f"failures_{stage.value}"):
             desk.keep(f"failures_{stage.value}", 0)
         return result
+
+    def _undecided(self, desk: Desk, pending: DependencyError) -> StageResult:
+        """Come back to what was proposed and waits for a person's word, until the time for one is over."""
+        poll = desk.profile.poll
+        if desk.since(f"proposed_{pending.dependency}") < poll.approval_timeout:
+            return StageResult(next=desk.cycle.stage, reason=pending.problem, wait=poll.approval)
+        return self._ended(desk, OutcomeKind.HANDED_OFF, f"nobody decided within {poll.approval_timeout}: {pending}")
 
     def _again(self, desk: Desk, problem: DependencyError | InvalidInput) -> StageResult:
         stage = desk.cycle.stage

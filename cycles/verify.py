@@ -28,7 +28,7 @@ from domain.dataset import DatasetRef
 from domain.errors import DependencyTimeout, DependencyUnavailable, EvercrewError, InvalidInput
 from domain.receipt import AuditRecord, RecordKind
 from tools.data.dataset import DatasetMade
-from tools.deliver.values import parse_values
+from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout, parse_values
 from tools.observe.deployments import RuntimeState, RuntimeView
 from tools.records import call_place
 
@@ -38,6 +38,7 @@ _FROM_CHAIN = {
     "trained": "train_model",
     "candidate": "register_candidate",
     "reverted": "roll_back",
+    "restored": "restore_values",
 }
 
 
@@ -63,6 +64,7 @@ class Evidence:
     vcs: VcsPort
     delivery: DeliveryPort
     model: str
+    layout: ValuesLayout = DEFAULT_LAYOUT
 
 
 def verify(cycle_id: str, evidence: Evidence) -> list[Check]:
@@ -220,7 +222,7 @@ def _evaluated(cycle: Cycle, evidence: Evidence) -> str:
 
 def _values(facts: Any, evidence: Evidence) -> str:
     revision = (facts.get("reverted") or facts["release"])["revision"]
-    declared = parse_values(evidence.vcs.read(revision)).model.digest
+    declared = parse_values(evidence.vcs.read(revision), evidence.layout).model.digest
     _same("live digest of the cycle", facts["live"]["digest"], f"values at {revision[:12]}", declared)
     if "release" in facts and "reverted" not in facts and "candidate" in facts:
         _same("promoted", declared, "registered", facts["candidate"]["model"]["digest"])
@@ -237,7 +239,7 @@ def _live(cycle: Cycle, evidence: Evidence) -> str:
         live = evidence.delivery.live()
     except (DependencyUnavailable, DependencyTimeout):
         return _last_seen(cycle, evidence)
-    declared = parse_values(evidence.vcs.read(evidence.vcs.head())).model.digest
+    declared = parse_values(evidence.vcs.read(evidence.vcs.head()), evidence.layout).model.digest
     return _same("live", live.digest, "git", declared)
 
 
@@ -253,6 +255,6 @@ def _last_seen(cycle: Cycle, evidence: Evidence) -> str:
     payload = kept.get(_place(looks[-1]), {})
     _same("the last look in the chain", looks[-1].entry.body["result_hash"], "its recording", canonical_hash(payload))
     seen = RuntimeView.model_validate(payload["result"])
-    declared = parse_values(evidence.vcs.read(seen.revision)).model.digest
+    declared = parse_values(evidence.vcs.read(seen.revision), evidence.layout).model.digest
     said = _same("live", seen.digest, f"git at {seen.revision[:12]}", declared)
     return f"{said}, as last seen at {looks[-1].at:%Y-%m-%d %H:%M:%S} UTC (the platform does not answer now)"

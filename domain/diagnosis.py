@@ -30,6 +30,9 @@ class RootCause(StrEnum):
     EXPENSIVE_MODE = "expensive_mode"
     INDEX_DAMAGE = "index_damage"
     COST_TIER = "cost_tier"
+    INDEX_INCOMPLETE = "index_incomplete"
+    ETL_CAPACITY = "etl_capacity"
+    PRESENTATION = "presentation"
     NOISE = "noise"
     UNKNOWN = "unknown"
 

@@ -37,6 +37,7 @@ class TrainingPlan(BaseModel):
     num_leaves: int = Field(default=15, ge=2, le=255)
     learning_rate: float = Field(default=0.1, gt=0, le=1)
     rounds: int = Field(default=100, ge=1, le=2000)
+    learner: str = Field(default="lightgbm", pattern=r"^(lightgbm|h2o)$")
     seed: int = Field(default=7, ge=0)
     rationale: str = Field(min_length=1)
 

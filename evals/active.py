@@ -22,7 +22,8 @@ from domain.events import Event
 from domain.plan import TrainingPlan
 from evals.pace import PATIENCE, RATE, TICK, write_profile
 from evals.sections import Cell, Section, timed
-from service.demo import DemoOptions, Stage, run
+from service.demo import DemoOptions, run
+from service.demo_told import Stage
 from service.settings import Settings
 from service.wiring import App
 from testbed import jobs

@@ -23,7 +23,8 @@ from evals.expectations import CRASHED, EXPECTED, NO_CYCLE, Run, bar, confusion,
 from evals.outside import PROBES, Outside, probes_for
 from evals.pace import PATIENCE, RATE, TICK, write_profile
 from evals.tables import bar_table, confusion_table, console, line
-from service.demo import DemoOptions, Stage, run
+from service.demo import DemoOptions, run
+from service.demo_told import Stage
 from service.settings import Settings, load
 from service.summary import DemoSummary
 from testbed.errors import TestbedError

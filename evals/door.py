@@ -19,7 +19,8 @@ from domain.clock import Clock
 from domain.decision import AuthorizationRequest, Effect
 from domain.permit import PermitOffice
 from evals.sections import Section, quantile, timed
-from policies.packaged import packaged_policy_files, packaged_profile
+from policies.contract import load_contract
+from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
 from policies.pdp import PolicyDecisionPoint
 from policies.profiles import load_profile
 from tools.gate import Gate
@@ -91,7 +92,8 @@ class Door:
         self.pdp = PolicyDecisionPoint.from_files(packaged_policy_files())
         self.read, self.write = ReadNothing(), DoNothing(self.permits)
         profile = load_profile(packaged_profile("dev"), file="dev.yaml")
-        self.context = ContextSource(self.store, self.clock, profile)
+        contract = load_contract(packaged_contract()).with_overrides(profile.signals)
+        self.context = ContextSource(self.store, self.clock, profile, contract)
         self.gate = Gate(
             registry=Registry([self.read, self.write]),
             pdp=self.pdp,

@@ -19,12 +19,22 @@ EXPECTED: Mapping[str, frozenset[str]] = {
     "bad_deploy": frozenset({Action.ROLLBACK.value}),
     "label_corruption": frozenset({Action.DATA_FIX.value}),
     "latency": frozenset({Action.TUNE.value}),
+    "recall_drop": frozenset({Action.TUNE.value}),
+    "etl_backlog": frozenset({Action.TUNE.value}),
+    "satisfaction_drop": frozenset({Action.TUNE.value}),
+    "index_errors": frozenset({Action.TUNE.value}),
+    "cost_spike": frozenset({Action.TUNE.value}),
     # A dip too small for an alert needs no cycle either.
     "noise": frozenset({Action.NOISE.value, Action.MONITOR.value, NO_CYCLE}),
     "none": frozenset({NO_CYCLE}),
 }
 # Faults after which the model is as good as before: a new one is needless, and a promotion may make users worse off.
-MODEL_IS_FINE = frozenset({"label_corruption", "noise", "none"})
+MODEL_IS_FINE = frozenset(
+    {
+        *("label_corruption", "recall_drop", "etl_backlog", "satisfaction_drop", "index_errors", "cost_spike"),
+        *("noise", "none"),
+    }
+)
 RIGHT_SHARE = 28 / 30
 LIFT = 0.03
 

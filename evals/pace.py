@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from policies.packaged import packaged_profile
+from policies.contract import load_contract
+from policies.packaged import packaged_contract, packaged_profile
 from policies.profiles import Profile, load_profile
 
 # Sessions a second for which the packaged windows were chosen.
@@ -24,8 +25,12 @@ SCALED = {
 }
 
 
+UNITS = load_contract(packaged_contract())
+
+
 def scaled_profile(scale: float, name: str = "dev") -> tuple[str, Profile]:
-    """Return the text and the value of a packaged profile with its measuring windows times `scale`.
+    """Return the text and the value of a packaged profile with its measuring windows times `scale`, and so those of its
+    limits that are times.
 
     Raises:
         ValueError: `scale` is not in (0, 1].
@@ -39,6 +44,10 @@ def scaled_profile(scale: float, name: str = "dev") -> tuple[str, Profile]:
         for field in set(fields).intersection(content[section]):
             seconds = getattr(getattr(plain, section), field).total_seconds() * scale
             content[section][field] = f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+    for signal, override in content.get("signals", {}).items():
+        if UNITS.signal(signal).unit == "s":
+            for limit in (limit for limits in override.values() for limit in limits if limit["kind"] == "absolute"):
+                limit["threshold"] = round(limit["threshold"] * scale, 6)
     written = yaml.safe_dump(content, sort_keys=False)
     return written, load_profile(written, file=f"{name}-x{scale:g}.yaml")
 

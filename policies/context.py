@@ -12,7 +12,8 @@ class CycleFacts(BaseModel):
     """What is true of the cycle and of the day when a call is asked for. Money in US cents, the hour in UTC.
 
     `cycles_today` counts this cycle too; `approved` says that a person approved exactly this call; a verdict of a gate
-    that was not asked is `insufficient`.
+    that was not asked is `insufficient`; `approval_needed` that the contract wants a
+    person's approval for what the signal leads to; `watch_silences` is the environment's word on silencing alerts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +26,8 @@ class CycleFacts(BaseModel):
     calls: int = Field(ge=0)
     tombstoned: bool
     approved: bool = False
+    approval_needed: bool = False
+    watch_silences: bool = False
     verdict_evaluate: Verdict = Verdict.INSUFFICIENT
     verdict_ab: Verdict = Verdict.INSUFFICIENT
     signal: str | None = None

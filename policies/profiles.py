@@ -33,8 +33,10 @@ class MeasureProfile(_Strict):
 
     The `current` window, the `baseline` window that ends `gap` before an alert, and how long a breach must last
     (`confirm`) before anything is done about it. `near` is how long before the alert a release is suspect.
+    `baseline_kind` seasonal compares with the same hour of the last weeks: for signals that follow day and week.
     """
 
+    baseline_kind: Literal["preceding", "seasonal"] = "preceding"
     current: Duration
     baseline: Duration
     gap: Duration
@@ -72,7 +74,8 @@ class AbProfile(_Strict):
 class WatchProfile(_Strict):
     """The watch after a promotion: `checks` looks, `interval` apart, which together are the window.
 
-    `min_samples` is the number of judged sessions a check needs to count.
+    `min_samples` is the number of judged sessions a check needs to count. With `silences` the alert manager is kept
+    quiet about the signal of the cycle meanwhile.
     """
 
     window: Duration
@@ -82,6 +85,7 @@ class WatchProfile(_Strict):
     baseline_checks: int = Field(ge=6)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     tolerance: float = Field(default=0.0, ge=0, lt=1)
+    silences: bool = False
 
     @model_validator(mode="after")
     def _checks_fill_the_window(self) -> Self:
@@ -120,7 +124,11 @@ class BackupProfile(_Strict):
 
 
 class Profile(_Strict):
-    """One environment. `automation` is mock (made-up signals), staging (a person promotes) or full."""
+    """One environment. `automation` is mock (made-up signals), staging (a person promotes) or full.
+
+    `approver` says who gives the approvals that the contract asks for: a person, or, where nothing is at stake, this
+    file.
+    """
 
     name: Literal["dev", "staging", "production"]
     contour: str = Field(min_length=1)
@@ -130,6 +138,7 @@ class Profile(_Strict):
     max_cycles_per_day: int = Field(ge=1)
     kill_switch: bool = False
     manual_approval_required: bool = False
+    approver: Literal["person", "profile"] = "person"
     features: Features
     measure: MeasureProfile
     ab: AbProfile
@@ -138,6 +147,12 @@ class Profile(_Strict):
     budget: BudgetProfile
     backup: BackupProfile = BackupProfile()
     signals: dict[str, SignalOverride] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _people_approve_what_counts(self) -> Self:
+        if self.approver != "person" and self.name != "dev":
+            raise ValueError("approver: only dev may approve by its profile; leave it to a person")
+        return self
 
     def flag_defaults(self) -> dict[str, bool]:
         """Return the flags where their table has no row; a required approval switches off automatic promotion."""

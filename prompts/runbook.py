@@ -137,7 +137,7 @@ class Runbook(_Data):
     task: str
     about: str
     groups: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
-    steps: tuple[Step, ...] = Field(default=(), max_length=8)
+    steps: tuple[Step, ...] = Field(default=(), max_length=12)
     facts: Mapping[str, Condition] = Field(default_factory=dict)
     derived: Mapping[str, Derived] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.errors import EvercrewError, IntegrityError, InvalidInput
+from service.cli_backup import backup
 from service.cli_bench import bench
 from service.cli_cycles import cycles
+from service.cli_gateway import gateway
+from service.cli_rollback import rollback
+from service.cli_schedule import schedule
 
 if TYPE_CHECKING:
-    from service.demo import Stage
+    from service.demo_told import Stage
     from service.summary import DemoSummary
     from service.wiring import App
 
@@ -33,7 +37,11 @@ app = typer.Typer(
     help="An autonomous crew that keeps a machine-learning platform healthy.\n\nStart with: evercrew demo",
 )
 app.add_typer(cycles, name="cycles")
+app.add_typer(rollback, name="rollback")
+app.add_typer(schedule, name="schedule")
+app.add_typer(backup, name="backup")
 app.add_typer(bench, name="bench")
+app.command("llm-studio-gateway", epilog="Example: evercrew llm-studio-gateway --port 8090")(gateway)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 ConfigPath = Annotated[Path | None, typer.Option("--config", help="The configuration file (EVERCREW_CONFIG).")]
@@ -70,7 +78,8 @@ def demo(
     fault: Annotated[
         str,
         typer.Option(
-            help="corpus_shift, bad_deploy, label_corruption, latency, index_errors, cost_spike, noise or none."
+            help="corpus_shift, bad_deploy, label_corruption, latency, index_errors, cost_spike, recall_drop, "
+            "etl_backlog, satisfaction_drop, noise or none."
         ),
     ] = "corpus_shift",
     seed: Annotated[int, typer.Option(help="Seed of corpus choice, users and clicks.")] = 1,
@@ -83,10 +92,15 @@ def demo(
     ] = None,
     documents: Annotated[int | None, typer.Option(help="Use so many documents (default: all).", min=500)] = None,
     prometheus: Annotated[bool, typer.Option("--prometheus", help="Go through a real Prometheus server.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="With Prometheus, Alertmanager, git over HTTPS, S3, and a stand-in of Argo CD."),
+    ] = False,
     rate: Annotated[float, typer.Option(help="Sessions of users a second.", min=1, max=500)] = 120.0,
 ) -> None:
     """Hurt a real small search platform and watch the crew heal it. Ends with 1 unless the outcome was verified."""
-    from service.demo import DemoOptions, as_json, run
+    from service.demo import DemoOptions, run
+    from service.demo_told import as_json
     from service.settings import load
     from service.view import LiveView
 
@@ -97,6 +111,7 @@ def demo(
         documents=documents,
         collection=collection,
         prometheus=prometheus,
+        full=full,
         rate=rate,
     )
     with LiveView(f"{fault}, seed {seed}") as view:
@@ -184,13 +199,11 @@ def _ended(built: App, cycle_id: str) -> dict[str, Any]:
 @app.command(epilog="Example: evercrew doctor --config evercrew.yaml --json")
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Check every connection and say how to mend it. Ends with 3 when one is broken."""
-    from service.doctor import examine
+    from service.doctor import diagnosed
+    from service.settings import load
 
-    built = wired(config, workflow=False)
-    try:
-        found = examine(built)
-    finally:
-        built.close()
+    settings = load()
+    found = diagnosed(config or settings.config, settings)
     if as_json:
         typer.echo(json.dumps([check.model_dump() for check in found], indent=2))
     else:

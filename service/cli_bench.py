@@ -43,6 +43,36 @@ def decisions(
     _evals("evals.decisions", [*words, *(["--json"] if as_json else [])])
 
 
+@bench.command(epilog="Example: evercrew bench contract --rows etl_backlog,recall_drop")
+def contract(
+    rows: Annotated[str, typer.Option(help="Comma-separated triggers of the contract (default: all seven).")] = "",
+    documents: Annotated[int, typer.Option(min=500, help="Documents of the corpus.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Seed of corpus, users and faults.")] = 1,
+    keep: Annotated[Path | None, typer.Option(help="Keep the folders of the runs here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let every row of the contract be breached on the testbed: its signal, its remedy, and the reaction time between.
+
+    Ends with 1 when a row did not fire, did not act, or left no record of its reaction time.
+    """
+    words = ["--documents", str(documents), "--seed", str(seed)]
+    words += ["--rows", rows] if rows else []
+    words += ["--keep", str(keep.resolve())] if keep else []
+    _evals("evals.contract", [*words, *(["--json"] if as_json else [])])
+
+
+@bench.command(epilog="Example: evercrew bench rivals --documents 2000 --seed 1")
+def rivals(
+    documents: Annotated[int, typer.Option(min=500, help="Documents of the corpus.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of corpus, users and learners.")] = 1,
+    learners: Annotated[str, typer.Option(help="Comma-separated learners.")] = "lightgbm,h2o",
+    as_json: AsJson = False,
+) -> None:
+    """Train rival learners on one data set, judge them by the same gates, and let the gates choose."""
+    words = ["--documents", str(documents), "--seed", str(seed), "--learners", learners]
+    _evals("evals.rivals", [*words, *(["--json"] if as_json else [])])
+
+
 def _evals(module: str, words: list[str]) -> None:
     """Run an evaluation in a process of its own: evaluators are out of reach of what they judge."""
     if importlib.util.find_spec(module) is None:

@@ -137,7 +137,7 @@ def resume(
 def _approve(config: Path | None, cycle_id: str, tool: str, by: str) -> None:
     """Record an approval; the process that works on the cycle, this one or another, finds it at its next look."""
     from adapters.store.base import Recording
-    from cycles.context import APPROVAL
+    from cycles.desk import APPROVAL
     from domain.receipt import AuditEntry, RecordKind
 
     built = _built(config)

@@ -6,7 +6,6 @@ the platform shows: its metrics page, its logs, its repository, its judgements.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -19,16 +18,17 @@ from typing import Any, Protocol
 
 import yaml
 
-from cycles.intake import take
-from cycles.verify import Check, verify
+from cycles.intake import Taken, take
+from cycles.verify import verify
 from domain.clock import Clock, SystemClock
 from domain.cycle import Cycle
 from domain.errors import ConfigurationError, DependencyUnavailable, InvalidInput
 from domain.events import Event
 from service.config import load_config
-from service.prometheus import Prometheus
+from service.demo_told import Stage, summarise
 from service.settings import Settings
-from service.summary import AbFacts, DemoSummary, EffectFact, GateFact, LiveFacts, NdcgLevels, Seconds
+from service.summary import DemoSummary
+from service.surroundings import Inbox, Surroundings, with_prometheus
 from service.watcher import Watcher, alert_body
 from service.wiring import App, build
 from testbed.probe import measure_live
@@ -41,6 +41,9 @@ FAULTS = (
     "latency",
     "index_errors",
     "cost_spike",
+    "recall_drop",
+    "etl_backlog",
+    "satisfaction_drop",
     "noise",
     "none",
 )
@@ -48,7 +51,16 @@ MARK = ".evercrew-demo"
 TARGET = "search"
 # Fresh questions with known answers, asked of the live service outside of its own figures.
 PROBES = 300
-PAGED = ("ndcg_at_10", "latency_p95_ms", "cost_per_1k_requests", "vector_index_errors")
+# What wakes somebody up. Recall falls with nDCG, which is closer to users: its rule pages where it is asked for.
+PAGED = (
+    "ndcg_at_10",
+    "latency_p95_ms",
+    "etl_backlog_s",
+    "budget_share",
+    "cost_per_1k_requests",
+    "vector_index_errors",
+    "user_satisfaction",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,9 @@ class DemoOptions:
     """What to show.
 
     `documents` None is the whole corpus, `rate` is in sessions a second, `profile` replaces the packaged one. Every
-    `tick` the metrics page is read and the signals are looked at; `patience` is how long an alert is waited for.
+    `tick` the metrics page is read and the signals are looked at; `patience` is how long an alert is waited
+    for, `paged` are the signals that raise one. `full` starts the systems of a production team around the platform,
+    `sections` are laid over the configuration.
     """
 
     fault: str = "corpus_shift"
@@ -65,11 +79,14 @@ class DemoOptions:
     documents: int | None = None
     collection: Path | None = None
     prometheus: bool = False
+    full: bool = False
     rate: float = 120.0
     profile: Path | None = None
     probes: int = PROBES
     patience: timedelta = timedelta(seconds=45)
     tick: timedelta = timedelta(seconds=0.5)
+    paged: tuple[str, ...] = PAGED
+    sections: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Show(Protocol):
@@ -82,18 +99,6 @@ class Show(Protocol):
 
 PhaseObserver = Callable[[str, World], None]
 """Told of ``healthy``, ``degraded`` and ``final`` while the world is in it; the demo waits for its return."""
-
-
-@dataclass
-class Stage:
-    """What the demo has found out so far."""
-
-    healthy: float | None = None
-    degraded: float | None = None
-    final: float | None = None
-    events: list[tuple[datetime, str]] = field(default_factory=list)
-    cycle: Cycle | None = None
-    checks: list[Check] = field(default_factory=list)
 
 
 def run(
@@ -123,15 +128,13 @@ def run(
         note("building the platform: corpus, a month of feedback, a first model (cached after the first time)")
         cache = settings.home.expanduser() / "testbed"
         world = bootstrap(out / "world", options.seed, options.documents, options.collection, cache)
-        world.start(rate=options.rate)
-        running.callback(world.stop)
-        prometheus = _prometheus(options, world, out, running)
-        config = load_config(write_config(out, world, options, prometheus))
-        app = build(config, settings, observer=show, clock=clock)
+        around = _around(options, world, out, running, note)
+        config = load_config(write_config(out, world, options, {**around.sections, **options.sections}))
+        app = build(config, settings.model_copy(update=around.settings), observer=show, clock=clock)
         with ExitStack() as unless_told:
             unless_told.callback(app.close)
-            found = _Story(options, app, world, show, on_phase).told()
-            summary = summarise(options, app, found)
+            found = _Story(options, app, world, show, on_phase, around.inbox).told()
+            summary = summarise(options.fault, options.seed, app, found)
             if on_told is not None:
                 on_told(app, summary, found)
             unless_told.pop_all()
@@ -154,17 +157,14 @@ def fresh_folder(out: Path) -> Path:
     return out
 
 
-def write_config(out: Path, world: World, options: DemoOptions, prometheus: str | None) -> Path:
-    """Write the `evercrew.yaml` of the demo's platform and return its path."""
-    metrics = (
-        {"kind": "prometheus", "url": prometheus} if prometheus else {"kind": "scrape", "url": f"{world.url}/metrics"}
-    )
+def write_config(out: Path, world: World, options: DemoOptions, sections: Mapping[str, Any]) -> Path:
+    """Write the `evercrew.yaml` of the demo's platform, with `sections` laid over it, and return its path."""
     content: dict[str, Any] = {
         "environment": "dev",
         "target": TARGET,
         "state": "state",
         "platform": {"url": world.url},
-        "metrics": {**metrics, "interval_s": options.tick.total_seconds()},
+        "metrics": {"url": f"{world.url}/metrics", "interval_s": options.tick.total_seconds()},
         "values": {"remote": str(world.layout.gitops), "branch": "main", "path": "values.yaml"},
         "tracking": {
             "uri": f"sqlite:///{world.root}/mlflow.db",
@@ -172,8 +172,11 @@ def write_config(out: Path, world: World, options: DemoOptions, prometheus: str 
             "artifacts": str(world.root / "mlruns"),
         },
         "datasets": {"repository": "datasets", "remote": str(out / "dvc-remote")},
+        "feedback": {"kind": "platform"},
         "evaluation": {"sealed": str(world.layout.sealed / "judgements.jsonl")},
     }
+    for name, section in sections.items():
+        content[name] = {**content.get(name, {}), **section}
     if options.profile is not None:
         content["profile"] = str(options.profile.resolve())
     path = out / "evercrew.yaml"
@@ -181,16 +184,17 @@ def write_config(out: Path, world: World, options: DemoOptions, prometheus: str 
     return path
 
 
-def _prometheus(options: DemoOptions, world: World, out: Path, running: ExitStack) -> str | None:
-    if not options.prometheus:
-        return None
-    server = Prometheus.find()
-    if server is None:
-        raise DependencyUnavailable(
-            "prometheus", "there is no `prometheus` on the PATH", "Install it, or leave --prometheus out"
-        )
-    running.callback(server.stop)
-    return server.start(out / "prometheus", world.url)
+def _around(
+    options: DemoOptions, world: World, out: Path, running: ExitStack, note: Callable[[str], None]
+) -> Surroundings:
+    """Start the platform with its users, and what stands around it."""
+    if options.full:
+        from service.demo_full import everything
+
+        return everything(world, out, running, note, rate=options.rate, paged=options.paged)
+    world.start(rate=options.rate)
+    running.callback(world.stop)
+    return with_prometheus(world, out, running) if options.prometheus else Surroundings()
 
 
 def _noter(show: Show) -> Callable[[str], None]:
@@ -206,6 +210,7 @@ class _Story:
     world: World
     show: Show
     on_phase: PhaseObserver | None
+    inbox: Inbox | None = None
     found: Stage = field(default_factory=Stage)
 
     def told(self) -> Stage:
@@ -213,21 +218,21 @@ class _Story:
         app, options, found, note = self.app, self.options, self.found, _noter(self.show)
         note("users search; watching a healthy platform")
         self._healthy()
-        watcher = Watcher(app.reader, PAGED, app.clock.now() + app.profile.measure.gap)
+        watcher = Watcher(app.reader, self.options.paged, app.clock.now() + app.profile.measure.gap)
+        if self.inbox is not None:
+            self.inbox.open(app)
         inject(self.world, options.fault, options.seed)
         found.events.append((app.clock.now(), "something changes"))
         note("something happens to the platform; nobody is told")
-        signal, since = self._alert(watcher)
+        taken = self._alert(watcher)
         found.degraded = self._truth("degraded")
-        if signal is None or since is None:
+        if taken is None:
             note("no alert: nothing was significantly off")
             found.final = found.degraded
             return found
-        found.events.append((since, f"alert: {signal}"))
-        body = alert_body(signal, TARGET, "dev", since, f"{signal} is off its baseline")
-        taken = take(body, app.routing, app.ports.store, app.clock)
         cycle = (taken.opened or taken.joined)[0]
-        note(f"alert on {signal}: {cycle.id} is open")
+        found.events.append((cycle.alert.starts_at, f"alert: {cycle.alert.signal}"))
+        note(f"alert on {cycle.alert.signal}: {cycle.id} is open")
         app.engine.start(cycle.id)
         found.cycle = self._finish(cycle.id, watcher)
         found.final = self._truth("final")
@@ -238,7 +243,7 @@ class _Story:
         """Let the baseline be measured, for as long as the first alert may look back; ask for the truth meanwhile."""
         app, measure = self.app, self.app.profile.measure
         until = app.clock.now() + measure.baseline + measure.gap
-        watcher = Watcher(app.reader, PAGED, app.clock.now())
+        watcher = Watcher(app.reader, self.options.paged, app.clock.now())
         self.found.healthy = self._truth("healthy")
         while app.clock.now() < until:
             self._look(watcher)
@@ -249,13 +254,18 @@ class _Story:
         self.show.signals({name: measured.value for name, measured in values.items()})
         return signal, since
 
-    def _alert(self, watcher: Watcher) -> tuple[str | None, datetime | None]:
-        until = self.app.clock.now() + self.options.patience
-        while self.app.clock.now() < until:
+    def _alert(self, watcher: Watcher) -> Taken | None:
+        """Wait for the alert: from the alert manager where there is one, else from the watcher."""
+        app, until = self.app, self.app.clock.now() + self.options.patience
+        while app.clock.now() < until:
             signal, since = self._look(watcher)
-            if signal is not None:
-                return signal, since
-        return None, None
+            if self.inbox is not None:
+                if self.inbox.taken is not None:
+                    return self.inbox.taken
+            elif signal is not None and since is not None:
+                body = alert_body(signal, TARGET, "dev", since, f"{signal} is off its baseline")
+                return take(body, app.routing, app.ports.store, app.clock)
+        return None
 
     def _finish(self, cycle_id: str, watcher: Watcher) -> Cycle:
         engine, store = self.app.engine, self.app.ports.store
@@ -285,83 +295,3 @@ def inject(world: World, fault: str, seed: int) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise DependencyUnavailable("testbed", f"the platform could not be changed: {done.stderr.strip()[-300:]}")
-
-
-def summarise(options: DemoOptions, app: App, found: Stage) -> DemoSummary:
-    """Return what the demo came to, from the artifacts of its cycle."""
-    levels = NdcgLevels(healthy=found.healthy, degraded=found.degraded, final=found.final)
-    artifacts = app.office.artifacts
-    if found.cycle is None:
-        return DemoSummary(
-            cycle_id=None,
-            fault=options.fault,
-            seed=options.seed,
-            action=None,
-            outcome="no_cycle",
-            verified=options.fault in ("none", "noise"),
-            reason="no alert fired",
-            ndcg=levels,
-            model=app.model,
-            artifacts=str(artifacts.root),
-        )
-    cycle = found.cycle
-    outcome = artifacts.read(cycle.id, "outcome.json") or {}
-    whole = all(check.ok for check in found.checks)
-    return DemoSummary(
-        cycle_id=cycle.id,
-        fault=options.fault,
-        seed=options.seed,
-        action=cycle.action.value if cycle.action else None,
-        outcome=cycle.outcome.value if cycle.outcome else cycle.stage.value,
-        verified=bool(cycle.outcome and cycle.outcome.verified) and whole,
-        reason=str(outcome.get("reason", cycle.reason)),
-        ndcg=levels,
-        gates=_gates(app, cycle.id),
-        ab=_ab(app, cycle.id),
-        effects=tuple(
-            EffectFact(name=a["type"], receipt=a["receipt"], permit=a["permit"]) for a in outcome.get("actions", [])
-        ),
-        live=LiveFacts.model_validate(outcome.get("live", {})),
-        seconds=Seconds(
-            total=(cycle.updated_at - cycle.opened_at).total_seconds(),
-            stages={k: round(v, 3) for k, v in cycle.timings.items()},
-        ),
-        model=", ".join(outcome.get("models", [])) or app.model,
-        unsupported_claims=int(outcome.get("unsupported_claims", 0)),
-        tokens=int(outcome.get("tokens", 0)),
-        cost_usd=float(outcome.get("total_cost_usd", 0.0)),
-        artifacts=str(artifacts.folder(cycle.id)),
-    )
-
-
-def as_json(summary: DemoSummary) -> str:
-    """Return the summary as the JSON file holds it: the seconds of the stages stand beside their total."""
-    plain = summary.model_dump(mode="json")
-    plain["seconds"] = {"total": summary.seconds.total, **summary.seconds.stages}
-    return json.dumps(plain, indent=2) + "\n"
-
-
-def _gates(app: App, cycle_id: str) -> tuple[GateFact, ...]:
-    artifacts = app.office.artifacts
-    names = ("evaluation.json", "ab_test_results.json")
-    listed = [
-        (name.partition(".")[0], g) for name in names for g in (artifacts.read(cycle_id, name) or {}).get("gates", [])
-    ]
-    return tuple(
-        GateFact(name=f"{where}: {g['name']}", verdict=g["verdict"], reason=g["reason"]) for where, g in listed
-    )
-
-
-def _ab(app: App, cycle_id: str) -> AbFacts | None:
-    found = app.office.artifacts.read(cycle_id, "ab_test_results.json")
-    if found is None:
-        return None
-    last = found["looks"][-1] if found["looks"] else {}
-    return AbFacts(
-        improvement=found["improvement"],
-        lower=last.get("lower"),
-        upper=last.get("upper"),
-        users_baseline=last.get("users_baseline", 0),
-        users_candidate=last.get("users_candidate", 0),
-        verdict=found["verdict"],
-    )

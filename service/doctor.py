@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from domain.actor import Role
 from domain.errors import ASK_THE_DOCTOR, DependencyError, DependencyUnavailable, EvercrewError
-from service.wiring import App
+from domain.permit import PermitOffice
+from service.backup import objects_of
+from service.config import load_config
+from service.settings import Settings
+from service.systems import Site
+from service.trainers import h2o_of, studio_of, workers
+from service.wiring import App, build
 
 REMEDIES = {
     "platform": "Start the platform, or mend platform.url",
@@ -42,6 +50,18 @@ def examine(app: App) -> list[Finding]:
     return [_asked(name, check) for name, check in _checks(app)]
 
 
+def diagnosed(config: Path, settings: Settings) -> list[Finding]:
+    """Build what the file names, look at it, and take it down; what cannot even be built is the one finding."""
+    try:
+        app = build(load_config(config), settings, workflow=False)
+    except EvercrewError as problem:
+        return [Finding(name="configuration", ok=False, detail=str(problem))]
+    try:
+        return examine(app)
+    finally:
+        app.close()
+
+
 def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
     ports = app.ports
     yield "policies", lambda: f"{len(app.contract.signals)} signals, profile {app.profile.name}"
@@ -58,7 +78,43 @@ def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "audit", lambda: f"{app.audit.verify()} records, the chain is whole"
     yield "traces", app.traces.check
     yield "notify", ports.notify.check
+    yield "logs", ports.logs.check
+    yield from _optional(app)
     yield "model", lambda: app.chat(Role.SUPERVISOR).check()
+
+
+def _optional(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Systems that need not be there are asked where they are configured."""
+    config, ports = app.config, app.ports
+    if ports.rollout is not None:
+        yield "rollout", ports.rollout.check
+    if config.alertmanager is not None:
+        yield "alertmanager", ports.silences.check
+    if config.grafana is not None:
+        yield "grafana", ports.annotations.check
+    if config.costs is not None:
+        yield "costs", ports.costs.check
+    if config.vectors is not None:
+        yield "vectors", ports.vectors.check
+    if config.h2o is not None:
+        yield "h2o", lambda: _h2o(app)
+    if config.llm_studio is not None:
+        yield "llm_studio", lambda: studio_of(_site(app)).check()
+    if config.backup is not None:
+        yield "backup", objects_of(config.backup).check
+    if config.feedback is not None:
+        yield "feedback", ports.feedback.check
+    if config.search is not None:
+        yield "search", ports.search.check
+
+
+def _site(app: App) -> Site:
+    return Site(app.config, app.settings, PermitOffice(app.clock), app.clock, ExitStack())
+
+
+def _h2o(app: App) -> str:
+    learner = h2o_of(_site(app), workers(app.clock), ())
+    return learner.check() if learner is not None else "h2o: none configured"
 
 
 def _sealed(app: App) -> str:

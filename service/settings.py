@@ -9,13 +9,17 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.errors import ConfigurationError
 
 PREFIX = "EVERCREW_"
+
+
+def _secret(of: str, what: str = "token") -> Any:
+    return Field(default="", repr=False, description=f"the {what} for {of}")
 
 
 class Settings(BaseModel):
@@ -70,6 +74,27 @@ class Settings(BaseModel):
         default="local",
         description="which workflows this process recovers; its own for every process on a shared database",
     )
+    values_token: str = _secret("the values repository over HTTPS")
+    forge_token: str = _secret("GitHub or GitLab, where values.mode is pull_request")
+    delivery_token: str = _secret("Argo CD")
+    delivery_password: str = _secret("Argo CD, for the user delivery.username", what="password")
+    rollout_token: str = _secret("the Kubernetes API of delivery.rollout")
+    metrics_token: str = _secret("Prometheus")
+    metrics_password: str = _secret("Prometheus, for the user metrics.username", what="password")
+    alertmanager_token: str = _secret("Alertmanager")
+    alertmanager_password: str = _secret("Alertmanager, for the user alertmanager.username", what="password")
+    grafana_token: str = _secret("Grafana")
+    tracking_token: str = _secret("an MLflow server")
+    tracking_password: str = _secret("an MLflow server, for the user tracking.username", what="password")
+    costs_token: str = _secret("OpenCost or Kubecost")
+    vectors_token: str = _secret("Qdrant (its API key)")
+    search_password: str = _secret("OpenSearch, for the user search.username", what="password")
+    feedback_password: str = _secret("the table of feedback, for the user in feedback.database", what="password")
+    logs_token: str = _secret("Loki")
+    logs_password: str = _secret("Loki or OpenSearch, for the user logs.http.username", what="password")
+    h2o_password: str = _secret("an H2O cluster, for the user h2o.username", what="password")
+    llm_studio_token: str = _secret("the Kubernetes API of llm_studio")
+    llm_studio_gateway_token: str = _secret("callers of `evercrew llm-studio-gateway`")
 
 
 def names() -> dict[str, str]:

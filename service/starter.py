@@ -44,6 +44,35 @@ evaluation:
 #   explain: myplatform.jobs:explain
 #   digest: myplatform.bundle:digest
 
+# Systems that need not be there. What each needs, and what happens when it fails: docs/integrations. Secrets are not in
+# this file; they are EVERCREW_<SECTION>_TOKEN and EVERCREW_<SECTION>_PASSWORD in the environment.
+# delivery:
+#   kind: argocd
+#   url: https://argocd.example
+#   application: "{{target}}-{{environment}}"
+# alertmanager:
+#   url: https://alertmanager.example
+# grafana:
+#   url: https://grafana.example
+# costs:
+#   url: https://opencost.example
+#   monthly_budget_usd: 300
+# vectors:
+#   url: https://qdrant.example
+#   collection: search
+# search:
+#   url: https://opensearch.example
+#   index: search
+# logs:
+#   kind: loki
+#   selector: '{{app="search"}}'
+#   http:
+#     url: https://loki.example
+# feedback:
+#   kind: platform
+# backup:
+#   to: s3://backups/evercrew
+
 # Names of alerts that carry no label `signal`, and the signals they stand for.
 alert_names:
   SearchQualityDrop: ndcg_at_10

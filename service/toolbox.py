@@ -2,53 +2,81 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+from adapters.annotations.base import AnnotationsPort
+from adapters.costs.base import CostsPort
+from adapters.costs.none import NoCosts
 from adapters.datasets.base import DatasetsPort
-from adapters.delivery.base import DeliveryPort
+from adapters.delivery.base import DeliveryPort, RolloutPort, SyncPort
 from adapters.evaluation.base import EvaluationPort
+from adapters.feedback.base import FeedbackPort
+from adapters.feedback.none import NoFeedback
+from adapters.logs.base import LogsPort
 from adapters.metrics.base import MetricsPort
 from adapters.notify.base import NotifyPort
 from adapters.platform.base import PlatformPort
 from adapters.retrieval.base import RetrievalPort
 from adapters.sandbox.base import SandboxPort
+from adapters.search.base import SearchPort
+from adapters.search.none import NoSearch
+from adapters.silences.base import SilencesPort
 from adapters.store.base import StorePort
 from adapters.tracking.base import TrackingPort
 from adapters.training.base import TrainingPort
+from adapters.training.targets import TARGETS
 from adapters.vcs.base import VcsPort
+from adapters.vectors.base import VectorsPort
+from adapters.vectors.none import NoVectors
 from domain.clock import Clock
+from domain.events import Observer, nobody
 from policies.profiles import Profile
-from service.config import JobsConfig
+from service.sections import JobsConfig
 from tools.data.dataset import AugmentationPreview, DatasetVersion, Workshop
 from tools.data.examples import Paraphraser
 from tools.data.quarantine import QuarantineFeedback
-from tools.deliver.live import AbRead, AwaitLive
+from tools.deliver.gold import MarkGold, RestoreValues
+from tools.deliver.live import AbRead, AwaitLive, RolloutRead, SyncLive
 from tools.deliver.release import AbStart, AbStop, ApplyTuning, Promote, RehearseRollback, RollBack
+from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout
 from tools.model.evaluate import OfflineEvaluation
 from tools.model.registry import AttributionRead, RegistryRead
-from tools.model.train import RegisterCandidate, SetAlias, TrainModel
+from tools.model.train import RegisterCandidate, SetAlias, TargetJob, TrainModel
+from tools.notify.annotate import Annotate
 from tools.notify.send import Notify
+from tools.notify.silences import LiftSilence, SilenceAlerts
 from tools.observe.anomaly import AnomalyCheck
+from tools.observe.costs import CostReportRead
 from tools.observe.deployments import DeploymentDiff, DeploymentHistory, RuntimeState
 from tools.observe.drift import DriftCheck
+from tools.observe.etl import EtlCheck
+from tools.observe.feedback import FeedbackRead
 from tools.observe.logs import LogSearch
 from tools.observe.points import MetricPoints
 from tools.observe.quality import DataQualityReport
 from tools.observe.reading import SignalReader
+from tools.observe.recall import RecallCheck
+from tools.observe.relevance import QueryAnalyticsRead, RankEval
+from tools.observe.satisfaction import SatisfactionCheck
 from tools.observe.signals import MetricQuery, MetricRange, SignalSnapshot
 from tools.observe.similar import SimilarCycles
+from tools.observe.vectors import VectorStatusRead
 from tools.registry import Registry
+from tools.repair.vectors import QuarantineVectors, ReindexVectors, ReleaseVectors
 from tools.sandbox.smoke import SandboxedTestRun
+from tools.tool import Tool
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports the tools use."""
+    """The ports the tools use; a system that need not be there answers that it is not configured."""
 
     metrics: MetricsPort
     platform: PlatformPort
+    logs: LogsPort
     tracking: TrackingPort
     datasets: DatasetsPort
     vcs: VcsPort
@@ -57,8 +85,15 @@ class Ports:
     evaluation: EvaluationPort
     sandbox: SandboxPort
     notify: NotifyPort
+    silences: SilencesPort
+    annotations: AnnotationsPort
     retrieval: RetrievalPort
     store: StorePort
+    costs: CostsPort = field(default_factory=NoCosts)
+    vectors: VectorsPort = field(default_factory=NoVectors)
+    search: SearchPort = field(default_factory=NoSearch)
+    feedback: FeedbackPort = field(default_factory=NoFeedback)
+    rollout: RolloutPort | None = None
 
 
 def toolbox(
@@ -73,11 +108,11 @@ def toolbox(
     code_revision: str,
     artifacts: Path | None = None,
     by_model: Paraphraser | None = None,
+    observer: Observer = nobody,
+    layout: ValuesLayout = DEFAULT_LAYOUT,
 ) -> Registry:
     """Return the registry of all tools."""
     workshop = Workshop(ports.platform, ports.evaluation.held_out, by_model=by_model)
-    price = jobs.usd_per_hour / timedelta(hours=1).total_seconds()
-    timeout = profile.poll.training_timeout
     return Registry(
         [
             SignalSnapshot(reader),
@@ -89,19 +124,18 @@ def toolbox(
             AttributionRead(
                 ports.platform, ports.tracking, ports.sandbox, reader, model=model, entry=jobs.explain, bundles=bundles
             ),
-            LogSearch(ports.platform),
-            DeploymentHistory(ports.vcs, reader, near=profile.measure.near),
+            DeploymentHistory(ports.vcs, reader, near=profile.measure.near, layout=layout),
             DeploymentDiff(ports.vcs),
             DataQualityReport(ports.platform, reader),
-            RuntimeState(ports.vcs, ports.delivery),
+            RuntimeState(ports.vcs, ports.delivery, layout),
             SimilarCycles(ports.retrieval),
             RegistryRead(ports.tracking, ports.store, model=model),
             AbRead(ports.metrics),
-            AwaitLive(ports.delivery, poll=profile.poll.delivery),
+            AwaitLive(ports.delivery, poll=profile.poll.delivery, observer=observer),
             AugmentationPreview(workshop),
             DatasetVersion(workshop, ports.datasets),
             QuarantineFeedback(ports.platform),
-            TrainModel(ports.training, ports.datasets, entry=jobs.train, usd_per_second=price, timeout=timeout),
+            _training(ports, jobs, profile),
             RegisterCandidate(
                 ports.tracking, ports.training, clock, model=model, code_revision=code_revision, artifacts=artifacts
             ),
@@ -110,12 +144,80 @@ def toolbox(
             SandboxedTestRun(
                 ports.platform, ports.tracking, ports.sandbox, model=model, entry=jobs.score, bundles=bundles
             ),
-            AbStart(ports.vcs),
-            AbStop(ports.vcs),
-            Promote(ports.vcs),
-            RehearseRollback(ports.vcs),
-            ApplyTuning(ports.vcs),
-            RollBack(ports.vcs),
+            *_changing(ports, layout),
+            *_golden(ports, clock, model, layout),
             Notify(ports.notify),
+            *_watching(ports, reader, clock),
+            *_announcing(ports),
+            *_applying(ports),
         ]
     )
+
+
+def target_jobs(jobs: JobsConfig) -> dict[str, TargetJob]:
+    """Return what trains each target: those that come along, and the configuration's in their place."""
+    packaged = {target.name: TargetJob(target.train, target.options) for target in TARGETS.values()}
+    return {**packaged, **{name: TargetJob(entry) for name, entry in jobs.targets.items()}}
+
+
+def _training(ports: Ports, jobs: JobsConfig, profile: Profile) -> TrainModel:
+    return TrainModel(
+        ports.training,
+        ports.datasets,
+        entry=jobs.train,
+        usd_per_second=jobs.usd_per_hour / timedelta(hours=1).total_seconds(),
+        timeout=profile.poll.training_timeout,
+        targets=target_jobs(jobs),
+    )
+
+
+def _golden(ports: Ports, clock: Clock, model: str, layout: ValuesLayout) -> list[Tool[Any, Any]]:
+    """What keeps a good state, and brings it back."""
+    return [
+        MarkGold(ports.tracking, ports.datasets, ports.vcs, ports.store, clock, model=model, layout=layout),
+        RestoreValues(ports.vcs, ports.tracking, ports.store, model=model, layout=layout),
+    ]
+
+
+def _changing(ports: Ports, layout: ValuesLayout) -> list[Tool[Any, Any]]:
+    """What changes what is served."""
+    return [
+        AbStart(ports.vcs, layout),
+        AbStop(ports.vcs, layout),
+        Promote(ports.vcs, layout),
+        RehearseRollback(ports.vcs, layout),
+        ApplyTuning(ports.vcs, layout),
+        RollBack(ports.vcs),
+    ]
+
+
+def _watching(ports: Ports, reader: SignalReader, clock: Clock) -> list[Tool[Any, Any]]:
+    """What looks at, and mends, the systems around the platform."""
+    return [
+        LogSearch(ports.logs),
+        EtlCheck(ports.metrics, ports.vcs, reader),
+        RecallCheck(ports.platform, ports.metrics, reader),
+        SatisfactionCheck(ports.platform, reader),
+        CostReportRead(ports.costs, reader),
+        VectorStatusRead(ports.vectors),
+        ReindexVectors(ports.vectors),
+        QuarantineVectors(ports.vectors),
+        ReleaseVectors(ports.vectors),
+        QueryAnalyticsRead(ports.search, clock),
+        RankEval(ports.search, ports.platform),
+        FeedbackRead(ports.feedback, ports.platform, clock),
+    ]
+
+
+def _announcing(ports: Ports) -> list[Tool[Any, Any]]:
+    """What is told to systems that may not be there; what is not configured is not offered."""
+    silencing: list[Tool[Any, Any]] = [SilenceAlerts(ports.silences), LiftSilence(ports.silences)]
+    marking: list[Tool[Any, Any]] = [Annotate(ports.annotations)]
+    return (silencing if ports.silences.configured else []) + (marking if ports.annotations.configured else [])
+
+
+def _applying(ports: Ports) -> list[Tool[Any, Any]]:
+    """What a delivery can be told and asked beyond what is live, where it can be."""
+    telling: list[Tool[Any, Any]] = [SyncLive(ports.delivery)] if isinstance(ports.delivery, SyncPort) else []
+    asking: list[Tool[Any, Any]] = [RolloutRead(ports.rollout)] if ports.rollout is not None else []
+    return telling + asking

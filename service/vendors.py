@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.audit.base import AuditPort
+from adapters.datasets.base import DatasetsPort
 from adapters.evaluation.base import EvaluationPort
 from adapters.metrics.base import MetricsPort
 from adapters.platform.base import PlatformPort
@@ -18,20 +16,33 @@ from adapters.retrieval.base import Passage, RetrievalPort
 from adapters.store.base import StorePort
 from adapters.traces.base import TracesPort
 from adapters.tracking.base import TrackingPort
-from adapters.vcs.base import VcsPort
 from adapters.workflow.base import WorkflowPort
 from domain.clock import Clock
 from domain.errors import ConfigurationError
 from domain.permit import PermitOffice
 from prompts.runbook import names, runbook
 from service.config import Config
-from service.settings import Settings, inherited
+from service.endpoints import location_of
+from service.settings import Settings
+from service.systems import (
+    Site,
+    annotations_of,
+    costs_of,
+    delivery_of,
+    feedback_of,
+    logs_of,
+    rollouts_of,
+    search_of,
+    silences_of,
+    vcs_of,
+    vectors_of,
+)
 from service.toolbox import Ports
+from service.trainers import Workers, training_of, workers
 
 if TYPE_CHECKING:
-    from adapters.worker import Worker
+    pass
 
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
 # Workflows in flight are recovered by a process of the same version: it changes when the steps of a cycle change.
 WORKFLOW_VERSION = "1"
 
@@ -40,7 +51,12 @@ def audit_of(config: Config, clock: Clock, closing: ExitStack) -> AuditPort:
     """Return the audit chain of the state folder."""
     from adapters.audit.sqlite import SqliteAudit
 
-    config.state.mkdir(parents=True, exist_ok=True)
+    try:
+        config.state.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ConfigurationError(
+            "state", f"cannot be made: {problem}", "Name a folder this user may write"
+        ) from problem
     audit = SqliteAudit(config.state / "audit.db", clock)
     closing.callback(audit.close)
     return audit
@@ -73,25 +89,6 @@ def traces_of(config: Config, settings: Settings, clock: Clock, closing: ExitSta
     return traces
 
 
-def metrics_of(config: Config, clock: Clock, closing: ExitStack) -> MetricsPort:
-    """Return the metrics of a Prometheus, or of the platform's own page, scraped from now on."""
-    if config.metrics.kind == "prometheus":
-        from adapters.metrics.prometheus import PrometheusMetrics
-
-        return PrometheusMetrics(url=config.metrics.url)
-    from adapters.metrics.scrape import ScrapedMetrics
-
-    scraped = ScrapedMetrics(
-        url=config.metrics.url,
-        db_path=config.state / "samples.db",
-        clock=clock,
-        interval=timedelta(seconds=config.metrics.interval_s),
-    )
-    scraped.start()
-    closing.callback(scraped.close)
-    return scraped
-
-
 def workflow_of(config: Config, settings: Settings, clock: Clock, closing: ExitStack) -> WorkflowPort:
     """Return the durable workflow engine."""
     from adapters.workflow.dbos import DbosWorkflow
@@ -106,35 +103,52 @@ def workflow_of(config: Config, settings: Settings, clock: Clock, closing: ExitS
     return workflow
 
 
-def ports_of(config: Config, metrics: MetricsPort, permits: PermitOffice, clock: Clock, closing: ExitStack) -> Ports:
+def ports_of(site: Site, metrics: MetricsPort) -> Ports:
     """Return the ports of the tools."""
-    from adapters.datasets.dvc import DvcDatasets
-    from adapters.delivery.local import LocalDelivery
     from adapters.notify.log import LogNotify
     from adapters.platform.http import HttpPlatform
     from adapters.retrieval.langchain import LangChainRetrieval
     from adapters.sandbox.process import ProcessSandbox
-    from adapters.training.worker import WorkerTraining
 
-    state, data = config.state, config.datasets
-    workers = _workers(clock)
+    config, permits, clock, state = site.config, site.permits, site.clock, site.config.state
+    made = workers(clock)
     sealed = [config.evaluation.sealed.parent]
-    training, sandbox = workers.make("training", hidden=sealed), workers.make("sandbox", hidden=sealed)
+    sandbox = made.make("sandbox", hidden=sealed)
     platform = HttpPlatform(url=config.platform.url, permits=permits, clock=clock)
+    site.closing.callback(platform.close)
+    rollout = rollouts_of(site)
     return Ports(
         metrics=metrics,
         platform=platform,
+        logs=logs_of(site, platform),
         tracking=_tracking(config, permits),
-        datasets=DvcDatasets(folder=data.repository, remote=data.remote, permits=permits, clock=clock),
-        vcs=_vcs(config, permits, clock),
-        delivery=LocalDelivery(source=platform, clock=clock),
-        training=WorkerTraining(folder=state / "training", worker=training, permits=permits, clock=clock),
-        evaluation=_evaluation(config, platform, workers, permits),
+        datasets=_datasets(site),
+        vcs=vcs_of(site),
+        delivery=delivery_of(site, platform, rollout),
+        training=training_of(site, made, sealed),
+        evaluation=_evaluation(config, platform, made, permits),
         sandbox=ProcessSandbox(worker=sandbox, memory_mib=config.jobs.memory_mib),
+        silences=silences_of(site),
+        annotations=annotations_of(site),
         notify=LogNotify(state / "notifications.jsonl", clock, permits),
         retrieval=_with_runbooks(LangChainRetrieval(state / "memory.jsonl")),
-        store=_store(config, closing),
+        store=_store(config, site.closing),
+        costs=costs_of(site),
+        vectors=vectors_of(site),
+        search=search_of(site),
+        feedback=feedback_of(site),
+        rollout=rollout,
     )
+
+
+def _datasets(site: Site) -> DatasetsPort:
+    from adapters.datasets.dvc import DvcDatasets
+
+    section = site.config.datasets
+    s3 = None
+    if section.remote.startswith("s3://"):
+        s3 = location_of(section.remote, section.s3, address="datasets.remote", field="datasets.s3")
+    return DvcDatasets(folder=section.repository, remote=section.remote, permits=site.permits, clock=site.clock, s3=s3)
 
 
 def _tracking(config: Config, permits: PermitOffice) -> TrackingPort:
@@ -146,23 +160,11 @@ def _tracking(config: Config, permits: PermitOffice) -> TrackingPort:
         permits=permits,
         digest_of=_function(config.jobs.digest),
         artifacts=config.tracking.artifacts,
+        s3_endpoint_url=config.tracking.s3_endpoint_url,
     )
 
 
-def _vcs(config: Config, permits: PermitOffice, clock: Clock) -> VcsPort:
-    from adapters.vcs.git import GitVcs
-
-    return GitVcs(
-        remote=config.values.remote,
-        branch=config.values.branch,
-        path=config.values.path,
-        folder=config.state / "values",
-        permits=permits,
-        clock=clock,
-    )
-
-
-def _evaluation(config: Config, platform: PlatformPort, workers: _Workers, permits: PermitOffice) -> EvaluationPort:
+def _evaluation(config: Config, platform: PlatformPort, made: Workers, permits: PermitOffice) -> EvaluationPort:
     from adapters.evaluation.measure import Prices
     from adapters.evaluation.process import ProcessEvaluation
 
@@ -172,9 +174,9 @@ def _evaluation(config: Config, platform: PlatformPort, workers: _Workers, permi
         sealed=config.evaluation.sealed,
         documents=lambda: _documents(platform),
         folder=config.state / "evaluation",
-        worker=workers.make("evaluation", quiet=True),
+        worker=made.make("evaluation", quiet=True),
         permits=permits,
-        clock=workers.clock,
+        clock=made.clock,
         digest_of=_function(jobs.digest),
         prices=Prices(jobs.cpu_second_usd, jobs.per_1k_usd),
         max_queries=config.evaluation.max_queries,
@@ -187,34 +189,6 @@ def _store(config: Config, closing: ExitStack) -> StorePort:
     store = SqlStore(config.store_url or f"sqlite:///{config.state}/evercrew.db")
     closing.callback(store.close)
     return store
-
-
-@dataclass(frozen=True)
-class _Workers:
-    """Makes worker processes, each with its own view of the files."""
-
-    clock: Clock
-    environment: Mapping[str, str]
-    bubblewrap: str | None
-
-    def make(self, name: str, *, hidden: Sequence[Path] = (), quiet: bool = False) -> Worker:
-        from adapters.worker import Worker
-
-        return Worker(
-            name=name,
-            environment=self.environment,
-            clock=self.clock,
-            hidden=hidden,
-            bubblewrap=self.bubblewrap,
-            quiet=quiet,
-        )
-
-
-def _workers(clock: Clock) -> _Workers:
-    from adapters.worker import find_bubblewrap
-
-    environment = {**inherited(*PASSED_ON), "OMP_NUM_THREADS": "1"}
-    return _Workers(clock, environment, find_bubblewrap(environment.get("PATH", "")))
 
 
 def _documents(platform: PlatformPort) -> Iterator[dict[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from adapters.audit.base import AuditPort
 from adapters.llm.base import ChatPort
+from adapters.meter import exposition
 from adapters.traces.base import TracesPort
 from agents.build import REQUIRED_ENVIRONMENT
 from cycles.artifacts import Artifacts
@@ -29,14 +30,17 @@ from domain.events import Observer, nobody
 from domain.measurement import Measurement
 from domain.permit import PermitOffice
 from domain.verdict import Verdict
+from learning.seasonal import SeasonalBaseline
 from policies.contract import Contract, breached, load_contract
 from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
 from policies.profiles import Profile, load_profile
-from service.config import Config, catalog
+from service.catalog import catalog
+from service.config import Config
 from service.models import chat_of, judges_of, warm
 from service.settings import Settings, export
+from service.systems import Site, layout_of, metrics_of
 from service.toolbox import Ports, toolbox
-from service.vendors import audit_of, metrics_of, ports_of, traces_of, workflow_of
+from service.vendors import audit_of, ports_of, traces_of, workflow_of
 from tools.data.examples import Paraphraser
 from tools.gate import Gate
 from tools.observe.reading import SignalReader, Windows
@@ -50,6 +54,7 @@ HOUSEKEEPING = {
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 
 
@@ -124,12 +129,21 @@ def build(
         ConfigurationError: something of the configuration cannot be used.
         DependencyError: a system that must answer at once does not.
     """
-    export({**HOUSEKEEPING, **_crewai_environment(settings)})
-    base = _base(config, settings, clock or SystemClock(), observer)
+    export({**HOUSEKEEPING, **_crewai_environment(settings), **_mlflow_environment(config, settings)})
+    with ExitStack() as closing:
+        app = _built(config, settings, clock or SystemClock(), observer, closing, workflow=workflow)
+        app._closing.push(closing.pop_all())
+    return app
+
+
+def _built(
+    config: Config, settings: Settings, clock: Clock, observer: Observer, closing: ExitStack, *, workflow: bool
+) -> App:
+    base = _base(config, settings, clock, observer, closing)
     chat, model, by_model = chat_of(settings, base.clock, observer)
     gate = _gate(base, by_model)
     office = _office(base, gate, judges_of(gate, chat, observer, base.traces, base.clock))
-    engine = Engine(office, workflow_of(config, settings, base.clock, base.closing))
+    engine = Engine(office, workflow_of(config, settings, base.clock, closing))
     if workflow:
         engine.launch()
         warm(office.judges)
@@ -149,8 +163,13 @@ def build(
         routing=Routing(list(base.contract.signals), config.alert_names, [config.target], config.environment),
         chat=chat,
         model=model,
-        _closing=base.closing,
+        _closing=ExitStack(),
     )
+
+
+def _tell_metrics(config: Config) -> None:
+    """Leave what the adapters counted where a textfile collector finds it."""
+    (config.state / "adapters.prom").write_text(exposition(), encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -167,22 +186,23 @@ class _Base:
     traces: TracesPort
     reader: SignalReader
     ports: Ports
-    closing: ExitStack
 
 
-def _base(config: Config, settings: Settings, clock: Clock, observer: Observer) -> _Base:
-    closing = ExitStack()
+def _base(config: Config, settings: Settings, clock: Clock, observer: Observer, closing: ExitStack) -> _Base:
     profile = profile_of(config)
     contract = load_contract(packaged_contract()).with_overrides(profile.signals)
     permits = PermitOffice(clock)
     audit = audit_of(config, clock, closing)
+    closing.callback(_tell_metrics, config)
     traces = traces_of(config, settings, clock, closing)
-    metrics = metrics_of(config, clock, closing)
+    site = Site(config, settings, permits, clock, closing)
+    metrics = metrics_of(site)
     measure = profile.measure
     windows = Windows(current=measure.current, baseline=measure.baseline, gap=measure.gap)
-    reader = SignalReader(metrics, catalog(config), windows, _judge(contract), clock)
-    ports = ports_of(config, metrics, permits, clock, closing)
-    return _Base(config, profile, contract, clock, observer, permits, audit, traces, reader, ports, closing)
+    seasonal = SeasonalBaseline() if measure.baseline_kind == "seasonal" else None
+    reader = SignalReader(metrics, catalog(config), windows, _judge(contract), clock, seasonal)
+    ports = ports_of(site, metrics)
+    return _Base(config, profile, contract, clock, observer, permits, audit, traces, reader, ports)
 
 
 def _gate(base: _Base, by_model: Paraphraser | None) -> Gate:
@@ -197,6 +217,8 @@ def _gate(base: _Base, by_model: Paraphraser | None) -> Gate:
         code_revision=f"evercrew {metadata.version('evercrew')}",
         artifacts=base.config.state / "artifacts",
         by_model=by_model,
+        observer=base.observer,
+        layout=layout_of(base.config),
     )
     return Gate(
         registry=tools,
@@ -205,7 +227,7 @@ def _gate(base: _Base, by_model: Paraphraser | None) -> Gate:
         store=base.ports.store,
         office=base.permits,
         traces=base.traces,
-        context=ContextSource(base.ports.store, base.clock, base.profile),
+        context=ContextSource(base.ports.store, base.clock, base.profile, base.contract),
         observer=base.observer,
     )
 
@@ -238,6 +260,17 @@ def _pdp() -> Any:
     from policies.pdp import load_decision_point
 
     return load_decision_point(packaged_policy_files())
+
+
+def _mlflow_environment(config: Config, settings: Settings) -> dict[str, str]:
+    """MLflow takes its credentials and the address of an S3 store from the environment."""
+    told = {
+        "MLFLOW_S3_ENDPOINT_URL": config.tracking.s3_endpoint_url,
+        "MLFLOW_TRACKING_TOKEN": settings.tracking_token,
+        "MLFLOW_TRACKING_USERNAME": config.tracking.username,
+        "MLFLOW_TRACKING_PASSWORD": settings.tracking_password,
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _crewai_environment(settings: Settings) -> dict[str, str]:

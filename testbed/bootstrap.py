@@ -84,7 +84,7 @@ def _make(
     queries, qrels = (collection.queries, collection.qrels) if collection is not None else ({}, {})
     universe = Universe(seed, list(documents), subjects_of(known), subjects_of(new), queries, qrels)
     layout.state.mkdir(parents=True)
-    layout.corpus.mkdir()
+    layout.incoming.mkdir(parents=True)
     universe.save(layout)
     Control().write(layout.traffic)
     now = clock.timestamp()

@@ -13,6 +13,8 @@ __all__ = ["ClickOutcome", "clicks"]
 
 _LOOK_DECAY = 0.25
 _RELEVANT, _OTHER = 0.95, 0.06
+# The same where titles do not say what a result is: nothing guides the choice, and looking costs effort.
+_UNTOLD, _UNTOLD_OTHER, _EFFORT = 0.6, 0.12, 0.9
 _SECOND_LOOK = 0.3
 _FIRST_RATING, _LOST_PER_RANK, _NOT_FOUND = 5.0, 0.12, 3.0
 
@@ -30,10 +32,12 @@ class ClickOutcome:
     rating: int
 
 
-def clicks(intent: Intent, shown_ids: Sequence[str], rng: np.random.Generator) -> ClickOutcome:
+def clicks(intent: Intent, shown_ids: Sequence[str], rng: np.random.Generator, *, legible: bool = True) -> ClickOutcome:
     """The position-based model (Craswell et al. 2008) for known-item seekers: attention falls with the rank, a click
-    depends on attention and relevance, and what answers ends the session.
+    depends on attention and relevance, and what answers ends the session. On a page that is not `legible` users cannot
+    tell what a result is before they have opened it.
     """
+    relevant_click, other_click = (_RELEVANT, _OTHER) if legible else (_UNTOLD, _UNTOLD_OTHER)
     clicked: list[str] = []
     satisfied: str | None = None
     rank = 0
@@ -42,13 +46,14 @@ def clicks(intent: Intent, shown_ids: Sequence[str], rng: np.random.Generator) -
         if not looks:
             continue
         relevant = shown in intent.relevant
-        if rng.random() < (_RELEVANT if relevant else _OTHER):
+        if rng.random() < (relevant_click if relevant else other_click):
             clicked.append(shown)
             if relevant:
                 satisfied = shown
                 if rng.random() >= _SECOND_LOOK or len(intent.relevant) == 1:
                     break
     mood = _FIRST_RATING - _LOST_PER_RANK * (rank - 1) if satisfied else _NOT_FOUND
+    mood -= 0.0 if legible else _EFFORT
     rating = int(np.clip(round(mood + rng.normal(0.0, 0.45)), 1, 5))
     thumb = None
     if rng.random() < 0.25:

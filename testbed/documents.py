@@ -1,4 +1,4 @@
-"""The live document store: an append-only JSON-lines file, and a drop folder from which new documents are taken in."""
+"""The live document store: an append-only JSON-lines file of documents in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.corpus import Document, read_documents
+from testbed.corpus import Document
 from testbed.text import tokens
 
 STORE = "documents.jsonl"
-INCOMING = "incoming"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,7 @@ class DocumentStore:
 
     def __init__(self, corpus: Path) -> None:
         self._path = corpus / STORE
-        self._incoming = corpus / INCOMING
-        self._incoming.mkdir(parents=True, exist_ok=True)
+        corpus.mkdir(parents=True, exist_ok=True)
         self._rows: list[Arrived] = []
         self._subjects: dict[str, str] = {}
         self._places: dict[str, int] = {}
@@ -79,26 +77,6 @@ class DocumentStore:
             file.writelines(json.dumps(row.public(), ensure_ascii=False) + "\n" for row in rows)
         self._extend(rows)
         return len(rows)
-
-    def ingest(self, at: float) -> int:
-        """Take in every file of the drop folder and remove it; returns the number of new documents.
-
-        Raises:
-            DataError: a file is not in the form of `documents.jsonl`.
-        """
-        count = 0
-        for path in sorted(self._incoming.glob("*.jsonl")):
-            count += self.add(read_documents(path), at)
-            path.unlink()
-        return count
-
-    def refuse(self) -> list[str]:
-        """Set aside the files of the drop folder that cannot be read; returns their names."""
-        names = []
-        for path in sorted(self._incoming.glob("*.jsonl")):
-            path.rename(path.with_suffix(".refused"))
-            names.append(path.name)
-        return names
 
     def _extend(self, rows: Iterable[Arrived]) -> None:
         for row in rows:

@@ -29,7 +29,7 @@ from testbed.judged import Judgement
 from testbed.layout import Layout
 from testbed.reconciler import GitOps, OverridesFile
 from testbed.registry import MODEL_NAME
-from testbed.shards import SHARDS, shard_path
+from testbed.shards import SHARDS, directory_path, shard_path
 from testbed.universe import Control, Universe
 from testbed.values import RuntimeOverrides
 
@@ -122,6 +122,41 @@ def _index_errors(layout: Layout, seed: int) -> dict[str, Any]:
     return {"shards": shards, "generation": generation}
 
 
+def _recall_drop(layout: Layout, seed: int) -> dict[str, Any]:
+    """An operator puts an older copy of the index' directory back: what came after it is no part of the index."""
+    git = GitOps(layout.gitops)
+    generation = git.values(git.head()).index.generation
+    path = directory_path(layout.index, generation)
+    if not path.exists():
+        raise FaultError(f"{path.name} is absent: start the world before its index is put back")
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = lines[: round(len(lines) * (RESTORED_SHARE - 0.02 * (seed % 3)))]
+    _replace(path, "".join(kept))
+    return {"generation": generation, "documents": len(kept), "before": len(lines)}
+
+
+def _etl_backlog(layout: Layout, seed: int) -> dict[str, Any]:
+    """Somebody lets documents through one by one, while as many as before go on arriving."""
+
+    def edit(values: Any) -> None:
+        values["etl"]["workers"] = 1
+        values["etl"]["batch"] = SLOW_BATCH
+
+    commit = change_values(layout.gitops, edit, "Take documents in one at a time on the small node", "platform-team")
+    return {"revision": commit, "workers": 1, "batch": SLOW_BATCH}
+
+
+def _satisfaction_drop(layout: Layout, seed: int) -> dict[str, Any]:
+    """The page is made narrower, and titles are cut until nobody can tell what a result is."""
+    chars = SHORT_TITLE + seed % 3
+
+    def edit(values: Any) -> None:
+        values["search"]["title_chars"] = chars
+
+    commit = change_values(layout.gitops, edit, "Narrow result list for small screens", "web-team")
+    return {"revision": commit, "title_chars": chars}
+
+
 def _noise(layout: Layout, seed: int) -> dict[str, Any]:
     """For a few hundred sessions every second user comes with an unusually hard question."""
     burst = Control.read(layout.traffic).burst + 1
@@ -135,6 +170,9 @@ def _none(layout: Layout, seed: int) -> dict[str, Any]:
 
 
 DAMAGED_SHARDS = 2
+RESTORED_SHARE = 0.74
+SLOW_BATCH = 1
+SHORT_TITLE = 5
 FAULTS: dict[str, Callable[[Layout, int], dict[str, Any]]] = {
     "corpus_shift": _corpus_shift,
     "bad_deploy": _bad_deploy,
@@ -142,6 +180,9 @@ FAULTS: dict[str, Callable[[Layout, int], dict[str, Any]]] = {
     "latency": _latency,
     "cost_spike": _cost_spike,
     "index_errors": _index_errors,
+    "recall_drop": _recall_drop,
+    "etl_backlog": _etl_backlog,
+    "satisfaction_drop": _satisfaction_drop,
     "noise": _noise,
     "none": _none,
 }

@@ -11,11 +11,11 @@ import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from testbed import clock
+from testbed.events import FeedbackEvent, Told
 from testbed.experiment import FIGURES, Experiment
 from testbed.feedback_store import FeedbackStore
 from testbed.jsonlog import JsonLog
@@ -44,28 +44,6 @@ class PipelineSettings(_Strict):
     join: JoinSettings = JoinSettings()
 
 
-class FeedbackEvent(_Strict):
-    """One thing a user said about a search."""
-
-    request_id: str = Field(min_length=1, max_length=64)
-    user_id: str = Field(min_length=1, max_length=128)
-    kind: Literal["click", "thumb", "rating", "judgement"]
-    doc_id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    value: float | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> FeedbackEvent:
-        if self.kind in ("click", "judgement") and self.doc_id is None:
-            raise ValueError(f"doc_id: a {self.kind} names its document")
-        if self.kind == "rating" and (self.value is None or not 1 <= self.value <= 5):
-            raise ValueError("value: a rating is 1 to 5")
-        if self.kind == "thumb" and self.value not in (-1, 1):
-            raise ValueError("value: a thumb is 1 or -1")
-        if self.kind == "judgement" and self.value is not None and not 0 <= self.value <= 10:
-            raise ValueError("value: the grade of a judgement is 0 to 10")
-        return self
-
-
 class FeedbackPipeline:
     """State of the pipeline; belongs to the event loop's thread."""
 
@@ -92,6 +70,7 @@ class FeedbackPipeline:
         self._quarantines = store.quarantines()
         self._window: deque[tuple[Judgement, float]] = deque(maxlen=400)
         self._ratings = Rolling(RATINGS)
+        self.told = Told()
         self.experiment = Experiment("", ())
         _register(self, metrics)
 
@@ -104,12 +83,13 @@ class FeedbackPipeline:
         if len(self._searches) > REMEMBERED:
             self._searches.popitem(last=False)
 
-    def accept(self, event: FeedbackEvent) -> bool:
+    def accept(self, event: FeedbackEvent, user_agent: str = "") -> bool:
         """Take in one event; False when its search is unknown (never answered, or forgotten)."""
         record = self._searches.get(event.request_id)
         self._metrics.feedback.labels(event.kind, "unknown" if record is None else "accepted").inc()
         if record is None:
             return False
+        self.told.keep(event, record, user_agent, clock.timestamp())
         if event.kind == "click" and event.doc_id is not None:
             record.clicked.append(event.doc_id)
         elif event.kind == "rating" and event.value is not None:
@@ -203,6 +183,7 @@ class FeedbackPipeline:
         self._metrics.judged.labels(row.variant, row.digest).inc()
         self._metrics.ndcg_sum.labels(row.variant, row.digest).inc(row.ndcg)
         self._metrics.ndcg_squares.labels(row.variant, row.digest).inc(row.ndcg**2)
+        self._metrics.recall_sum.labels(row.variant, row.digest).inc(float(doc_id in record.retrieved))
         self.experiment.judged(row)
 
     def _joined(self, own: SearchRecord) -> SearchRecord:

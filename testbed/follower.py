@@ -1,4 +1,4 @@
-"""Keeps the service current: follows git, the drop folder, the pipeline's settings and operators' overrides.
+"""Keeps the service current: follows git, the drop folder, the index, the pipeline's settings and operators' overrides.
 
 `live` is replaced in one assignment, so a search sees the old or the new state and never a mixture. Everything that
 takes time (fetching and loading models, building an index) happens on threads before that assignment.
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
 from testbed import clock
 from testbed.corpus import Document
 from testbed.documents import DocumentStore
-from testbed.errors import DataError, TestbedError
+from testbed.errors import TestbedError
 from testbed.experiment import Experiment
 from testbed.feedback import FeedbackPipeline
+from testbed.intake import TURN_SECONDS, Intake
 from testbed.jsonlog import JsonLog
 from testbed.layout import Layout
 from testbed.live import Live
@@ -42,8 +43,9 @@ class Follower:
         self.live: Live | None = None
         self.values_error: str | None = None
         self._documents, self._feedback, self._metrics, self._log = documents, feedback, metrics, log
+        self.intake = Intake(layout.incoming, documents, metrics, log)
         self._index_root = layout.index
-        self._git = GitOps(layout.gitops)
+        self._git = GitOps(layout.followed)
         self._overrides = OverridesFile(layout.runtime)
         self._applied = AppliedFile(layout.applied)
         self._models = ModelCache(layout.root, layout.models)
@@ -69,7 +71,8 @@ class Follower:
         else:
             await self._deploy(commit, values, index)
         self._log.write("info", "service_started", revision=commit, documents=len(index))
-        self._tasks = [asyncio.create_task(self._repeat(step)) for step in (self.follow, self.tend)]
+        chores = ((self.follow, POLL_SECONDS), (self.tend, POLL_SECONDS), (self.take_in, TURN_SECONDS))
+        self._tasks = [asyncio.create_task(self._repeat(step, pause)) for step, pause in chores]
 
     async def stop(self) -> None:
         """End following."""
@@ -98,32 +101,33 @@ class Follower:
                 self.values_error = None
         except (GitError, ValuesError, RegistryError) as error:
             self._refuse(commit, error)
+        if self._current().shards.replaced():
+            await self._reopen()
         if len(self._documents) > len(self._current().index):
             await self._index_new()
 
     async def tend(self) -> None:
-        """The quick chores: pending judgements, pipeline settings, overrides, the drop folder."""
+        """The quick chores: pending judgements, pipeline settings, overrides."""
         self._feedback.flush()
         self._feedback.reload_settings()
         try:
             self._override(self._overrides.changed())
         except ValuesError as error:
             self._log.write("error", "runtime_overrides_rejected", reason=str(error))
-        try:
-            arrived = self._documents.ingest(clock.timestamp())
-        except DataError as error:
-            self._log.write("error", "documents_refused", files=self._documents.refuse(), reason=str(error))
-            return
+
+    async def take_in(self) -> None:
+        """One turn of the intake."""
+        arrived = self.intake.turn(self._current().values.etl, clock.timestamp())
         if arrived:
             self._log.write("info", "documents_arrived", count=arrived, documents=len(self._documents))
 
-    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, step: Callable[[], Awaitable[None]], pause: float) -> None:
         while True:
             try:
                 await step()
             except (TestbedError, OSError, sqlite3.Error) as error:
                 self._log.write_at_most(5.0, "error", "chore_failed", reason=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(pause)
 
     def _current(self) -> Live:
         if self.live is None:
@@ -154,6 +158,7 @@ class Follower:
             model_version=values.model.version,
             mode=values.search.mode,
             tier=values.search.tier,
+            etl=values.etl.model_dump(),
             variants=[variant.model_dump() for variant in values.variants],
         )
 
@@ -166,10 +171,12 @@ class Follower:
                 ready[digest] = await asyncio.to_thread(self._searcher, index, digest)
         shards = await asyncio.to_thread(self._shards, values.index.generation, index)
         searchers = {digest: ready[digest] for digest in values.digests}
-        self.live = Live(applied, values, overrides, index, shards, searchers)
+        missing = _leave_out(index, shards, searchers)
+        self.live = Live(applied, values, overrides, index, shards, searchers, missing)
         if applied.variants_since != self._feedback.experiment.revision:
             self._feedback.start_experiment(Experiment(applied.variants_since, values.variants))
         self._feedback.resize(values.feedback.window)
+        self._metrics.spending.allow(values.budget.usd, values.budget.period_s)
         self._applied.write(applied)
         self.values_error = None
         self._announce()
@@ -195,9 +202,18 @@ class Follower:
             digest: await asyncio.to_thread(Searcher, index, old.bundle) for digest, old in before.searchers.items()
         }
         await asyncio.to_thread(before.shards.append, _to_store(rows))
-        self.live = replace(self._current(), index=index, searchers=searchers)
+        missing = _leave_out(index, before.shards, searchers)
+        self.live = replace(self._current(), index=index, searchers=searchers, missing=missing)
         seconds = round(clock.monotonic() - started, 2)
         self._log.write("info", "documents_indexed", count=len(rows), documents=len(index), seconds=seconds)
+
+    async def _reopen(self) -> None:
+        """Read the stored index again: somebody has replaced its directory."""
+        before = self._current()
+        shards = await asyncio.to_thread(ShardStore, self._index_root, before.shards.generation)
+        missing = _leave_out(before.index, shards, before.searchers)
+        self.live = replace(self._current(), shards=shards, missing=missing)
+        self._log.write("info", "index_reopened", documents=self.live.indexed)
 
     def _override(self, overrides: RuntimeOverrides | None) -> None:
         live = self._current()
@@ -209,6 +225,14 @@ class Follower:
     def _announce(self) -> None:
         live = self._current()
         self._metrics.live(live.values.model.digest, live.applied.commit, live.mode, live.tier)
+
+
+def _leave_out(index: LexicalIndex, shards: ShardStore, searchers: Mapping[str, Searcher]) -> int:
+    """Let no search find what the stored index does not hold; returns how many documents that are."""
+    missing = [key for key in index.ids if key not in shards]
+    for searcher in searchers.values():
+        searcher.hide(missing)
+    return len(missing)
 
 
 def _to_store(documents: Iterable[Document]) -> list[Stored]:

@@ -39,6 +39,7 @@ variants:
 search:
   mode: balanced  # fast | balanced | exhaustive
   tier: standard  # standard | premium
+  title_chars: 200  # how much of a title a result shows
 
 feedback:
   window: 400  # judged sessions behind the rolling figures
@@ -46,6 +47,16 @@ feedback:
 # A higher generation rebuilds the index files.
 index:
   generation: 1
+
+# Intake of new documents.
+etl:
+  workers: 4
+  batch: 250  # documents a worker takes at each turn
+
+# What searches may cost.
+budget:
+  usd: 0.35
+  period_s: 5
 """
 
 

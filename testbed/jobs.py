@@ -16,11 +16,15 @@ from testbed.bundle import Bundle
 from testbed.corpus import read_documents, read_jsonl
 from testbed.errors import DataError
 from testbed.features import FEATURES, FeatureBuilder
+from testbed.learned import assemble, write_prepared
 from testbed.lexical import LexicalIndex
 from testbed.search import MODES, Searcher
-from testbed.training import read_judgements, train_bundle
+from testbed.training import Trained, prepare, read_judgements, train_bundle
 
-__all__ = ["explain", "score", "train"]
+__all__ = ["explain", "features", "finish", "score", "train"]
+
+LEARNER = "lightgbm"
+"""What `train` fits re-rankers with; any other learner stands between `features` and `finish`."""
 
 
 def train(args: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
@@ -31,6 +35,11 @@ def train(args: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
     Raises:
         DataError: names the argument, or the file, line and field, that is wrong.
     """
+    learner = args.get("learner", LEARNER)
+    if learner != LEARNER:
+        raise DataError(
+            f"learner={learner!r}: this job fits by {LEARNER} only; run `features`, the learner and `finish`"
+        )
     dataset, seed, params = Path(_need(args, "dataset", str)), _need(args, "seed", int), dict(args.get("params") or {})
     trained = train_bundle(
         read_documents(_either(dataset, "documents.jsonl")),
@@ -39,6 +48,39 @@ def train(args: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
         seed=seed,
         params=params,
     )
+    return {**_told(trained), "params": params}
+
+
+def features(args: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
+    """As `train`, but without the re-ranker: ``out``/table for a learner and ``out``/draft, see `testbed.learned`."""
+    dataset, seed, params = Path(_need(args, "dataset", str)), _need(args, "seed", int), dict(args.get("params") or {})
+    prepared = prepare(
+        read_documents(_either(dataset, "documents.jsonl")),
+        read_judgements(_either(dataset, "judgements.jsonl")),
+        seed=seed,
+        params=params,
+    )
+    write_prepared(prepared, Path(out))
+    return {"table": "table", "queries": len(prepared.groups), "held": prepared.held, "params": params}
+
+
+def finish(args: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
+    """{"prepared": DIR, "learned": DIR, "learner": name, "params"?} -> as `train`: the bundle of what `features` wrote
+    to the one folder and a learner to the other.
+
+    Raises:
+        DataError: names what is missing or wrong in the learner's model.
+    """
+    trained = assemble(
+        Path(_need(args, "prepared", str)),
+        Path(_need(args, "learned", str)),
+        Path(out) / "bundle",
+        learner=_need(args, "learner", str),
+    )
+    return {**_told(trained), "params": dict(args.get("params") or {})}
+
+
+def _told(trained: Trained) -> dict[str, Any]:
     return {
         "bundle": "bundle",
         "digest": trained.digest,
@@ -46,7 +88,6 @@ def train(args: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
         "examples": trained.examples,
         "skipped": trained.skipped,
         "queries": trained.queries,
-        "params": params,
     }
 
 
@@ -92,7 +133,8 @@ def explain(args: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
     |SHAP|}, "groups": {name: {feature: mean |SHAP|}}, "queries": n, "rows": n}, also written to
     ``out``/attribution.json.
 
-    Exact TreeSHAP (Lundberg et al. 2020) by LightGBM over the ten first results' candidates of each query.
+    Exact TreeSHAP (Lundberg et al. 2020) by LightGBM over the ten first results' candidates of each query; of a linear
+    re-ranker, weight times distance from the mean.
 
     Raises:
         DataError: when no query finds anything.
@@ -104,7 +146,9 @@ def explain(args: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
     builder = FeatureBuilder(
         LexicalIndex(read_documents(Path(_need(args, "documents", str)))), bundle.tables, bundle.lsa
     )
-    booster = lightgbm.Booster(model_str=(directory / "booster.txt").read_text())
+    booster = None
+    if bundle.forest.weights is None:
+        booster = lightgbm.Booster(model_str=(directory / "booster.txt").read_text())
     groups = {
         "": list(_need(args, "queries", list)),
         **{str(k): list(v) for k, v in (args.get("groups") or {}).items()},
@@ -134,7 +178,12 @@ def _mean_shap(
     if not blocks:
         raise DataError("queries: none of them finds a document, so there is nothing to explain")
     matrix = np.concatenate(blocks)
-    values = np.abs(booster.predict(matrix, pred_contrib=True, num_threads=1))[:, :-1].mean(axis=0)
+    if booster is not None:
+        # The library averages predictions where the model says so, but not contributions.
+        found = booster.predict(matrix, pred_contrib=True, num_threads=1)[:, :-1] * bundle.forest.share
+    else:
+        found = (matrix - matrix.mean(axis=0)) * bundle.forest.weights
+    values = np.abs(found).mean(axis=0)
     return {name: round(float(value), 6) for name, value in zip(FEATURES, values, strict=True)}, len(matrix)
 
 

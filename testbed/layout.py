@@ -28,6 +28,16 @@ class Layout:
         return self.root / "gitops.git"
 
     @property
+    def cluster(self) -> Path:
+        """The bare repository that something else applies the GitOps repository to, where there is such a thing."""
+        return self.root / "cluster.git"
+
+    @property
+    def followed(self) -> Path:
+        """The repository the service follows."""
+        return self.cluster if self.cluster.exists() else self.gitops
+
+    @property
     def state(self) -> Path:
         """What the service keeps."""
         return self.root / "state"

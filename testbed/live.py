@@ -22,7 +22,10 @@ class NotReadyError(TestbedError):
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Values, overrides, index, stored fields and one searcher for every digest the values name."""
+    """Values, overrides, index, stored fields and one searcher for every digest the values name.
+
+    `missing` is how many documents the stored index leaves out.
+    """
 
     applied: Applied
     values: Values
@@ -30,6 +33,12 @@ class Live:
     index: LexicalIndex
     shards: ShardStore
     searchers: Mapping[str, Searcher]
+    missing: int = 0
+
+    @property
+    def indexed(self) -> int:
+        """How many documents a search can find."""
+        return len(self.index) - self.missing
 
     @property
     def mode(self) -> Mode:
@@ -59,6 +68,7 @@ class Live:
             "tier": self.tier,
             "tier_source": "runtime" if self.overrides.tier else "values",
             "variants": [variant.model_dump() for variant in self.values.variants],
-            "index": {"documents": len(self.index), "generation": self.values.index.generation},
+            "index": {"documents": self.indexed, "generation": self.values.index.generation},
+            "etl": self.values.etl.model_dump(),
             "known_documents": champion.reference["documents"] if champion is not None else 0,
         }

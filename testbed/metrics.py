@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from testbed import clock
+
 MINIMUM = 25
 COST_WINDOW = 500
 CPU_SECOND_USD = 0.02
@@ -49,6 +51,41 @@ class Rolling:
         return sum(self._values) / len(self._values)
 
 
+class Spending:
+    """What was spent, against a budget of `usd` in every `period_s` seconds."""
+
+    def __init__(self, spent: Counter, usd: float = 1.0, period_s: float = 60.0) -> None:
+        self._spent = spent
+        self._usd, self._period = usd, period_s
+        self._recent: deque[tuple[float, float]] = deque()
+        self._sum = 0.0
+
+    def allow(self, usd: float, period_s: float) -> None:
+        """Set the budget."""
+        self._usd, self._period = usd, period_s
+
+    def spend(self, now: float, cost: float) -> None:
+        """Count what a request cost, in USD, at a time in seconds."""
+        self._spent.inc(cost)
+        self._recent.append((now, cost))
+        self._sum += cost
+        self._forget(now)
+
+    def share(self, now: float) -> float | None:
+        """What the last period cost, as a share of its budget; None before anything was spent."""
+        self._forget(now)
+        return self._sum / self._usd if self._recent else None
+
+    @property
+    def budget(self) -> float:
+        """USD a period may cost."""
+        return self._usd
+
+    def _forget(self, now: float) -> None:
+        while self._recent and self._recent[0][0] < now - self._period:
+            self._sum -= self._recent.popleft()[1]
+
+
 class Source(Collector):
     """A collector whose gauges are computed at scrape time by the functions given to it."""
 
@@ -82,6 +119,8 @@ class Metrics:
         # Sums that only grow; gauges, because a counter's name would end in _total.
         self.ndcg_sum = self._gauge("search_ndcg_at_10_sum", "Sum of nDCG@10 of judged sessions", variant)
         self.ndcg_squares = self._gauge("search_ndcg_at_10_squares_sum", "Sum of squared nDCG@10", variant)
+        self.recall_sum = self._gauge("search_recall_at_20_sum", "Judged documents in the first 20", variant)
+        self._taken_in = self._counter("search_etl_documents", "Documents taken in", ("status",))
         self.judgements = self._counter("feedback_judgements", "Judgements received", ())
         self.feedback = self._counter("feedback_events", "Feedback events received", ("kind", "status"))
         self.latency = Histogram(
@@ -97,6 +136,14 @@ class Metrics:
         self.source.add(
             "search_cost_per_1k_requests", "USD per 1,000 requests", ("window",), lambda: current(self._cost_per_1k())
         )
+        self.spending = Spending(self._counter("search_budget_spent_usd", "USD spent on searches", ()))
+        self.source.add("search_budget_usd", "USD a period may cost", (), lambda: [((), self.spending.budget)])
+        self.source.add(
+            "search_budget_share",
+            "What the last period cost, as a share of its budget",
+            ("window",),
+            lambda: current(self.spending.share(clock.monotonic())),
+        )
         self.registry.register(self.source)
 
     def served(self, variant: str, mode: str, status: str, seconds: float, cost: float) -> None:
@@ -104,6 +151,11 @@ class Metrics:
         self.requests.labels(variant, mode, status).inc()
         self.latency.labels(variant, mode).observe(seconds)
         self._cost.add(cost)
+
+    def taken_in(self, fresh: int, known: int) -> None:
+        """Count documents that went through the intake."""
+        self._taken_in.labels("new").inc(fresh)
+        self._taken_in.labels("known").inc(known)
 
     def live(self, digest: str, revision: str, mode: str, tier: str) -> None:
         """Say what is live; the earlier statement goes."""

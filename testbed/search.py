@@ -49,8 +49,9 @@ class Searcher:
         mask[[self.index.position[key] for key in ids if key in self.index.position]] = True
         self._hidden = mask if mask.any() else None
 
-    def search(self, query: str, k: int = 10, mode: Mode = "balanced") -> list[Hit]:
-        """The best ``k`` documents, best first; empty when no word of the query is known.
+    def search(self, query: str, k: int = 10, mode: Mode = "balanced", candidates: int | None = None) -> list[Hit]:
+        """The best ``k`` of ``candidates`` documents (None: as many as the mode says), best first; empty when no word
+        of the query is known.
 
         Raises:
             ValueError: for an unknown mode or a ``k`` below 1.
@@ -59,7 +60,7 @@ class Searcher:
             raise ValueError(f"mode={mode!r}: must be one of {', '.join(MODES)}")
         if k < 1:
             raise ValueError(f"k={k}: must be at least 1")
-        count = max(k, _CANDIDATES[mode])
+        count = max(k, candidates or _CANDIDATES[mode])
         found = self.builder.candidates(query, count, dense=mode == "exhaustive", hidden=self._hidden)
         if self.bundle is None:
             scores = found.features[:, -1].astype(np.float64)

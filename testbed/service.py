@@ -17,7 +17,7 @@ from testbed.judged import RETRIEVED, SearchRecord
 from testbed.layout import Layout
 from testbed.live import Live, NotReadyError
 from testbed.metrics import Metrics, Rows, request_cost
-from testbed.search import Hit, Mode, Searcher
+from testbed.search import Hit, Mode
 from testbed.shards import ShardError, Stored
 from testbed.values import Variant
 
@@ -44,6 +44,15 @@ class SearchService:
         source = self.metrics.source
         source.add("search_index_lag_documents", "Documents that arrived and are not indexed", (), self._lag_documents)
         source.add("search_index_lag_seconds", "Age of the oldest document not indexed", (), self._lag_seconds)
+        source.add("search_index_documents", "Documents a search can find", (), lambda: [((), float(self._indexed()))])
+        intake = self.follower.intake
+        source.add("search_etl_pending_documents", "Documents that wait", (), lambda: [((), float(intake.pending))])
+        source.add(
+            "search_etl_backlog_seconds",
+            "Age of the oldest document that waits, 0 when none does",
+            (),
+            lambda: [((), intake.oldest(clock.timestamp()))],
+        )
         source.add("search_values_valid", "1 while the head of main is what is applied", (), self._values_valid)
 
     @property
@@ -72,14 +81,13 @@ class SearchService:
         variant, mode = live.variant(user_id), live.mode
         wanted = max(k, RETRIEVED)
         loop = asyncio.get_running_loop()
-        hits, cpu = await loop.run_in_executor(
-            self._searching, _timed, live.searchers[variant.digest], query, wanted + _SPARE, mode
-        )
+        hits, cpu = await loop.run_in_executor(self._searching, _timed, live, variant, query, wanted + _SPARE)
         results, unreadable = _stored(live, hits, wanted)
-        request_id = uuid4().hex
+        request_id, chars = uuid4().hex, live.values.search.title_chars
         if not probe:
             seconds, cost = clock.monotonic() - started, request_cost(cpu, live.tier)
             self.metrics.served(variant.name, mode, "partial" if unreadable else "ok", seconds, cost)
+            self.metrics.spending.spend(clock.monotonic(), cost)
             self._count(unreadable)
             self.feedback.experiment.served(variant.name, user_id, seconds, cost)
             self.feedback.remember(_record(request_id, user_id, query, variant, mode, results, k))
@@ -89,7 +97,7 @@ class SearchService:
             "digest": variant.digest,
             "mode": mode,
             "results": [
-                {"id": stored.id, "title": stored.title, "score": round(score, 6), "subject": stored.subject}
+                {"id": stored.id, "title": stored.title[:chars], "score": round(score, 6), "subject": stored.subject}
                 for stored, score in results[:k]
             ],
         }
@@ -106,23 +114,24 @@ class SearchService:
             self.log.write_at_most(2.0, "error", "index_read_failed", shard=first.shard, reason=str(first))
 
     def _indexed(self) -> int:
-        return len(self.follower.live.index) if self.follower.live is not None else 0
+        return self.follower.live.indexed if self.follower.live is not None else 0
 
     def _lag_documents(self) -> Rows:
         return [((), float(len(self.documents) - self._indexed()))]
 
     def _lag_seconds(self) -> Rows:
-        oldest = self.documents.oldest_after(self._indexed())
+        live = self.follower.live
+        oldest = self.documents.oldest_after(len(live.index) if live is not None else 0)
         return [((), 0.0 if oldest is None else clock.timestamp() - oldest.arrived_at)]
 
     def _values_valid(self) -> Rows:
         return [((), float(self.follower.values_error is None))]
 
 
-def _timed(searcher: Searcher, query: str, k: int, mode: Mode) -> tuple[list[Hit], float]:
+def _timed(live: Live, variant: Variant, query: str, k: int) -> tuple[list[Hit], float]:
     """Hits and the CPU seconds they took."""
     before = clock.cpu()
-    hits = searcher.search(query, k, mode)
+    hits = live.searchers[variant.digest].search(query, k, live.mode, live.values.search.candidates)
     return hits, clock.cpu() - before
 
 

@@ -2,7 +2,7 @@
 
 A record is `crc32 (8 hex) | JSON | newline`; `directory.jsonl` beside the shards tells where each one stands. A
 record that does not match its checksum cannot be shown, so its document is missing from the results until the index
-is rebuilt.
+is rebuilt. A document that the directory leaves out is no part of the index: no search finds it.
 
     ShardError   a stored record is damaged or unreadable
 """
@@ -59,6 +59,11 @@ def shard_path(root: Path, generation: int, shard: int) -> Path:
     return root / f"gen-{generation:04d}" / f"shard-{shard:02d}.dat"
 
 
+def directory_path(root: Path, generation: int) -> Path:
+    """The file of one index generation that says where each stored document stands; what it leaves out is not found."""
+    return root / f"gen-{generation:04d}" / _DIRECTORY
+
+
 class ShardStore:
     """Stored fields of one index generation. Reads are thread-safe (`pread`); appending is for one thread at a time.
 
@@ -75,6 +80,7 @@ class ShardStore:
         self._files = [os.open(shard_path(root, generation, shard), flags, 0o644) for shard in range(SHARDS)]
         weakref.finalize(self, _close, self._files)
         self._load_directory()
+        self._stamp = self._directory_stamp()
 
     @classmethod
     def rebuild(cls, root: Path, generation: int, documents: Iterable[Stored]) -> ShardStore:
@@ -111,6 +117,11 @@ class ShardStore:
             for doc_id, place in added.items():
                 directory.write(json.dumps([doc_id, place.shard, place.offset, place.length]) + "\n")
         self._places.update(added)
+        self._stamp = self._directory_stamp()
+
+    def replaced(self) -> bool:
+        """Whether somebody else has written the directory since this store read or wrote it."""
+        return self._directory_stamp() != self._stamp
 
     def read(self, doc_id: str) -> Stored:
         """The stored fields of an indexed document; raises `ShardError`."""
@@ -122,6 +133,13 @@ class ShardStore:
         if len(record) != place.length or record[:8] != b"%08x" % zlib.crc32(payload):
             raise ShardError(place.shard, doc_id, "does not match its checksum")
         return Stored(*json.loads(payload))
+
+    def _directory_stamp(self) -> tuple[int, int]:
+        try:
+            stat = (self._home / _DIRECTORY).stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return (stat.st_mtime_ns, stat.st_size)
 
     def _load_directory(self) -> None:
         path = self._home / _DIRECTORY

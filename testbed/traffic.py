@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from testbed import clock
+from testbed.authors import Authors
 from testbed.clicks import ClickOutcome, clicks
 from testbed.layout import Layout
 from testbed.population import Intent, Population
@@ -35,6 +37,13 @@ _HOUSEKEEPING_SECONDS = 0.5
 _TIMEOUT_SECONDS = 20.0
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.05
+# A title cut short still says what it stands for when so much of it is left.
+TELLING = 40
+AGENTS = (
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
+)
 # Sessions of one run start at a multiple of this, so that no run repeats the sessions of another.
 RUN_STRIDE = 10_000_000
 
@@ -61,6 +70,8 @@ class Traffic:
         self._next = first
         self._control = Control.read(layout.traffic)
         self._mix = self._mixed()
+        self._titles = {document.id: document.title for document in universe.documents}
+        self._authors = Authors(layout, universe, first)
         self._burst_seen = self._control.burst
         self._hard_left = 0
         self._lost = 0
@@ -101,15 +112,22 @@ class Traffic:
             self._lost = 0
             if status != 200:
                 return self._failed(f"/search answered {status}")
-            outcome = clicks(intent, [result["id"] for result in page["results"]], rng)
+            results = page["results"]
+            outcome = clicks(intent, [result["id"] for result in results], rng, legible=self._legible(results))
             said = events(page["request_id"], intent, outcome, rng)
-            status = (await client.post("/feedback", said))[0] if said else 200
+            agent = AGENTS[zlib.crc32(intent.user_id.encode()) % len(AGENTS)]
+            status = (await client.post("/feedback", said, agent))[0] if said else 200
             if status != 200:
                 return self._failed(f"/feedback answered {status}")
         except ConnectError as error:
             self._lost += 1
             return self._failed(f"{type(error).__name__}: {error}")
         self.report.judged += any(event["kind"] == "judgement" for event in said)
+
+    def _legible(self, results: Sequence[dict[str, Any]]) -> bool:
+        """Whether most titles of a page still say what they stand for."""
+        told = [_says(str(result["title"]), self._titles.get(result["id"], "")) for result in results]
+        return not told or sum(told) >= len(told) / 2
 
     def _failed(self, why: str) -> None:
         self.report.failed += 1
@@ -123,6 +141,7 @@ class Traffic:
             if control.burst != self._burst_seen:
                 self._burst_seen, self._hard_left = control.burst, control.burst_sessions
             self._write_report()
+            self._authors.send(self._control.publish, clock.monotonic())
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
     def _mixed(self, control: Control | None = None) -> dict[str, float]:
@@ -147,6 +166,10 @@ def events(request_id: str, intent: Intent, outcome: ClickOutcome, rng: np.rando
     if outcome.thumb is not None:
         said.append({**base, "kind": "thumb", "value": outcome.thumb})
     return said
+
+
+def _says(shown: str, title: str) -> bool:
+    return shown == title or len(shown) >= TELLING
 
 
 async def _healthy(client: Wire, patience: float) -> None:

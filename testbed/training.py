@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,21 @@ from testbed.errors import DataError
 from testbed.features import FEATURES, FeatureBuilder
 from testbed.lexical import Floats, LexicalIndex
 from testbed.lsa import Lsa, fit_lsa
-from testbed.tables import Judgement, learn_tables
+from testbed.tables import Judgement, Tables, learn_tables
 from testbed.text import tokens
 from testbed.truth import ndcg
 
-__all__ = ["DEFAULTS", "Trained", "read_judgements", "train_bundle"]
+__all__ = [
+    "DEFAULTS",
+    "Group",
+    "Prepared",
+    "Trained",
+    "prepare",
+    "read_judgements",
+    "teaching",
+    "train_bundle",
+    "write_bundle",
+]
 
 DEFAULTS: dict[str, Any] = {
     "candidates": 40,
@@ -57,8 +67,10 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """One query's candidates: features (n x features), grades (n,), document ids and the query's weight."""
+class Group:
+    """One query's candidates: features (n x features), grades (n,), document ids, the grades of all its relevant
+    documents and the query's weight.
+    """
 
     features: Floats
     grades: np.ndarray
@@ -87,16 +99,53 @@ def read_judgements(path: Path) -> list[Judgement]:
     return judgements
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All of a bundle but the re-ranker, and what a re-ranker learns from: the first `held` groups are for checking it,
+    the others for fitting it.
+    """
+
+    groups: list[Group]
+    held: int
+    lsa: Lsa
+    tables: Tables
+    config: dict[str, Any]
+    reference: dict[str, Any]
+    examples: int
+    skipped: int
+
+
+Scorer = Callable[[Floats], np.ndarray]
+"""Features (rows x features) -> scores (rows,)."""
+
+
 def train_bundle(
     documents: Sequence[Document], judgements: Sequence[Judgement], out: Path, *, seed: int, params: Mapping[str, Any]
 ) -> Trained:
     """Trains and writes a bundle; the same inputs give the same digest in every process.
 
+    Raises:
+        DataError: for unknown parameters or when fewer than 20 queries have a positive judgement of a known document.
+    """
+    prepared = prepare(documents, judgements, seed=seed, params=params)
+    booster = _fit(prepared.groups[prepared.held :], prepared.config["params"], seed)
+
+    def scores(features: Floats) -> np.ndarray:
+        return np.asarray(booster.predict(features, num_threads=1))
+
+    return write_bundle(prepared, booster.model_to_string(), scores, out)
+
+
+def prepare(
+    documents: Sequence[Document], judgements: Sequence[Judgement], *, seed: int, params: Mapping[str, Any]
+) -> Prepared:
+    """Learns tables and latent space, and makes the features that any re-ranker can be fitted to.
+
     Features of a training query come from tables learnt without that query's fold: a table that has seen the answer
     would teach the re-ranker to trust it blindly.
 
     Raises:
-        DataError: for unknown parameters or when fewer than 20 queries have a positive judgement of a known document.
+        DataError: as `train_bundle`.
     """
     if unknown := sorted(set(params) - set(DEFAULTS)):
         raise DataError(f"params: unknown {', '.join(unknown)}; known are {', '.join(sorted(DEFAULTS))}")
@@ -114,9 +163,6 @@ def train_bundle(
     lsa = fit_lsa(index, int(chosen["dimensions"]), seed)
     sample = _sample(by_query, asked, int(chosen["max_queries"]), seed)
     groups = _fold_groups(by_query, usable, sample, index, lsa, chosen, seed)
-    held = int(len(groups) * _VALID_SHARE)
-    booster, text = _fit(groups[held:], chosen, seed)
-    tables = learn_tables(usable, index)
     config = {
         "seed": seed,
         "params": chosen,
@@ -125,13 +171,35 @@ def train_bundle(
         "features": list(FEATURES),
     }
     config["trained_at"] = chosen["trained_at"]
-    digest = Bundle.write(out, booster=text, lsa=lsa, tables=tables, config=config, reference=_reference(index, usable))
+    return Prepared(
+        groups=groups,
+        held=int(len(groups) * _VALID_SHARE),
+        lsa=lsa,
+        tables=learn_tables(usable, index),
+        config=config,
+        reference=_reference(index, usable),
+        examples=len(usable),
+        skipped=len(judgements) - len(usable),
+    )
+
+
+def write_bundle(prepared: Prepared, booster: str, scores: Scorer, out: Path) -> Trained:
+    """Writes the bundle of a fitted re-ranker and checks it on the queries held out."""
+    digest = Bundle.write(
+        out,
+        booster=booster,
+        lsa=prepared.lsa,
+        tables=prepared.tables,
+        config=prepared.config,
+        reference=prepared.reference,
+    )
+    groups, held = prepared.groups, prepared.held
     metrics = {
-        "train_ndcg_at_10": _mean_ndcg(groups[held:], booster),
-        "valid_ndcg_at_10": _mean_ndcg(groups[:held], booster),
+        "train_ndcg_at_10": _mean_ndcg(groups[held:], scores),
+        "valid_ndcg_at_10": _mean_ndcg(groups[:held], scores),
         "bm25_ndcg_at_10": _mean_ndcg(groups[:held], None),
     }
-    return Trained(digest, len(usable), len(judgements) - len(usable), len(groups), metrics)
+    return Trained(digest, prepared.examples, prepared.skipped, len(groups), metrics)
 
 
 def _sample(by_query: Mapping[str, Sequence[Judgement]], asked: Sequence[str], count: int, seed: int) -> list[str]:
@@ -154,11 +222,11 @@ def _fold_groups(
     lsa: Lsa,
     params: Mapping[str, Any],
     seed: int,
-) -> list[_Group]:
+) -> list[Group]:
     """Groups of the sampled queries in the sample's order."""
     folds = int(params["folds"])
     fold_of = {query: int(_sha(seed, "fold", query)[:8], 16) % folds for query in by_query}
-    groups: dict[str, _Group] = {}
+    groups: dict[str, Group] = {}
     for fold in range(folds):
         tables = learn_tables([j for j in usable if fold_of[j.query] != fold], index)
         builder = FeatureBuilder(index, tables, lsa)
@@ -168,25 +236,23 @@ def _fold_groups(
     return [groups[query] for query in sample]
 
 
-def _group(builder: FeatureBuilder, query: str, rows: Sequence[Judgement], count: int) -> _Group:
+def _group(builder: FeatureBuilder, query: str, rows: Sequence[Judgement], count: int) -> Group:
     relevant: dict[str, float] = {}
     for row in rows:
         relevant[row.doc_id] = max(relevant.get(row.doc_id, 0.0), row.grade)
     found = builder.candidates(query, count)
     ids = [builder.index.ids[place] for place in found.positions]
     grades = np.array([relevant.get(key, 0.0) for key in ids])
-    return _Group(found.features, grades, ids, relevant, max(row.weight for row in rows))
+    return Group(found.features, grades, ids, relevant, max(row.weight for row in rows))
 
 
-def _fit(groups: Sequence[_Group], params: Mapping[str, Any], seed: int) -> tuple[Any, str]:
+def _fit(groups: Sequence[Group], params: Mapping[str, Any], seed: int) -> Any:
     """LambdaMART (Burges 2010) by LightGBM, single-threaded and deterministic; queries whose answer is not among the
     candidates teach nothing and are left out.
     """
     import lightgbm
 
-    useful = [group for group in groups if len(group.grades) > 1 and group.grades.max() > 0]
-    if not useful:
-        raise DataError("judgements: no judged document is among its query's candidates, so there is nothing to learn")
+    useful = teaching(groups)
     dataset = lightgbm.Dataset(
         np.concatenate([group.features for group in useful]).astype(np.float64),
         label=np.concatenate([np.minimum(np.round(group.grades), 5) for group in useful]),
@@ -208,16 +274,27 @@ def _fit(groups: Sequence[_Group], params: Mapping[str, Any], seed: int) -> tupl
         "seed": seed,
         "verbosity": -1,
     }
-    booster = lightgbm.train(settings, dataset, num_boost_round=int(params["iterations"]))
-    return booster, booster.model_to_string()
+    return lightgbm.train(settings, dataset, num_boost_round=int(params["iterations"]))
 
 
-def _mean_ndcg(groups: Sequence[_Group], booster: Any) -> float:
-    """Mean nDCG@10 of groups re-ranked by the booster, or as the candidates came; 0 without groups."""
+def teaching(groups: Sequence[Group]) -> list[Group]:
+    """The groups that teach something: a judged document is among the candidates.
+
+    Raises:
+        DataError: there is none.
+    """
+    useful = [group for group in groups if len(group.grades) > 1 and group.grades.max() > 0]
+    if not useful:
+        raise DataError("judgements: no judged document is among its query's candidates, so there is nothing to learn")
+    return useful
+
+
+def _mean_ndcg(groups: Sequence[Group], scores: Scorer | None) -> float:
+    """Mean nDCG@10 of groups re-ranked by the scores, or as the candidates came; 0 without groups."""
     gains = []
     for group in groups:
-        scores = booster.predict(group.features, num_threads=1) if booster and group.ids else -np.arange(len(group.ids))
-        order = np.argsort(-np.asarray(scores), kind="stable")
+        found = scores(group.features) if scores and group.ids else -np.arange(len(group.ids))
+        order = np.argsort(-found, kind="stable")
         gains.append(ndcg([group.ids[place] for place in order], group.relevant))
     return round(float(np.mean(gains)), 6) if gains else 0.0
 

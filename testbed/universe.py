@@ -58,11 +58,12 @@ class Control:
     """How the traffic behaves: sessions per second, share of sessions about new subjects, and at most one burst.
 
     For every new `burst` number, `burst_sessions` unusually hard sessions are sent once, every second session being
-    one.
+    one. Authors re-send `publish` documents a second, changed or not, as connectors do.
     """
 
     rate: float = 60.0
     new_share: float = 0.0
+    publish: float = 20.0
     burst: int = 0
     burst_sessions: int = 0
 

@@ -48,10 +48,30 @@ class Variant(_Strict):
 
 
 class SearchValues(_Strict):
-    """How much work a search does (`mode`) and what capacity it runs on (`tier`)."""
+    """How much work a search does (`mode`) and what capacity it runs on (`tier`).
+
+    `candidates` is how many documents are ranked (None: what the mode says), `title_chars` how much of a title a result
+    shows.
+    """
 
     mode: Mode = "balanced"
     tier: Tier = "standard"
+    candidates: int | None = Field(default=None, ge=20, le=5000)
+    title_chars: int = Field(default=200, ge=4, le=1000)
+
+
+class EtlValues(_Strict):
+    """Intake of documents: at each turn every one of `workers` takes at most `batch` documents."""
+
+    workers: int = Field(default=4, ge=1, le=32)
+    batch: int = Field(default=250, ge=1, le=2000)
+
+
+class BudgetValues(_Strict):
+    """What searches may cost: `usd` in every `period_s` seconds."""
+
+    usd: float = Field(default=0.35, gt=0)
+    period_s: float = Field(default=5.0, gt=0)
 
 
 class FeedbackValues(_Strict):
@@ -81,6 +101,8 @@ class Values(_Strict):
     feedback: FeedbackValues = FeedbackValues()
     experiment: ExperimentValues = ExperimentValues()
     index: IndexValues = IndexValues()
+    etl: EtlValues = EtlValues()
+    budget: BudgetValues = BudgetValues()
 
     @model_validator(mode="after")
     def _consistent(self) -> Values:

@@ -43,12 +43,13 @@ class Wire:
         """Status and JSON of a GET (None where the answer is no JSON); raises `ConnectError`."""
         return await self._request("GET", f"{path}?{urlencode(params)}" if params else path, b"")
 
-    async def post(self, path: str, body: Any) -> tuple[int, Any]:
-        """Status and JSON of a POST of `body` as JSON; raises `ConnectError`."""
-        return await self._request("POST", path, json.dumps(body).encode())
+    async def post(self, path: str, body: Any, agent: str = "") -> tuple[int, Any]:
+        """Status and JSON of a POST of `body` as JSON by a client that calls itself `agent`; raises `ConnectError`."""
+        return await self._request("POST", path, json.dumps(body).encode(), agent)
 
-    async def _request(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
+    async def _request(self, method: str, target: str, body: bytes, agent: str = "") -> tuple[int, Any]:
         length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+        length += f"User-Agent: {agent}\r\n" if agent else ""
         message = f"{method} {target} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n{length}\r\n".encode() + body
         try:
             async with asyncio.timeout(self._timeout):

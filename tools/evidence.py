@@ -25,7 +25,16 @@ RELATIVE_TOLERANCE = 0.005
 ABSOLUTE_TOLERANCE = 1e-9
 
 QUALITY_SIGNALS = ("ndcg_at_10", "recall_at_20")
-RUNTIME_SIGNALS = ("latency_p95_ms", "cost_per_1k_requests", "budget_share", "vector_index_errors")
+RUNTIME_SIGNALS = (
+    "latency_p95_ms",
+    "cost_per_1k_requests",
+    "budget_share",
+    "vector_index_errors",
+    "etl_backlog_s",
+    "user_satisfaction",
+)
+# Reports that say of one part of the platform how it runs.
+RUNTIME_REPORTS = ("etl_report", "recall_report", "satisfaction_report")
 
 _FALLS = frozenset({Comparison.BELOW, Comparison.AT_MOST, Comparison.EQUALS})
 _MISSING = object()
@@ -84,7 +93,7 @@ REQUIREMENTS: Mapping[Action, Requirement] = {
         ),
     ),
     Action.DATA_FIX: Requirement(((Witness("data_quality_report"),),)),
-    Action.TUNE: Requirement(((Witness("runtime_state"), _RUNTIME_READING),)),
+    Action.TUNE: Requirement(((Witness("runtime_state"), _RUNTIME_READING, *map(Witness, RUNTIME_REPORTS)),)),
 }
 
 

@@ -121,7 +121,7 @@ class Gate:
         key = idempotency_key(scope.cycle_id, scope.stage, name, args_hash)
         call = Call(scope=scope, actor=actor, key=key, place=place)
         with self._traces.span(name, "tool", parsed.model_dump(mode="json"), cycle_id=scope.cycle_id) as span:
-            decision = self._decide(tool.spec, parsed, actor, scope)
+            decision = self._decide(tool, parsed, actor, scope)
             outcome = self._decided(Admitted(tool, parsed, args_hash, call, decision))
             span.done({"answer": type(outcome).__name__, "policies": list(decision.policies)})
         return outcome
@@ -150,9 +150,10 @@ class Gate:
             raise InvalidInput("arguments", f"a number is not finite ({problem})", remedy) from None
         return tool, parsed
 
-    def _decide(self, spec: ToolSpec, args: BaseModel, actor: Actor, scope: Scope) -> Decision:
+    def _decide(self, tool: Tool[Any, Any], args: BaseModel, actor: Actor, scope: Scope) -> Decision:
+        spec = tool.spec
         try:
-            context = self._context(scope, spec, args.model_dump(mode="json"))
+            context = {**tool.facts(args), **self._context(scope, spec, args.model_dump(mode="json"))}
             request = AuthorizationRequest(
                 actor=actor,
                 tool=spec.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -90,3 +91,11 @@ class Tool(ABC, Generic[In, Out]):
     def observe(self, args: In, call: Call) -> Observation:
         """Return whether the effect under `call.key` happened; reads have none. Never needs a permit."""
         return Observation.absent("a read leaves nothing to find")
+
+    def facts(self, args: In) -> Mapping[str, bool]:
+        """Return what the policies are told of these arguments besides the facts of the cycle.
+
+        Raises:
+            EvercrewError: it cannot be known; then the call is denied.
+        """
+        return {}

@@ -55,6 +55,14 @@ CREATE TRIGGER IF NOT EXISTS head_only_grows BEFORE UPDATE ON head WHEN NEW.coun
     BEGIN SELECT RAISE(ABORT, 'the audit chain is append-only'); END;
 """
 
+_REMEDIES = (
+    ("locked", "End the other program that holds it"),
+    ("full", "Make room on the disk of `state`"),
+    ("readonly", "Make the folder of `state` writable by this user"),
+    ("unable to open", "Make the folder of `state` writable by this user"),
+    ("not a database", "Restore `state` from a backup"),
+    ("closed", "Open it again: this process has closed it"),
+)
 _COLUMNS = "sequence, kind, cycle_id, key, body, hash"
 _Row = tuple[int, str, str, str, str, str]
 
@@ -227,7 +235,8 @@ class SqliteAudit:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise AuditUnavailable(f"the audit chain at {self._path} could not be {verb}: {error}") from error
+            problem = f"the audit chain at {self._path} could not be {verb}: {error}"
+            raise AuditUnavailable(f"{problem}. {_remedy(error)}") from error
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -238,6 +247,25 @@ class SqliteAudit:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         return connection
+
+
+def _remedy(error: Exception) -> str:
+    told = str(error)
+    return next((remedy for words, remedy in _REMEDIES if words in told), "Check the folder of `state` and its disk")
+
+
+def head_of(path: Path) -> tuple[int, str]:
+    """Return the number of records and the last hash of a chain's file that nobody writes, without changing it.
+
+    Raises:
+        AuditUnavailable: it is no such file.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+            count, last = connection.execute("SELECT count, hash FROM head").fetchone()
+    except (sqlite3.Error, TypeError) as error:
+        raise AuditUnavailable(f"{path.name} holds no audit chain: {error}") from error
+    return int(count), str(last)
 
 
 @contextmanager

@@ -9,45 +9,43 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import yaml
 from git import Repo as GitRepo
-from git.exc import GitCommandError, GitError
 
-from adapters.datasets.base import EFFECT_VERSION
-from adapters.datasets.dvc_content import check_files, listing, object_path
-from adapters.locks import exclusive
+from adapters.datasets.base import (
+    EFFECT_COLLECT,
+    EFFECT_PIPELINE,
+    EFFECT_TAG,
+    EFFECT_VERSION,
+    Collectable,
+    Pipeline,
+)
+from adapters.datasets.dvc_collect import Marked, mark, sweep
+from adapters.datasets.dvc_content import object_path
+from adapters.datasets.dvc_pipeline import run_and_lock, write_stages
+from adapters.datasets.dvc_repository import DATASET_NAME, KEY, NAME, DvcRepository
+from adapters.s3 import S3Location
 from domain.clock import Clock
 from domain.dataset import DatasetRef
-from domain.errors import DependencyLied, DependencyUnavailable, DigestMismatch, InvalidInput
+from domain.errors import ConfigurationError, ConflictError, DependencyLied, InvalidInput
 from domain.observation import Observation
 from domain.permit import Permit, PermitVerifier
 
-if TYPE_CHECKING:
-    from dvc.repo import Repo as DvcRepo
-
-NAME = "dvc"
-_STORE = "store"
-_DATASET_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
-_KEY = re.compile(r"^[\w.:/@+-]{1,200}$")
-_CONFIG = """\
-[core]
-    remote = store
-    analytics = false
-    check_update = false
-    autostage = true
-['remote "store"']
-    verify = true
-"""
+_COLLECTED = "Evercrew-Collected"
+_TAG = re.compile(r"^[A-Za-z0-9][\w-]*(?:[./][\w-]+)*$")
 
 
 class DvcDatasets:
-    """`DatasetsPort` over the repository in `folder` (made when absent) and `remote`, a folder or address DVC knows."""
+    """`DatasetsPort` over the repository in `folder` (made when absent) and `remote`.
+
+    `remote` is a folder, or ``s3://bucket/prefix``; `s3` then says where that bucket is (None: Amazon's own).
+
+    Raises:
+        ConfigurationError: `s3` is of another address than `remote`.
+    """
 
     def __init__(
         self,
@@ -58,39 +56,45 @@ class DvcDatasets:
         clock: Clock,
         author: tuple[str, str] = ("Evercrew", "evercrew@localhost"),
         timeout: timedelta = timedelta(seconds=60),
+        s3: S3Location | None = None,
     ) -> None:
-        self._folder = folder
-        self._remote = remote
+        if remote.startswith("s3://") and s3 is None:
+            s3 = S3Location(url=remote)
+        if s3 is not None and s3.url != remote:
+            raise ConfigurationError(
+                "datasets.s3", f"{s3.url} is not the remote {remote}", "Name the bucket in datasets.remote"
+            )
         self._permits = permits
-        self._clock = clock
-        self._author = author
-        self._timeout = timeout
+        self._repository = DvcRepository(
+            folder=folder, remote=remote, location=s3, clock=clock, author=author, timeout=timeout
+        )
 
     def version(self, *, source: Path, name: str, message: str, key: str, permit: Permit | None) -> DatasetRef:
         """See `DatasetsPort.version`."""
         self._permits.spend(permit, effect=EFFECT_VERSION, key=key)
         _check_arguments(source, name, message, key)
-        with self._opened() as git:
-            done = self._by_trailer(git, "Evercrew-Key", key)
+        here = self._repository
+        with here.opened() as git:
+            done = here.by_trailer(git, "Evercrew-Key", key)
             if done is not None:
                 return done
+            git.git.execute(["git", "reset", "--quiet"])  # what a killed process had staged
             md5 = self._store(source, name)
-            known = self._by_trailer(git, "Evercrew-Md5", md5, name)
+            known = here.by_trailer(git, "Evercrew-Md5", md5, name)
             trailers = {"Evercrew-Dataset": name, "Evercrew-Md5": md5, "Evercrew-Key": key}
             if known is not None:
-                self._commit(git, message, {**trailers, "Evercrew-Same-As": known.revision})
+                here.commit(git, message, {**trailers, "Evercrew-Same-As": known.revision})
                 return known
             git.git.execute(["git", "add", "--", f"{name}.dvc", ".gitignore"])
-            self._commit(git, message, trailers)
-            return DatasetRef(name=name, path=name, md5=md5, revision=git.git.rev_parse("HEAD"))
+            return DatasetRef(name=name, path=name, md5=md5, revision=here.commit(git, message, trailers))
 
     def materialise(self, ref: DatasetRef, into: Path) -> Path:
         """See `DatasetsPort.materialise`."""
         target = into / ref.name
         into.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=into, prefix=".dataset-") as scratch, self._opened() as git:
+        with tempfile.TemporaryDirectory(dir=into, prefix=".dataset-") as scratch, self._repository.opened() as git:
             store = Path(scratch) / "cache"
-            entries = self._fetch(git, ref, store)
+            entries = self._repository.fetch(git, ref, store)
             fresh = Path(scratch) / "content"
             fresh.mkdir()
             for relative, address in entries.items():
@@ -103,163 +107,127 @@ class DvcDatasets:
 
     def find(self, md5: str) -> DatasetRef | None:
         """See `DatasetsPort.find`."""
-        with self._opened() as git:
-            return self._by_trailer(git, "Evercrew-Md5", md5)
+        with self._repository.opened() as git:
+            return self._repository.by_trailer(git, "Evercrew-Md5", md5)
 
     def verify(self, ref: DatasetRef) -> None:
         """See `DatasetsPort.verify`."""
-        with tempfile.TemporaryDirectory(prefix="evercrew-dvc-") as scratch, self._opened() as git:
-            self._fetch(git, ref, Path(scratch))
+        with tempfile.TemporaryDirectory(prefix="evercrew-dvc-") as scratch, self._repository.opened() as git:
+            self._repository.fetch(git, ref, Path(scratch))
+
+    def tag(self, *, ref: DatasetRef, tag: str, key: str, permit: Permit | None) -> None:
+        """See `DatasetsPort.tag`: an annotated git tag on the commit of the pointer."""
+        self._permits.spend(permit, effect=EFFECT_TAG, key=key)
+        if not _TAG.match(tag) or not KEY.match(key):
+            raise InvalidInput("tag", f"{tag!r} is not a tag", "Use letters, digits and ./_- only")
+        body = f"Evercrew-Dataset: {ref.name}\nEvercrew-Md5: {ref.md5}\nEvercrew-Key: {key}"
+        with self._repository.opened() as git:
+            self._repository.check_pointer(git, ref)
+            known = self._tagged(git, tag)
+            if known is None:
+                git.git.execute(["git", "tag", "--annotate", "--no-sign", "-m", body, tag, ref.revision])
+            elif known != ref:
+                raise ConflictError(f"the tag {tag} names another dataset version; tags are never moved")
+
+    def tagged(self, tag: str) -> DatasetRef | None:
+        """See `DatasetsPort.tagged`."""
+        with self._repository.opened() as git:
+            return self._tagged(git, tag) if _TAG.match(tag) else None
+
+    def _tagged(self, git: GitRepo, tag: str) -> DatasetRef | None:
+        layout = "%(*objectname)%1f%(contents)"
+        revision, _, body = str(
+            git.git.execute(["git", "for-each-ref", f"--format={layout}", f"refs/tags/{tag}"])
+        ).partition("\x1f")
+        said = dict(line.split(": ", 1) for line in body.splitlines() if ": " in line)
+        name, md5 = said.get("Evercrew-Dataset", ""), said.get("Evercrew-Md5", "")
+        return DatasetRef(name=name, path=name, md5=md5, revision=revision) if revision and name else None
+
+    def record(self, pipeline: Pipeline, *, message: str, key: str, permit: Permit | None) -> str:
+        """See `DatasetsPort.record`: ``dvc.yaml``, ``params.yaml`` and ``dvc.lock`` in one commit."""
+        self._permits.spend(permit, effect=EFFECT_PIPELINE, key=key)
+        if not KEY.match(key) or not message.strip():
+            raise InvalidInput("key", f"{key!r} cannot stand in a trailer", "Use letters, digits and ._:/@+- only")
+        here, ref = self._repository, pipeline.dataset
+        with here.opened() as git:
+            done = next(here.marked(git, "Evercrew-Key", key), None)
+            if done is not None:
+                return done[0]
+            here.check_pointer(git, ref)
+            git.git.execute(["git", "reset", "--quiet"])
+            write_stages(pipeline, here.folder)
+            with here.dvc() as repo:
+                written = run_and_lock(pipeline, here.folder, repo)
+            git.git.execute(["git", "add", "--force", "--", *written])
+            trailers = {"Evercrew-Dataset": ref.name, "Evercrew-Md5": ref.md5, "Evercrew-Key": key}
+            return here.commit(git, message, {**trailers, "Evercrew-Same-As": ref.revision})
+
+    def collectable(self, keep: Collection[str]) -> Collectable:
+        """See `DatasetsPort.collectable`."""
+        with self._repository.opened() as git:
+            return self._marked(git, keep).told
+
+    def collect(self, *, keep: Collection[str], key: str, permit: Permit | None) -> Collectable:
+        """See `DatasetsPort.collect`."""
+        self._permits.spend(permit, effect=EFFECT_COLLECT, key=key)
+        if not KEY.match(key):
+            raise InvalidInput("key", f"{key!r} cannot stand in a trailer", "Use letters, digits and ._:/@+- only")
+        here = self._repository
+        with here.opened() as git:
+            done = next(here.marked(git, "Evercrew-Key", key), None)
+            if done is not None:
+                return Collectable.model_validate_json(_collected(git, done[0]))
+            marked = self._marked(git, keep)
+            sweep(here, marked)
+            git.git.execute(["git", "reset", "--quiet"])
+            trailers = {_COLLECTED: marked.told.model_dump_json(), "Evercrew-Key": key}
+            here.commit(git, f"collect {len(marked.told.datasets)} datasets", trailers)
+        return marked.told
 
     def observe(self, key: str) -> Observation:
         """See `DatasetsPort.observe`."""
-        with self._opened() as git:
-            found = self._by_trailer(git, "Evercrew-Key", key)
-        return Observation.done(found.model_dump()) if found else Observation.absent("no commit carries the key")
+        with self._repository.opened() as git:
+            found = next(self._repository.marked(git, "Evercrew-Key", key), None)
+            if found is None:
+                return Observation.absent("no commit carries the key")
+            revision, ref = found
+            if ref is not None:
+                return Observation.done(ref.model_dump())
+            return Observation.done({"revision": revision, "collected": _collected(git, revision)})
 
     def check(self) -> str:
         """See `DatasetsPort.check`."""
-        with self._opened() as git, self._dvc() as repo:
-            count = int(git.git.rev_list("--count", "HEAD"))
-            if not repo.cloud.get_remote_odb(_STORE).fs.exists(self._remote):
-                raise DependencyUnavailable(NAME, "the remote is not there", "Make its folder or mend the address")
-        return f"{NAME}: repository with {count} commits, remote answers"
+        return self._repository.check()
 
-    @contextmanager
-    def _opened(self) -> Iterator[GitRepo]:
-        """The repository, made when absent, with other threads and processes kept out."""
-        lock = self._folder.with_name(self._folder.name + ".lock")
-        with exclusive(lock, holder=NAME, clock=self._clock, timeout=self._timeout):
-            try:
-                with self._initialised() as git:
-                    yield git
-            except (GitError, OSError) as error:
-                raise DependencyUnavailable(NAME, " ".join(str(error).split())[:400]) from error
-
-    @contextmanager
-    def _initialised(self) -> Iterator[GitRepo]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        git = GitRepo.init(self._folder, initial_branch="main")
-        try:
-            git.git.update_environment(GIT_TERMINAL_PROMPT="0", **self._identity())
-            if not git.head.is_valid():
-                self._first_commit(git)
-            yield git
-        finally:
-            git.close()
-
-    def _first_commit(self, git: GitRepo) -> None:
-        settings = self._folder / ".dvc"
-        settings.mkdir(exist_ok=True)
-        (settings / "config").write_text(_CONFIG, encoding="utf-8")
-        (settings / "config.local").write_text(f"['remote \"{_STORE}\"']\n    url = {self._remote}\n", encoding="utf-8")
-        (settings / ".gitignore").write_text("/config.local\n/tmp\n/cache\n", encoding="utf-8")
-        (self._folder / ".dvcignore").write_text("", encoding="utf-8")
-        (self._folder / ".gitignore").touch()
-        git.git.execute(["git", "add", "--", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore"])
-        self._commit(git, "start the dataset repository", {})
-
-    def _identity(self) -> dict[str, str]:
-        name, mail = self._author
-        roles = ("AUTHOR", "COMMITTER")
-        return {f"GIT_{r}_NAME": name for r in roles} | {f"GIT_{r}_EMAIL": mail for r in roles}
-
-    def _commit(self, git: GitRepo, message: str, trailers: Mapping[str, str]) -> None:
-        date = f"{int(self._clock.now().timestamp())} +0000"
-        body = "\n".join([message.strip(), "", *(f"{name}: {value}" for name, value in trailers.items())])
-        git.git.execute(
-            ["git", "commit", "--quiet", "--no-verify", "--allow-empty", "--no-gpg-sign", "-m", body],
-            env={"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date},
-        )
-
-    def _by_trailer(self, git: GitRepo, trailer: str, value: str, name: str | None = None) -> DatasetRef | None:
-        """The newest dataset with a commit that carries the trailer (and is called `name`)."""
-        if not _KEY.match(value):
-            return None
-        names = ("Evercrew-Dataset", "Evercrew-Md5", "Evercrew-Key", "Evercrew-Same-As")
-        fields = [f"%(trailers:key={field},valueonly,separator=%x2C)" for field in names]
-        layout = "%x1f".join(["%H", *fields])
-        log = git.git.execute(
-            ["git", "log", f"--format={layout}", "--fixed-strings", f"--grep={trailer}: {value}", "HEAD"]
-        )
-        for line in str(log).splitlines():
-            revision, dataset, md5, key, same = line.split("\x1f")
-            if value == {"Evercrew-Md5": md5, "Evercrew-Key": key}[trailer] and name in (None, dataset):
-                return DatasetRef(name=dataset, path=dataset, md5=md5, revision=same or revision)
-        return None
-
-    @contextmanager
-    def _dvc(self) -> Iterator[DvcRepo]:
-        from dvc.exceptions import DvcException
-        from dvc.repo import Repo as DvcRepo
-
-        config: dict[str, Any] = {
-            "core": {
-                "remote": _STORE,
-                "site_cache_dir": str(self._folder / ".dvc" / "tmp" / "site"),
-                "autostage": True,
-            },
-            "remote": {_STORE: {"url": self._remote, "verify": True}},
-        }
-        try:
-            with DvcRepo(str(self._folder), config=config) as repo:
-                yield repo
-        except DvcException as error:
-            raise DependencyUnavailable(NAME, " ".join(str(error).split())[:400]) from error
+    def _marked(self, git: GitRepo, keep: Collection[str]) -> Marked:
+        tags = str(git.git.execute(["git", "tag", "--list"])).split()
+        promised = {ref.md5 for tag in tags if (ref := self._tagged(git, tag)) is not None}
+        return mark(self._repository, git, {*keep, *promised})
 
     def _store(self, source: Path, name: str) -> str:
         """Put the content into the cache and the remote, and return its address."""
-        place = self._folder / name
+        place = self._repository.folder / name
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(source, place)
-        with self._dvc() as repo:
+        with self._repository.dvc() as repo:
             (stage,) = repo.add(str(place))
             md5 = str(stage.outs[0].hash_info.value)
             repo.push(targets=[str(place)])
-        if not _KEY.match(md5):
+        if not KEY.match(md5):
             raise DependencyLied(NAME, f"the hash of {name} is {md5!r}")
         return md5
 
-    def _fetch(self, git: GitRepo, ref: DatasetRef, store: Path) -> dict[str, str]:
-        """Bring the objects from the remote into an empty store, check every byte, and return path -> address.
 
-        Object by object and not through the cache: what the cache still holds would hide what the remote has lost.
-        """
-        self._check_pointer(git, ref)
-        with self._dvc() as repo:
-            remote = repo.cloud.get_remote_odb(_STORE)
-            self._bring(remote, store, ref.md5, "the file list")
-            entries = listing(store, ref.md5)
-            for relative, address in entries.items():
-                self._bring(remote, store, address, relative)
-        check_files(store, entries)
-        return entries
-
-    def _bring(self, remote: Any, store: Path, address: str, what: str) -> None:
-        if not remote.exists(address):
-            raise DependencyUnavailable(NAME, f"the remote lacks {what} ({address})", "Restore the remote from a copy")
-        place = object_path(store, address)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        remote.fs.get_file(remote.oid_to_path(address), str(place))
-
-    def _check_pointer(self, git: GitRepo, ref: DatasetRef) -> None:
-        if not _DATASET_NAME.match(ref.path) or not re.match(r"^[0-9a-f]{7,40}$", ref.revision):
-            raise InvalidInput("ref", f"{ref.path!r} at {ref.revision!r} is not a dataset", "Take it from a manifest")
-        try:
-            text = str(git.git.execute(["git", "cat-file", "blob", f"{ref.revision}:{ref.path}.dvc"]))
-            named = yaml.safe_load(text)["outs"][0]["md5"]
-        except GitCommandError as error:
-            raise DigestMismatch(f"there is no pointer {ref.path}.dvc at revision {ref.revision[:12]}") from error
-        except (yaml.YAMLError, LookupError, TypeError) as error:
-            raise DigestMismatch(f"{ref.path}.dvc at revision {ref.revision[:12]} is not a pointer") from error
-        if named != ref.md5:
-            raise DigestMismatch(f"{ref.path}.dvc at revision {ref.revision[:12]} names {named} instead of {ref.md5}")
+def _collected(git: GitRepo, revision: str) -> str:
+    """What the commit says was collected: a `Collectable` as JSON."""
+    layout = f"--format=%(trailers:key={_COLLECTED},valueonly,unfold)"
+    return str(git.git.execute(["git", "log", "-1", layout, revision]))
 
 
 def _check_arguments(source: Path, name: str, message: str, key: str) -> None:
-    if not _DATASET_NAME.match(name):
+    if not DATASET_NAME.match(name):
         raise InvalidInput("name", f"{name!r} is not a dataset name", "Use letters, digits, _ and - (at most 100)")
-    if not _KEY.match(key):
+    if not KEY.match(key):
         raise InvalidInput("key", f"{key!r} cannot stand in a trailer", "Use letters, digits and ._:/@+- only")
     if not message.strip():
         raise InvalidInput("message", "is empty", "Say what the dataset is for")

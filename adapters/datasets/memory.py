@@ -6,12 +6,20 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Collection
 from pathlib import Path
 
-from adapters.datasets.base import EFFECT_VERSION
-from domain.canonical import sha256_text
+from adapters.datasets.base import (
+    EFFECT_COLLECT,
+    EFFECT_PIPELINE,
+    EFFECT_TAG,
+    EFFECT_VERSION,
+    Collectable,
+    Pipeline,
+)
+from domain.canonical import canonical_hash, sha256_text
 from domain.dataset import DatasetRef
-from domain.errors import DependencyUnavailable, DigestMismatch, InvalidInput
+from domain.errors import ConflictError, DependencyUnavailable, DigestMismatch, InvalidInput
 from domain.observation import Observation
 from domain.permit import Permit, PermitVerifier
 
@@ -27,6 +35,9 @@ class MemoryDatasets:
         self._refs: list[DatasetRef] = []
         self._keys: dict[str, DatasetRef] = {}
         self._contents: dict[str, dict[str, str]] = {}
+        self._tags: dict[str, DatasetRef] = {}
+        self._pipelines: dict[str, tuple[str, DatasetRef]] = {}
+        self._collected: dict[str, Collectable] = {}
         self.objects: dict[str, bytes] = {}
 
     def version(self, *, source: Path, name: str, message: str, key: str, permit: Permit | None) -> DatasetRef:
@@ -60,9 +71,65 @@ class MemoryDatasets:
         """See `DatasetsPort.verify`."""
         self._checked(ref)
 
+    def tag(self, *, ref: DatasetRef, tag: str, key: str, permit: Permit | None) -> None:
+        """See `DatasetsPort.tag`."""
+        self._permits.spend(permit, effect=EFFECT_TAG, key=key)
+        self._checked(ref)
+        with self._lock:
+            if self._tags.setdefault(tag, ref) != ref:
+                raise ConflictError(f"the tag {tag} names another dataset version; tags are never moved")
+
+    def tagged(self, tag: str) -> DatasetRef | None:
+        """See `DatasetsPort.tagged`."""
+        return self._tags.get(tag)
+
+    def record(self, pipeline: Pipeline, *, message: str, key: str, permit: Permit | None) -> str:
+        """See `DatasetsPort.record`."""
+        self._permits.spend(permit, effect=EFFECT_PIPELINE, key=key)
+        self._checked(pipeline.dataset)
+        if not message.strip():
+            raise InvalidInput("message", "is empty", "Say what the pipeline is of")
+        with self._lock:
+            revision = canonical_hash([len(self._pipelines), pipeline.model_dump(mode="json")])[:40]
+            return self._pipelines.setdefault(key, (revision, pipeline.dataset))[0]
+
+    def collectable(self, keep: Collection[str]) -> Collectable:
+        """See `DatasetsPort.collectable`."""
+        kept = {*keep, *(ref.md5 for ref in self._tags.values()), *(ref.md5 for ref in self._refs[-1:])}
+        versions = {ref.md5: ref for ref in reversed(self._refs)}
+        for md5 in kept & set(versions):
+            if any(address not in self.objects for address in self._contents[md5].values()):
+                raise DependencyUnavailable("memory", f"the remote lacks objects of {md5}")
+        needed = {a for md5 in kept & set(versions) for a in self._contents[md5].values()}
+        gone = [ref for md5, ref in versions.items() if md5 not in kept]
+        old = {a for ref in gone for a in self._contents[ref.md5].values()} - needed
+        there = {address: len(self.objects[address]) for address in old if address in self.objects}
+        return Collectable(
+            datasets=tuple(gone) if there else (),
+            kept=len(kept & set(versions)),
+            objects=len(there),
+            size=sum(there.values()),
+        )
+
+    def collect(self, *, keep: Collection[str], key: str, permit: Permit | None) -> Collectable:
+        """See `DatasetsPort.collect`."""
+        self._permits.spend(permit, effect=EFFECT_COLLECT, key=key)
+        with self._lock:
+            if key in self._collected:
+                return self._collected[key]
+            told = self.collectable(keep)
+            gone = {ref.md5 for ref in told.datasets}
+            needed = {a for md5, files in self._contents.items() if md5 not in gone for a in files.values()}
+            for address in {a for md5 in gone for a in self._contents[md5].values()} - needed:
+                self.objects.pop(address, None)
+            self._collected[key] = told
+            return told
+
     def observe(self, key: str) -> Observation:
         """See `DatasetsPort.observe`."""
-        ref = self._keys.get(key)
+        if key in self._collected:
+            return Observation.done({"revision": key, "collected": self._collected[key].model_dump_json()})
+        ref = self._keys.get(key) or self._pipelines.get(key, ("", None))[1]
         return Observation.done(ref.model_dump()) if ref else Observation.absent("no dataset carries the key")
 
     def check(self) -> str:

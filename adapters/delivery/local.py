@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Protocol
 
+from adapters.delivery.base import Tell, silent
+from adapters.delivery.waiting import until, wanted
 from domain.candidate import LiveState
 from domain.clock import Clock
-from domain.errors import DependencyError, DependencyTimeout, InvalidInput
+from domain.errors import DependencyError, DependencyTimeout
 
 NAME = "delivery"
 
@@ -31,35 +33,30 @@ class LocalDelivery:
         """See `DeliveryPort.live`."""
         return self._source.live()
 
-    def wait_until(self, revision: str, *, digest: str | None, timeout: timedelta, poll: timedelta) -> LiveState:
+    def wait_until(
+        self, revision: str, *, digest: str | None, timeout: timedelta, poll: timedelta, tell: Tell = silent
+    ) -> LiveState:
         """See `DeliveryPort.wait_until`. A platform that does not answer for a moment is waited for too."""
-        if poll <= timedelta():
-            raise InvalidInput("poll", f"{poll} is not a pause", "Give a positive duration")
-        deadline = self._clock.monotonic() + timeout.total_seconds()
-        while True:
-            seen, state = self._look()
-            if state is not None and state.revision == revision and digest in (None, state.digest):
+
+        def look() -> LiveState | str:
+            try:
+                state = self._source.live()
+            except DependencyError as error:
+                return f"it cannot be asked: {error}"
+            if state.revision == revision and digest in (None, state.digest):
                 return state
-            if self._clock.monotonic() >= deadline:
-                raise DependencyTimeout(
-                    NAME,
-                    f"after {timeout.total_seconds():g} s {_wanted(revision, digest)} is not live; {seen}",
-                    "Look at the platform's log for a revision it rejected",
-                )
-            self._clock.sleep(min(poll, timedelta(seconds=max(deadline - self._clock.monotonic(), 0.001))))
+            return f"live is {wanted(state.revision, state.digest)}"
+
+        def late(seen: str) -> DependencyTimeout:
+            return DependencyTimeout(
+                NAME,
+                f"after {timeout.total_seconds():g} s {wanted(revision, digest)} is not live; {seen}",
+                "Look at the platform's log for a revision it rejected",
+            )
+
+        return until(look, late, clock=self._clock, timeout=timeout, poll=poll, tell=tell)
 
     def check(self) -> str:
         """See `DeliveryPort.check`."""
         state = self.live()
         return f"{NAME}: revision {state.revision[:12]} is live"
-
-    def _look(self) -> tuple[str, LiveState | None]:
-        try:
-            state = self._source.live()
-        except DependencyError as error:
-            return f"it cannot be asked: {error}", None
-        return f"live is {_wanted(state.revision, state.digest)}", state
-
-
-def _wanted(revision: str, digest: str | None) -> str:
-    return f"revision {revision[:12]}" + (f" with {digest[:19]}" if digest else "")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from adapters.delivery.base import Tell, silent
+from adapters.delivery.waiting import until, wanted
 from domain.candidate import LiveState
 from domain.clock import Clock
-from domain.errors import DependencyTimeout, InvalidInput
+from domain.errors import DependencyTimeout
 
 
 class MemoryDelivery:
@@ -25,18 +27,20 @@ class MemoryDelivery:
         now = self._clock.now()
         return [state for since, state in self._states if since <= now][-1]
 
-    def wait_until(self, revision: str, *, digest: str | None, timeout: timedelta, poll: timedelta) -> LiveState:
+    def wait_until(
+        self, revision: str, *, digest: str | None, timeout: timedelta, poll: timedelta, tell: Tell = silent
+    ) -> LiveState:
         """See `DeliveryPort.wait_until`."""
-        if poll <= timedelta():
-            raise InvalidInput("poll", f"{poll} is not a pause", "Give a positive duration")
-        deadline = self._clock.now() + timeout
-        while True:
+
+        def look() -> LiveState | str:
             state = self.live()
-            if state.revision == revision and digest in (None, state.digest):
-                return state
-            if self._clock.now() >= deadline:
-                raise DependencyTimeout("delivery", f"live is revision {state.revision} with {state.digest}")
-            self._clock.sleep(min(poll, deadline - self._clock.now()))
+            there = state.revision == revision and digest in (None, state.digest)
+            return state if there else f"live is {wanted(state.revision, state.digest)}"
+
+        def late(seen: str) -> DependencyTimeout:
+            return DependencyTimeout("delivery", f"{wanted(revision, digest)} is not live; {seen}")
+
+        return until(look, late, clock=self._clock, timeout=timeout, poll=poll, tell=tell)
 
     def check(self) -> str:
         """See `DeliveryPort.check`."""

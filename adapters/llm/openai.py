@@ -18,6 +18,7 @@ import httpx
 import openai
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from adapters.address import http_address, plain_key
 from adapters.llm.base import ChatMessage, ChatReply
 from adapters.llm.wire import WireUsage, read_calls, read_completion, write_message
 from domain.clock import Clock
@@ -31,6 +32,9 @@ _PARAPHRASE_INSTRUCTIONS = (
     " order, and nothing else."
 )
 _LONGEST = 8_000_000
+_ADDRESS = "Check OPENAI_BASE_URL, and that EVERCREW_MODEL is a model the endpoint has"
+_REACH = "Check OPENAI_BASE_URL and the network"
+_SLOW = "Look at the endpoint's load, or raise EVERCREW_MODEL_TIMEOUT_S"
 _TEXTS = TypeAdapter(list[str])
 
 T = TypeVar("T")
@@ -67,6 +71,9 @@ class OpenAIChat:
         patience: a ``Retry-After`` beyond this ends the call at once.
         structured: send `answer_schema` as ``response_format`` (not every endpoint knows it).
         on_note: told when `paraphrase` had to fall back, and why.
+
+    Raises:
+        ConfigurationError: the address or the key cannot be one.
     """
 
     def __init__(
@@ -89,8 +96,10 @@ class OpenAIChat:
         on_note: Callable[[str], None] = lambda _note: None,
     ) -> None:
         self.name = model
-        self._client = openai.OpenAI(api_key=api_key, base_url=base_url, max_retries=0)
-        self._host = httpx.URL(base_url).host
+        address = http_address(base_url, field="OPENAI_BASE_URL")
+        key = plain_key(api_key, field="OPENAI_API_KEY")
+        self._client = openai.OpenAI(api_key=key, base_url=address, max_retries=0)
+        self._host = address.host
         self._clock = clock
         self._timeout = timeout
         self._deadline = deadline or timeout * 2.5
@@ -142,12 +151,12 @@ class OpenAIChat:
         return answers
 
     def check(self) -> str:
-        """See `ChatPort.check`: lists the endpoint's models, or asks for one word where it has no such list."""
+        """See `ChatPort.check`: lists the endpoint's models, or asks for one word where the model is on no list."""
         try:
             return self._persist(self._listed)
-        except _NoList:
+        except _NoList as unlisted:
             self.complete([ChatMessage(role="user", content="Say ok.")], [], task="check")
-            return f"model: {self.name} at {self._host} answers"
+            return f"model: {self.name} at {self._host} answers; {unlisted.problem}"
 
     def _listed(self, timeout: float) -> str:
         with self._guarded():
@@ -155,8 +164,11 @@ class OpenAIChat:
                 models = [model.id for model in self._client.models.list(timeout=timeout)]
             except openai.NotFoundError as error:
                 raise _NoList(self.name, "the endpoint lists no models") from error
-        known = "listed" if self.name in models else f"not among its {len(models)} models"
-        return f"model: {self.name} at {self._host}, {known}"
+            except (AttributeError, TypeError, ValueError) as error:
+                raise DependencyLied(self.name, "its list of models is none", _ADDRESS) from error
+        if self.name not in models:
+            raise _NoList(self.name, f"it is not among the {len(models)} models that are listed")
+        return f"model: {self.name} at {self._host}, listed"
 
     def _ask(self, request: Mapping[str, Any], tools: Sequence[Mapping[str, Any]], timeout: float) -> ChatReply:
         completions = self._client.chat.completions.with_streaming_response
@@ -182,7 +194,7 @@ class OpenAIChat:
         for chunk in chunks:
             body += chunk
             if self._clock.monotonic() > end:
-                raise _Again(DependencyTimeout(self.name, "its answer did not end in time"), timedelta())
+                raise _Again(DependencyTimeout(self.name, "its answer did not end in time", _SLOW), timedelta())
             if len(body) > _LONGEST:
                 raise DependencyLied(self.name, f"its answer is longer than {_LONGEST} bytes")
         return body
@@ -237,7 +249,7 @@ class OpenAIChat:
 
 
 class _NoList(DependencyError):
-    """The endpoint has no list of models."""
+    """The model is on no list of the endpoint."""
 
 
 class _Vendor:
@@ -256,9 +268,11 @@ class _Vendor:
     def _ours(self, error: openai.OpenAIError | httpx.HTTPError) -> Exception:
         match error:
             case openai.APITimeoutError() | httpx.TimeoutException():
-                return _Again(DependencyTimeout(self._name, "it did not answer in time"), timedelta())
+                return _Again(DependencyTimeout(self._name, "it did not answer in time", _SLOW), timedelta())
             case openai.APIConnectionError() | httpx.HTTPError():
-                return _Again(DependencyUnavailable(self._name, f"it cannot be reached: {error}"))
+                return _Again(
+                    DependencyUnavailable(self._name, f"it cannot be reached: {error.__cause__ or error}", _REACH)
+                )
             case openai.RateLimitError():
                 problem = DependencyUnavailable(
                     self._name, "it is limiting our rate", "Lower the load or raise the limit"
@@ -270,7 +284,7 @@ class _Vendor:
                 remedy = "Check OPENAI_API_KEY and what it may use"
                 return DependencyUnavailable(self._name, f"it refused the key (status {error.status_code})", remedy)
             case openai.APIStatusError():
-                remedy = "Check OPENAI_BASE_URL and the name of the model"
+                remedy = _ADDRESS
                 return DependencyUnavailable(self._name, f"it refused the call (status {error.status_code})", remedy)
             case _:
                 return DependencyUnavailable(self._name, f"the call failed: {error}")

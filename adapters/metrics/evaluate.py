@@ -110,19 +110,19 @@ def evaluate(query: SeriesQuery, series: Iterable[Series], at: int) -> Answer | 
     return Answer(found.value * query.scale, found.at)
 
 
-def steps(start: datetime, end: datetime, step: timedelta) -> list[datetime]:
+def steps(start: datetime, end: datetime, step: timedelta, most: int = MOST_STEPS) -> list[datetime]:
     """Return start, start + step, ... up to end.
 
     Raises:
-        InvalidInput: the end is before the start, the step is not positive, or there are more than 11,000 steps.
+        InvalidInput: the end is before the start, the step is not positive, or there are more than `most` steps.
     """
     if step <= timedelta():
         raise InvalidInput("step", f"{step} is not a step", "Give a positive duration")
     if end < start:
         raise InvalidInput("end", f"{end.isoformat()} is before {start.isoformat()}", "Give a later end")
     count = (end - start) // step + 1
-    if count > MOST_STEPS:
-        raise InvalidInput("step", f"{count} steps are more than {MOST_STEPS}", "Take a longer step")
+    if count > most:
+        raise InvalidInput("step", f"{count} steps are more than {most}", "Take a longer step")
     return [start + step * number for number in range(count)]
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from adapters.logs.base import LogLine
 from domain.candidate import LiveState
 from domain.observation import Observation
 from domain.permit import Permit
@@ -52,17 +53,6 @@ class JudgementRow(BaseModel):
     variant: str = ""
     mode: str = ""
     subject: str = ""
-
-
-class LogLine(BaseModel):
-    """One structured log line."""
-
-    model_config = ConfigDict(frozen=True)
-
-    ts: datetime
-    level: str
-    event: str
-    fields: str = ""
 
 
 class PlatformPort(Protocol):

@@ -17,7 +17,9 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.platform.base import EFFECT_QUARANTINE, JudgementRow, LogLine, PlatformDocument
+from adapters.address import http_address
+from adapters.logs.base import LogLine
+from adapters.platform.base import EFFECT_QUARANTINE, JudgementRow, PlatformDocument
 from domain.candidate import LiveState, VariantState
 from domain.clock import Clock
 from domain.errors import ConflictError, DependencyLied, DependencyTimeout, DependencyUnavailable, InvalidInput
@@ -27,6 +29,8 @@ from domain.permit import Permit, PermitVerifier
 NAME = "platform"
 _AGAIN = frozenset({502, 503, 504})
 _LOG_FIELDS = frozenset({"ts", "level", "event"})
+_ADDRESS = "Check platform.url: it has to be the address of the platform's own API"
+_LOAD = "Look at the platform's load and its log"
 T = TypeVar("T")
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -60,7 +64,14 @@ class _Quarantine(BaseModel):
 
 
 class HttpPlatform:
-    """`PlatformPort` on the API below `url`. `most_bytes` bounds one answer, `headers` may carry authorisation."""
+    """`PlatformPort` on the API below `url`.
+
+    `timeout` is for every read of the wire, `deadline` for one whole answer, `most_bytes` bounds it. `headers` may
+    carry authorisation.
+
+    Raises:
+        ConfigurationError: the url is none.
+    """
 
     def __init__(
         self,
@@ -69,6 +80,7 @@ class HttpPlatform:
         permits: PermitVerifier,
         clock: Clock,
         timeout: timedelta = timedelta(seconds=20),
+        deadline: timedelta = timedelta(minutes=5),
         attempts: int = 3,
         pause: timedelta = timedelta(milliseconds=200),
         most_bytes: int = 512 * 1024 * 1024,
@@ -76,11 +88,12 @@ class HttpPlatform:
     ) -> None:
         self._permits = permits
         self._clock = clock
+        self._deadline = deadline.total_seconds()
         self._attempts = max(attempts, 1)
         self._pause = pause
         self._most_bytes = most_bytes
         self._client = httpx.Client(
-            base_url=url.rstrip("/"),
+            base_url=http_address(url, field="platform.url"),
             headers=dict(headers or {}),
             timeout=httpx.Timeout(timeout.total_seconds(), connect=min(timeout.total_seconds(), 5.0)),
             trust_env=False,
@@ -185,7 +198,9 @@ class HttpPlatform:
         def once() -> Sequence[Row]:
             with self._client.stream("GET", path, params=dict(asked)) as response:
                 if response.status_code != 200:
-                    _raise_for(response.status_code, path, b"".join(self._bounded(response, path)).decode("utf-8"))
+                    _raise_for(
+                        response.status_code, path, b"".join(self._bounded(response, path)).decode("utf-8", "replace")
+                    )
                 kept: deque[Row] = deque(maxlen=limit)
                 for number, line in enumerate(_lines(self._bounded(response, path)), start=1):
                     if line.strip():
@@ -195,9 +210,11 @@ class HttpPlatform:
         return self._retried(once, path)
 
     def _bounded(self, response: httpx.Response, path: str) -> Iterator[bytes]:
-        seen = 0
+        seen, end = 0, self._clock.monotonic() + self._deadline
         for chunk in response.iter_bytes():
             seen += len(chunk)
+            if self._clock.monotonic() > end:
+                raise DependencyTimeout(NAME, f"the answer of {path} did not end within {self._deadline:g} s", _LOAD)
             if seen > self._most_bytes:
                 raise DependencyLied(NAME, f"the answer of {path} is longer than {self._most_bytes} bytes")
             yield chunk
@@ -209,13 +226,15 @@ class HttpPlatform:
                 return once()
             except httpx.TimeoutException as error:
                 if last:
-                    raise DependencyTimeout(NAME, f"{path} did not answer in time") from error
+                    raise DependencyTimeout(NAME, f"{path} did not answer in time", _LOAD) from error
             except httpx.HTTPError as error:
                 if last:
-                    raise DependencyUnavailable(NAME, f"{path}: {type(error).__name__}: {error}") from error
+                    raise DependencyUnavailable(
+                        NAME, f"{path}: {type(error).__name__}: {error}", "Check that it runs, and platform.url"
+                    ) from error
             except _TryAgain as error:
                 if last:
-                    raise DependencyUnavailable(NAME, str(error)) from error
+                    raise DependencyUnavailable(NAME, str(error), _LOAD) from error
             self._clock.sleep(self._pause * 2 ** (attempt - 1))
         raise DependencyUnavailable(NAME, f"{path} was not asked")
 
@@ -234,7 +253,9 @@ def _raise_for(status: int, path: str, body: str) -> None:
         raise ConflictError(detail)
     if status in (400, 422):
         raise InvalidInput(path, detail, "Mend the request")
-    raise DependencyUnavailable(NAME, detail)
+    if status in (401, 403):
+        raise DependencyUnavailable(NAME, detail, "Let this machine in at the platform, or at the proxy before it")
+    raise DependencyUnavailable(NAME, detail, _ADDRESS if status < 500 else _LOAD)
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
@@ -255,7 +276,7 @@ def _parsed(form: type[Row], body: str | None, path: str) -> Row:
     try:
         return form.model_validate_json(body or "")
     except ValidationError as error:
-        raise DependencyLied(NAME, f"{path}: {_first(error)}") from error
+        raise DependencyLied(NAME, f"{path}: {_first(error)}", _ADDRESS) from error
 
 
 def _line_parsed(parse: Callable[[str], Row], line: str, path: str, number: int) -> Row:
@@ -263,7 +284,7 @@ def _line_parsed(parse: Callable[[str], Row], line: str, path: str, number: int)
         return parse(line)
     except ValidationError as error:
         raise DependencyLied(NAME, f"{path}, line {number}: {_first(error)}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DependencyLied(NAME, f"{path}, line {number}: {error}") from error
 
 

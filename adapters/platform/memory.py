@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from adapters.logs.base import LogLine
 from adapters.platform.base import (
     EFFECT_QUARANTINE,
     PLAUSIBLE_OVERLAP,
     RULES,
     JudgementRow,
-    LogLine,
     PlatformDocument,
 )
 from domain.candidate import LiveState

@@ -105,6 +105,12 @@ class StorePort(Protocol):
         """Keep a recording; the same place again replaces it."""
         ...
 
+    def claim(self, recording: Recording) -> bool:
+        """Keep a recording unless its place is taken, and return whether it was kept: of many callers, exactly one is
+        told yes, whichever thread, process or machine it is in.
+        """
+        ...
+
     def recordings(self, cycle_id: str, prefix: str = "") -> Sequence[Recording]:
         """Return the recordings of a cycle whose place starts so, in the order they were made."""
         ...

@@ -107,6 +107,12 @@ class MemoryStore:
         with self._lock:
             self._recordings[(recording.cycle_id, recording.place)] = plain
 
+    def claim(self, recording: Recording) -> bool:
+        """See `StorePort.claim`."""
+        plain = recording.model_copy(update={"payload": _plain("payload", recording.payload)})
+        with self._lock:
+            return self._recordings.setdefault((recording.cycle_id, recording.place), plain) is plain
+
     def recordings(self, cycle_id: str, prefix: str = "") -> Sequence[Recording]:
         """See `StorePort.recordings`."""
         with self._lock:

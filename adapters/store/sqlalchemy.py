@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text, update
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from adapters.sql import database_url, explained, impatient
 from adapters.store.base import FlagRow, Recording, Tombstone
 from adapters.store.migrations import current_revision, migrate
 from adapters.store.models import CycleRow, FlagHistoryRow, FlagTableRow, RecordingRow, TombstoneRow
@@ -26,21 +26,26 @@ from domain.alert import Alert
 from domain.canonical import canonical_json, json_ready
 from domain.cycle import Cycle
 from domain.diagnosis import Action
-from domain.errors import ConfigurationError, DependencyUnavailable, InvalidInput
+from domain.errors import ConfigurationError, DependencyLied, DependencyUnavailable, InvalidInput
 from domain.ids import cycle_id
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
+
+_FIELD = "store_url"
+_DAMAGED = "Restore a backup of the database: somebody else has written into it"
 
 
 class SqlStore:
     """A `StorePort` on a database by URL, e.g. ``sqlite:////var/lib/evercrew/store.db`` or
     ``postgresql+psycopg://...``.
 
-    Migrates the database when constructed. `busy` is how long a write waits for another on SQLite.
+    Migrates the database when constructed. `busy` is how long a write waits for another; a PostgreSQL server has 5 s to
+    answer, unless the URL says otherwise (``connect_timeout``).
 
     Raises:
         ConfigurationError: the URL is not one.
-        DependencyUnavailable: the database cannot be reached or migrated.
+        DependencyUnavailable: the database cannot be reached. DependencyTimeout: another program keeps it locked.
+        DependencyLied: it is of another schema, or holds rows that none of ours can be.
     """
 
     def __init__(self, url: str, *, busy: timedelta = timedelta(seconds=10)) -> None:
@@ -174,6 +179,21 @@ class SqlStore:
                 identity = {"cycle_id": recording.cycle_id, "place": recording.place}
                 session.execute(insert(RecordingRow).values({**identity, **new}))
 
+    def claim(self, recording: Recording) -> bool:
+        """See `StorePort.claim`. The unique constraint of the table decides between two that come at once."""
+        new = {"kind": recording.kind, "payload": _plain("payload", recording.payload)}
+        place = {"cycle_id": recording.cycle_id, "place": recording.place}
+        same = (RecordingRow.cycle_id == recording.cycle_id, RecordingRow.place == recording.place)
+        with self._guarded():
+            try:
+                with self._begin(write=True) as connection:
+                    if connection.scalar(select(RecordingRow.id).where(*same)) is not None:
+                        return False
+                    connection.execute(insert(RecordingRow).values({**place, **new}))
+            except IntegrityError:
+                return False
+        return True
+
     def recordings(self, cycle_id: str, prefix: str = "") -> Sequence[Recording]:
         """See `StorePort.recordings`."""
         wanted = select(RecordingRow).where(RecordingRow.cycle_id == cycle_id).order_by(RecordingRow.id)
@@ -214,21 +234,22 @@ class SqlStore:
         try:
             yield
         except SQLAlchemyError as error:
-            remedy = "Check EVERCREW_STORE_URL, the disk and that no other program holds the database"
-            raise DependencyUnavailable("store", _first_line(error), remedy) from error
+            raise explained(error, name="store", field=_FIELD) from error
+        except (ValueError, TypeError) as error:
+            raise DependencyLied("store", f"a row cannot be read: {error}", _DAMAGED) from error
 
 
 def _engine(url: str, busy: timedelta) -> Engine:
-    remedy = "Write e.g. sqlite:////abs/path/store.db, or install evercrew[postgres] for postgresql://"
+    parsed = database_url(url, field=_FIELD)
     try:
-        parsed = make_url(url)
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(parsed, json_serializer=canonical_json, pool_pre_ping=True)
     except (ArgumentError, ImportError) as error:
-        raise ConfigurationError("store_url", f"{url!r} cannot be used ({error})", remedy) from error
+        remedy = "Install evercrew[postgres] for postgresql://, and leave the driver out"
+        raise ConfigurationError(_FIELD, f"its driver cannot be used ({error})", remedy) from error
     if parsed.get_backend_name() == "sqlite":
         _prepare_sqlite(engine, busy)
+    else:
+        impatient(engine, busy)
     return engine
 
 
@@ -239,7 +260,7 @@ def _prepare_sqlite(engine: Engine, busy: timedelta) -> None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DependencyUnavailable(
-                "store", f"{path} cannot be made: {error}", "Check EVERCREW_STORE_URL"
+                "store", f"{path} cannot be made: {error}", f"Mend {_FIELD}, or make the folder of `state` writable"
             ) from error
 
     @event.listens_for(engine, "connect")
@@ -298,7 +319,3 @@ def _plain(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _no_such_cycle(cycle: str) -> InvalidInput:
     return InvalidInput("cycle_id", f"there is no cycle {cycle}", "Run `evercrew cycles list` for those there are")
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -19,16 +19,19 @@ from typing import Any
 
 import langsmith
 import requests
-from langsmith.utils import LangSmithError, LangSmithNotFoundError
+from langsmith.utils import LangSmithAuthError, LangSmithError, LangSmithNotFoundError, LangSmithRequestTimeout
 from urllib3.util.retry import Retry
 
+from adapters.address import http_address, plain_key
 from adapters.traces.base import Span
 from adapters.traces.redact import redacted
 from domain.clock import Clock
-from domain.errors import DependencyTimeout, DependencyUnavailable
+from domain.errors import DependencyError, DependencyLied, DependencyTimeout, DependencyUnavailable
 
 LANGSMITH_URL = "https://api.smith.langchain.com"
 _AT_ONCE = 100
+_NAME = "langsmith"
+_ADDRESS = "Mend LANGSMITH_ENDPOINT: it has to be the address of LangSmith's API"
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ class LangSmithTraces:
         hide_inputs, hide_outputs: send spans without them.
         anonymizer: applied to inputs and outputs of every span before it leaves; masks secrets by default.
         waiting: how many span events may wait; more are lost.
+
+    Raises:
+        ConfigurationError: the address or the key cannot be one.
     """
 
     name = "langsmith"
@@ -103,8 +109,8 @@ class LangSmithTraces:
         self._sender: threading.Thread | None = None
         self._starting = threading.Lock()
         self._client = langsmith.Client(
-            endpoint,
-            api_key=api_key,
+            str(http_address(endpoint, field="LANGSMITH_ENDPOINT")),
+            api_key=plain_key(api_key, field="LANGSMITH_API_KEY"),
             retry_config=Retry(total=0),
             timeout_ms=int(timeout_s * 1000),
             auto_batch_tracing=False,
@@ -143,14 +149,19 @@ class LangSmithTraces:
 
     def check(self) -> str:
         """See `TracesPort.check`."""
-        remedy = "Check LANGSMITH_ENDPOINT, LANGSMITH_API_KEY and the network"
+        told = self._asked("/info", {})
+        if not isinstance(told, dict) or "version" not in told:
+            raise DependencyLied(_NAME, "what answers is not LangSmith", _ADDRESS)
+        # Anybody may ask for /info; the projects are shown to a key only.
+        self._asked("/sessions", {"limit": "1", "name": self._project})
+        return f"traces: langsmith {told['version']} at {self._endpoint}, project {self._project}, {self.lost} lost"
+
+    def _asked(self, path: str, params: Mapping[str, str]) -> Any:
         try:
-            answer = self._client.request_with_retries("GET", "/info", stop_after_attempt=1)
-        except requests.Timeout as error:
-            raise DependencyTimeout("langsmith", "it did not answer in time", remedy) from error
+            answer = self._client.request_with_retries("GET", path, stop_after_attempt=1, params=dict(params))
+            return answer.json()
         except (LangSmithError, requests.RequestException) as error:
-            raise DependencyUnavailable("langsmith", f"it cannot be reached: {error}", remedy) from error
-        return f"traces: langsmith at {self._endpoint}, status {answer.status_code}, {self.lost} spans lost"
+            raise _explained(error) from error
 
     def _queue(self, job: _Job) -> None:
         with self._starting:
@@ -190,6 +201,20 @@ class LangSmithTraces:
     def _refused(self, error: Exception) -> None:
         # The SDK swallows what the endpoint refused and tells it only here.
         self._problem = str(error) or type(error).__name__
+
+
+def _explained(error: Exception) -> DependencyError:
+    told = " ".join(str(error).split())[:300]
+    if isinstance(error, requests.JSONDecodeError | LangSmithNotFoundError):
+        return DependencyLied(_NAME, f"what answers is not LangSmith: {told}", _ADDRESS)
+    if isinstance(error, requests.Timeout | LangSmithRequestTimeout) or "timed out" in str(error):
+        return DependencyTimeout(_NAME, "it did not answer in time", "Look at the endpoint's load and the network")
+    if isinstance(error, LangSmithAuthError) or "403 Client Error" in told:
+        remedy = (
+            "Check LANGSMITH_API_KEY, which may read projects and create runs, and the region of LANGSMITH_ENDPOINT"
+        )
+        return DependencyUnavailable(_NAME, f"it refuses the key: {told}", remedy)
+    return DependencyUnavailable(_NAME, f"it cannot be reached: {told}", "Check LANGSMITH_ENDPOINT and the network")
 
 
 def _order(parent: _Place | None, start: datetime, identity: str) -> str:

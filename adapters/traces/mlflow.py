@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.traces.base import Span
 from adapters.traces.redact import redacted
-from domain.errors import DependencyUnavailable
+from adapters.tracking.mlflow_errors import told
+from domain.errors import DependencyLied, DependencyTimeout, DependencyUnavailable, EvercrewError
 
 if TYPE_CHECKING:
     from mlflow.entities import LiveSpan
     from mlflow.entities.trace_location import MlflowExperimentLocation
 
+_NAME = "mlflow traces"
+_REMEDY = "Mend tracking.uri, or set EVERCREW_TRACES to none"
 _TYPES = {"chain": "CHAIN", "tool": "TOOL", "llm": "LLM"}
 # What the library and its stores raise; none of it may reach what is traced.
 _TROUBLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError)
@@ -99,9 +102,10 @@ class MlflowTraces:
         self.destination: MlflowExperimentLocation | None = None
         self.unsent = False
         self._uri = uri
+        self._shown = _without_credentials(uri)
         self._experiment = experiment
         self._patience = patience
-        self._problem = ""
+        self._problem: EvercrewError | None = None
         self._lock = threading.Lock()
         self._preparing: threading.Thread | None = None
         self._prepared = threading.Event()
@@ -132,9 +136,9 @@ class MlflowTraces:
     def check(self) -> str:
         """See `TracesPort.check`."""
         if not self.ready():
-            problem = self._problem or "it did not answer in time"
-            raise DependencyUnavailable("mlflow traces", problem, "Check EVERCREW_MLFLOW_URI")
-        return f"traces: mlflow at {self._uri}, experiment {self._experiment}, {self.lost} lost"
+            late = DependencyTimeout(_NAME, "it did not answer in time", "Look at the server of tracking.uri")
+            raise self._problem or late
+        return f"traces: mlflow at {self._shown}, experiment {self._experiment}, {self.lost} lost"
 
     def ready(self) -> bool:
         """Return whether spans can be opened; the first call starts the preparation and waits for it a while."""
@@ -150,19 +154,23 @@ class MlflowTraces:
     def _prepare(self) -> None:
         import mlflow
         from mlflow.entities.trace_location import MlflowExperimentLocation
-        from mlflow.exceptions import MlflowException
 
         log = logging.getLogger("mlflow.tracing")
         log.setLevel(logging.WARNING)
         log.addHandler(self._listener)
         try:
-            mlflow.set_tracking_uri(self._uri)
-            client = mlflow.MlflowClient(self._uri)
-            known = client.get_experiment_by_name(self._experiment)
-            found = known.experiment_id if known else client.create_experiment(self._experiment)
+            with told(artifacts=None, s3_endpoint_url=None):
+                mlflow.set_tracking_uri(self._uri)
+                client = mlflow.MlflowClient(self._uri)
+                known = client.get_experiment_by_name(self._experiment)
+                found = known.experiment_id if known else client.create_experiment(self._experiment)
+            if not found:
+                raise DependencyLied(_NAME, "it names no experiment: what answers is no MLflow server", _REMEDY)
             self.destination = MlflowExperimentLocation(found)
-        except (MlflowException, *_TROUBLE) as error:
-            self._problem = str(error)
+        except EvercrewError as problem:
+            self._problem = problem
+        except (ImportError, *_TROUBLE) as error:
+            self._problem = DependencyUnavailable(_NAME, f"{self._shown} cannot be used: {error}", _REMEDY)
         finally:
             self._prepared.set()
 
@@ -180,6 +188,11 @@ class MlflowTraces:
         """Count one loss."""
         with self._lock:
             self.lost += 1
+
+
+def _without_credentials(uri: str) -> str:
+    scheme, mark, rest = uri.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
 class _Listener(logging.Handler):

@@ -6,12 +6,25 @@ import math
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
-from adapters.tracking.base import EFFECT_ALIAS, EFFECT_LOG_RUN, EFFECT_REGISTER
+from adapters.tracking.base import (
+    EFFECT_ALIAS,
+    EFFECT_DESCRIBE,
+    EFFECT_LOG_RUN,
+    EFFECT_REGISTER,
+    EFFECT_RETIRE,
+    EFFECT_TAG,
+    GOLD,
+    ModelCard,
+    Retirable,
+)
+from adapters.tracking.card import first_card, markdown
 from domain.candidate import ModelRef
-from domain.errors import DependencyLied, DigestMismatch, InvalidInput
+from domain.clock import Clock, SystemClock
+from domain.errors import ConflictError, DependencyLied, DigestMismatch, InvalidInput
 from domain.observation import Observation
 from domain.permit import Permit, PermitVerifier
 
@@ -19,7 +32,8 @@ from domain.permit import Permit, PermitVerifier
 class MemoryTracking:
     """`TrackingPort` over dictionaries; bundles are copied to a folder that goes with the object."""
 
-    def __init__(self, permits: PermitVerifier, digest_of: Callable[[Path], str]) -> None:
+    def __init__(self, permits: PermitVerifier, digest_of: Callable[[Path], str], clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._permits = permits
         self._digest_of = digest_of
         self._lock = threading.Lock()
@@ -27,6 +41,12 @@ class MemoryTracking:
         self._run_keys: dict[str, str] = {}
         self._versions: dict[str, list[ModelRef]] = {}
         self._version_keys: dict[str, ModelRef] = {}
+        self._made: dict[tuple[str, str], datetime] = {}
+        self._made_runs: dict[str, datetime] = {}
+        self._cards: dict[tuple[str, str], str] = {}
+        self._card_keys: dict[str, str] = {}
+        self._retired: dict[str, Retirable] = {}
+        self._count: dict[str, int] = {}
         self._aliases: dict[tuple[str, str], str] = {}
         self._alias_keys: dict[str, tuple[str, str]] = {}
         self._store = tempfile.TemporaryDirectory(prefix="evercrew-registry-")
@@ -54,7 +74,11 @@ class MemoryTracking:
                     "params": {field: str(value) for field, value in params.items()},
                     "metrics": dict(metrics),
                     "tags": {**tags, "evercrew.key": key},
+                    "datasets": {path: md5}
+                    if (path := tags.get("dataset_path")) and (md5 := tags.get("dataset_md5"))
+                    else {},
                 }
+                self._made_runs[run_id] = self._clock.now()
                 self._run_keys[key] = run_id
             return self._run_keys[key]
 
@@ -78,7 +102,8 @@ class MemoryTracking:
             if run_id not in self._runs:
                 raise InvalidInput("run_id", f"{run_id!r} is not a run", "Log the run first")
             versions = self._versions.setdefault(model, [])
-            version = str(len(versions) + 1)
+            self._count[model] = self._count.get(model, 0) + 1
+            version = str(self._count[model])
             shutil.copytree(bundle, self._place(model, version))
             marks = {**tags, "digest": digest, "evercrew.key": key}
             ref = ModelRef(
@@ -91,6 +116,9 @@ class MemoryTracking:
             )
             versions.append(ref)
             self._version_keys[key] = ref
+            self._made[model, version] = self._clock.now()
+            numbers = {name: float(value) for name, value in self._runs[run_id]["metrics"].items()}
+            self._cards[model, version] = markdown(first_card(model, digest, tags, run_id, numbers))
             return ref
 
     def set_alias(self, *, model: str, alias: str, version: str, key: str, permit: Permit | None) -> None:
@@ -103,6 +131,75 @@ class MemoryTracking:
                 raise InvalidInput("version", f"{model} has no version {version}", "Register it first")
             self._aliases[model, alias] = version
             self._alias_keys[key] = (alias, version)
+
+    def tag(self, *, model: str, version: str, tag: str, value: str, key: str, permit: Permit | None) -> None:
+        """See `TrackingPort.tag`."""
+        self._permits.spend(permit, effect=EFFECT_TAG, key=key)
+        with self._lock:
+            known = self._version(model, version)
+            if known is None:
+                raise InvalidInput("version", f"{model} has no version {version}", "Register it first")
+            if known.tags.get(tag, value) != value:
+                raise ConflictError(f"version {version} of {model} has the tag {tag} already, with another value")
+            marked = known.model_copy(update={"tags": {**known.tags, tag: value}})
+            self._versions[model] = [marked if ref is known else ref for ref in self._versions[model]]
+
+    def describe(self, *, model: str, version: str, card: ModelCard, key: str, permit: Permit | None) -> None:
+        """See `TrackingPort.describe`."""
+        self._permits.spend(permit, effect=EFFECT_DESCRIBE, key=key)
+        self.card(model, version)
+        self._cards[model, version] = markdown(card)
+        self._card_keys[key] = version
+
+    def card(self, model: str, version: str) -> str:
+        """See `TrackingPort.card`."""
+        if self._version(model, version) is None:
+            raise InvalidInput("version", f"{model} has no version {version}", "Register it first")
+        return self._cards[model, version]
+
+    def retirable(self, model: str, *, keep_last: int, before: datetime, keep: Collection[str]) -> Retirable:
+        """See `TrackingPort.retirable`."""
+        versions = self._versions.get(model, [])
+        newest = {ref.version for ref in versions[-keep_last:]} if keep_last else set[str]()
+        aliased = {version for (name, _), version in self._aliases.items() if name == model}
+        gone = [
+            ref
+            for ref in versions
+            if ref.version not in newest | aliased
+            and self._made[model, ref.version] < before
+            and not {ref.digest, ref.tags.get("cycle_id", "")} & set(keep)
+            and not any(tag.startswith(GOLD) for tag in ref.tags)
+        ]
+        kept = [ref for found in self._versions.values() for ref in found if ref not in gone]
+        needed = {ref.run_id for ref in kept}
+        runs = [
+            run_id
+            for run_id, run in self._runs.items()
+            if run_id not in needed and self._made_runs[run_id] < before and run["tags"].get("cycle_id", "") not in keep
+        ]
+        return Retirable(versions=tuple(ref.version for ref in gone), runs=tuple(runs), kept=len(versions) - len(gone))
+
+    def retire(
+        self,
+        model: str,
+        *,
+        keep_last: int,
+        before: datetime,
+        keep: Collection[str],
+        key: str,
+        permit: Permit | None,
+    ) -> Retirable:
+        """See `TrackingPort.retire`."""
+        self._permits.spend(permit, effect=EFFECT_RETIRE, key=key)
+        with self._lock:
+            if key not in self._retired:
+                told = self.retirable(model, keep_last=keep_last, before=before, keep=keep)
+                left = [ref for ref in self._versions.get(model, []) if ref.version not in told.versions]
+                self._versions[model] = left
+                for run_id in told.runs:
+                    del self._runs[run_id]
+                self._retired[key] = told
+            return self._retired[key]
 
     def by_alias(self, model: str, alias: str) -> ModelRef | None:
         """See `TrackingPort.by_alias`."""
@@ -140,6 +237,10 @@ class MemoryTracking:
         if key in self._alias_keys:
             alias, version = self._alias_keys[key]
             outcome |= {"alias": alias, "alias_version": version}
+        if key in self._card_keys:
+            outcome["described"] = self._card_keys[key]
+        if key in self._retired:
+            outcome["retired"] = self._retired[key].model_dump_json()
         return Observation.done(outcome) if outcome else Observation.absent("nothing carries the key")
 
     def check(self) -> str:
@@ -159,3 +260,8 @@ class MemoryTracking:
             raise DependencyLied("memory", f"{bundle.name} is not a bundle: {error}") from error
         if found != digest:
             raise DigestMismatch(f"the bundle {bundle.name} has the digest {found} instead of {digest}")
+
+
+def _dataset(tags: Mapping[str, str]) -> dict[str, str]:
+    fields = [tags.get(f"dataset_{field}", "") for field in ("path", "md5", "rev")]
+    return {fields[0]: fields[1]} if all(fields) else {}

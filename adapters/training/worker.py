@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 from adapters.locks import exclusive
 from adapters.training.base import EFFECT_TRAIN, TrainingJob, TrainingResult
-from adapters.worker import Worker
+from adapters.worker import WorkerResult
 from domain.canonical import canonical_json, json_ready
 from domain.clock import Clock
 from domain.errors import DependencyLied, InvalidInput
@@ -22,6 +24,21 @@ _KEY = re.compile(r"^\w[\w.-]{0,199}$")
 _RESULT = "result.json"
 
 
+class Runner(Protocol):
+    """Runs entry points somewhere: `adapters.worker.Worker` on this machine, or what stands for it."""
+
+    @property
+    def isolation(self) -> str:
+        """How jobs are confined, in words."""
+        ...
+
+    def run(
+        self, entry: str, spec: Mapping[str, Any], out: Path, *, timeout: timedelta, memory_mib: int
+    ) -> WorkerResult:
+        """Call ``module:function`` as function(spec, out); raises as `TrainingPort.run`."""
+        ...
+
+
 class WorkerTraining:
     """`TrainingPort` that keeps results in `folder`/<key>/ (what the job wrote, and ``result.json`` beside it).
 
@@ -29,7 +46,7 @@ class WorkerTraining:
     there.
     """
 
-    def __init__(self, *, folder: Path, worker: Worker, permits: PermitVerifier, clock: Clock) -> None:
+    def __init__(self, *, folder: Path, worker: Runner, permits: PermitVerifier, clock: Clock) -> None:
         self._folder = folder
         self._worker = worker
         self._permits = permits

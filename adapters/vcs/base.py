@@ -13,11 +13,20 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.errors import ConflictError, DependencyTimeout
 from domain.observation import Observation
 from domain.permit import Permit
 
 EFFECT_COMMIT = "vcs.commit"
 EFFECT_REVERT = "vcs.revert"
+
+
+class ApprovalPending(DependencyTimeout):
+    """A change waits for a person's approval at a forge. Asked again under the same key, the same one is waited for."""
+
+
+class NothingToRevert(ConflictError):
+    """A revert would change nothing: the commit changed nothing itself, or was taken back before. It stays so."""
 
 
 class Commit(BaseModel):
@@ -57,8 +66,10 @@ class VcsPort(Protocol):
         """Write the values file, commit, push, and return the revision.
 
         Raises:
-            ConflictError: the remote moved away from `expected_head` and touched the file.
+            ConflictError: the remote moved away from `expected_head` and touched the file, or a person refused.
+            ApprovalPending: it is proposed, and nobody has decided yet.
             DependencyUnavailable: the remote cannot be reached; nothing was pushed.
+            OutcomeUnknown: it was pushed, or merged, and is not what the branch shows.
         """
         ...
 
@@ -84,7 +95,7 @@ class VcsPort(Protocol):
         """Commit and push the revert of `revision`, and return the new revision.
 
         Raises:
-            ConflictError: the revert does not apply.
+            ConflictError: the revert does not apply. NothingToRevert: there is nothing to take back.
         """
         ...
 

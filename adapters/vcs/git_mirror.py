@@ -1,6 +1,7 @@
 """A bare clone of the remote that git commands run in; there is no work tree that anything could leave dirty.
 
-The clone is a cache: when it cannot be opened it is made anew. Everything that has happened stands in the remote.
+The clone is a cache: when it cannot be opened, or is one of another remote, it is made anew. Everything that has
+happened stands in the remote. It may be shallow: who needs more of the history asks for it by `deepen`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -18,14 +19,16 @@ from git import Git, Repo
 from git.exc import GitCommandNotFound, GitError, InvalidGitRepositoryError, NoSuchPathError
 
 from adapters.locks import exclusive
+from adapters.vcs.access import SECTION, GitAccess, check_remote, host_of
+from adapters.vcs.git_failures import NAME, explained, safe
 from domain.clock import Clock
-from domain.errors import ConfigurationError, DependencyError, DependencyTimeout, DependencyUnavailable, InvalidInput
+from domain.errors import ConfigurationError, DependencyError, DependencyUnavailable, InvalidInput
 
-NAME = "git"
 _REVISION = re.compile(r"^[0-9a-f]{7,40}$")
 _REF_MOVED = "cannot lock ref"
+_NO_REF = "couldn't find remote ref"
 _FETCHES = 4
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_NAMES = 8
 
 
 def check_revision(field: str, value: str) -> str:
@@ -40,7 +43,11 @@ def check_revision(field: str, value: str) -> str:
 
 
 class GitMirror:
-    """Runs git with timeouts and without ever asking a terminal; `environment` is laid over the process's own."""
+    """Runs git with timeouts and without ever asking a terminal.
+
+    `environment` is laid over the process's own and over what `access` gives; `depth` is the number of commits of a
+    first fetch, 0 for all.
+    """
 
     def __init__(
         self,
@@ -50,20 +57,25 @@ class GitMirror:
         folder: Path,
         clock: Clock,
         timeout: timedelta,
+        access: GitAccess,
         environment: Mapping[str, str],
+        depth: int = 0,
     ) -> None:
+        self.branch = branch
+        self.place = host_of(check_remote(remote))
         self._remote = remote
-        self._branch = branch
         self._folder = folder
         self._clock = clock
         self._timeout = timeout
-        self._environment = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", **environment}
+        self._depth = depth
+        self._access = access
+        self._overrides = environment
         self._git: Git | None = None
 
     @property
     def tracking(self) -> str:
         """The ref that holds the branch as it was last fetched."""
-        return f"refs/remotes/origin/{self._branch}"
+        return f"refs/remotes/origin/{self.branch}"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -76,36 +88,62 @@ class GitMirror:
         """Bring the branch up to date and return its revision; call it under `locked`.
 
         Raises:
-            DependencyUnavailable, DependencyTimeout: the remote did not answer.
+            DependencyUnavailable, DependencyTimeout, DependencyLied: the remote did not answer, or not as it should.
             ConfigurationError: it has no such branch.
         """
+        head = self.fetch_other(self.branch)
+        if head is None:
+            raise self._no_branch()
+        return head
+
+    def _no_branch(self) -> ConfigurationError:
+        listed = self.run("ls-remote", "--heads", "origin").splitlines()
+        names = [line.partition("refs/heads/")[2] for line in listed]
+        there = f"it has: {', '.join(names[:_NAMES])}" if names else "it has no branch at all"
+        return ConfigurationError(
+            f"{SECTION}.branch",
+            f"the remote has no branch {self.branch!r} ({self.place}; {there})",
+            f"Push a first commit to it, name another, or check {SECTION}.remote",
+        )
+
+    def fetch_other(self, branch: str) -> str | None:
+        """Bring any branch up to date and return its revision; None when the remote does not have it."""
         self._open()
-        refspec = f"+refs/heads/{self._branch}:{self.tracking}"
+        tracking = f"refs/remotes/origin/{branch}"
         try:
-            self._fetch(refspec)
-        except DependencyUnavailable as error:
-            if "couldn't find remote ref" in error.problem:
-                raise ConfigurationError(
-                    "vcs.branch",
-                    f"the remote has no branch {self._branch!r}",
-                    "Push a first commit to it or name another",
-                ) from error
+            self._fetch(f"+refs/heads/{branch}:{tracking}")
+        except DependencyError as error:
+            if _NO_REF in error.problem:
+                return None
             raise
-        return self.run("rev-parse", "--verify", f"{self.tracking}^{{commit}}").strip()
+        return self.run("rev-parse", "--verify", f"{tracking}^{{commit}}").strip()
+
+    def deepen(self) -> bool:
+        """Fetch the history a shallow clone left out; False when all of it is here already."""
+        if not self.boundary():
+            return False
+        refspec = f"+refs/heads/{self.branch}:{self.tracking}"
+        self.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--unshallow", "origin", refspec)
+        return True
+
+    def boundary(self) -> frozenset[str]:
+        """Return the commits whose parents a shallow clone left out."""
+        try:
+            return frozenset((self._folder / "shallow").read_text().split())
+        except FileNotFoundError:
+            return frozenset()
 
     def _fetch(self, refspec: str) -> None:
         """Fetch, again when the ref moved meanwhile: the push of a process that was killed may still be ending."""
+        first = self._depth > 0 and self.attempt("rev-parse", "--verify", "--quiet", self.tracking)[0] != 0
+        depth = [f"--depth={self._depth}"] if first else []
         for attempt in range(1, _FETCHES + 1):
             try:
-                self.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "origin", refspec)
+                self.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *depth, "origin", refspec)
                 return
             except DependencyUnavailable as error:
                 if _REF_MOVED not in error.problem or attempt == _FETCHES:
                     raise
-
-    def text(self, revision: str, path: str) -> str:
-        """Return the file at a revision, byte for byte in UTF-8."""
-        return self.run("cat-file", "blob", f"{revision}:{path}", strip=False)
 
     def run(
         self,
@@ -118,12 +156,16 @@ class GitMirror:
 
         Raises:
             DependencyTimeout: it took too long and was killed.
-            DependencyUnavailable: it failed; the problem is git's own last words, without credentials.
+            DependencyUnavailable, DependencyLied: it failed; see `git_failures.explained`.
         """
         status, output, errors = self.attempt(*arguments, environment=environment, stdin=stdin, strip=strip)
         if status != 0:
-            raise _failure(arguments, errors or output, self._timeout)
+            raise self.failure(arguments[0], errors or output)
         return output
+
+    def failure(self, command: str, message: str) -> DependencyError:
+        """Return the error for a command that failed with `message`."""
+        return explained(command, message, place=self.place, seconds=self._timeout.total_seconds())
 
     def attempt(
         self,
@@ -147,27 +189,38 @@ class GitMirror:
         except GitCommandNotFound as error:
             raise DependencyUnavailable(NAME, "the git program is not installed", "Install git") from error
         except (GitError, UnicodeDecodeError) as error:
-            raise DependencyUnavailable(NAME, _safe(str(error))) from error
+            raise DependencyUnavailable(NAME, safe(str(error))) from error
         status, output, errors = answer  # by `with_extended_output`; the library's types do not say so
         return int(status), _as_text(output), _as_text(errors)
-
-    def forget(self) -> None:
-        """Open the clone again before the next command."""
-        self._git = None
 
     def _open(self) -> Git:
         if self._git is not None and self._folder.exists():
             return self._git
-        try:
-            Repo(self._folder).close()
-        except (InvalidGitRepositoryError, NoSuchPathError):
+        environment = {
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "true",
+            "SSH_ASKPASS": "true",
+            "SSH_ASKPASS_REQUIRE": "force",
+            **self._access.environment(self._remote),
+            **self._overrides,
+        }
+        if not self._is_ours():
             self._clone()
         for stale in self._folder.rglob("*.lock"):  # we hold the lock around all commands: their owner is dead
             stale.unlink(missing_ok=True)
         git = Git(self._folder)
-        git.update_environment(**self._environment)
+        git.update_environment(**environment)
         self._git = git
         return git
+
+    def _is_ours(self) -> bool:
+        """Whether the folder holds a clone, and one of this remote: the configuration may have changed."""
+        try:
+            with Repo(self._folder) as repository:
+                found = repository.config_reader("repository").get_value('remote "origin"', "url", default="")
+        except (InvalidGitRepositoryError, NoSuchPathError):
+            return False
+        return found == self._remote
 
     def _clone(self) -> None:
         """Clone beside the folder and move it there whole, so that a killed clone is never taken for one."""
@@ -180,7 +233,7 @@ class GitMirror:
                 raise DependencyUnavailable(NAME, "the git program is not installed", "Install git") from error
             except GitError as error:
                 raise ConfigurationError(
-                    "vcs.remote", _safe(str(error)), "Give a path or an https or ssh address of the repository"
+                    f"{SECTION}.remote", safe(str(error)), "Give a path or an https or ssh address of the repository"
                 ) from error
             shutil.rmtree(self._folder, ignore_errors=True)
             target.rename(self._folder)
@@ -188,14 +241,3 @@ class GitMirror:
 
 def _as_text(value: str | bytes | None) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else (value or "")
-
-
-def _safe(message: str) -> str:
-    """The message in one line, without what stands before an @ in an address."""
-    return _CREDENTIALS.sub("", " ".join(message.split()))[:500]
-
-
-def _failure(arguments: Sequence[str], message: str, timeout: timedelta) -> DependencyError:
-    if message.startswith("Timeout:"):
-        return DependencyTimeout(NAME, f"`git {arguments[0]}` took longer than {timeout.total_seconds():g} s")
-    return DependencyUnavailable(NAME, f"`git {arguments[0]}` failed: {_safe(message)}")

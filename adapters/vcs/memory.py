@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, Commit
+from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, Commit, NothingToRevert
 from adapters.vcs.values import check_values
 from domain.canonical import sha256_text
 from domain.clock import Clock
@@ -132,9 +132,11 @@ class MemoryVcs:
         index = self._index("revision", revision)
         if index == 0:
             raise InvalidInput("revision", f"{revision[:12]} has 0 parents", "Name an ordinary commit")
+        if self._texts[index] == self._texts[index - 1]:
+            raise NothingToRevert(f"{revision[:12]} changed nothing: there is nothing to revert")
         text = _without(self._texts[-1], self._texts[index], self._texts[index - 1])
         if text == self._texts[-1]:
-            raise ConflictError(f"reverting {revision[:12]} changes nothing: it was reverted before")
+            raise NothingToRevert(f"reverting {revision[:12]} changes nothing: it was reverted before")
         check_values(text)
         return text
 

@@ -8,14 +8,15 @@ from domain.errors import InvalidInput
 
 
 def check_values(text: str) -> None:
-    """Check that a values file is a mapping in YAML.
+    """Check that every document of a values file is a mapping in YAML, and that there is one.
 
     Raises:
         InvalidInput: it is not.
     """
     try:
-        values = yaml.safe_load(text)
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
         raise InvalidInput("text", f"is not YAML: {' '.join(str(error).split())[:200]}", "Mend the values") from error
-    if not isinstance(values, dict):
-        raise InvalidInput("text", f"is {type(values).__name__}, not a mapping", "Write values as `name: value` lines")
+    wrong = next((type(document).__name__ for document in documents if not isinstance(document, dict)), None)
+    if wrong is not None or not documents:
+        raise InvalidInput("text", f"is {wrong or 'empty'}, not a mapping", "Write values as `name: value` lines")

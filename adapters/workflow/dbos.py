@@ -25,9 +25,9 @@ from typing import IO, Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from adapters.sql import database_url, explained
 from adapters.workflow.base import Body
 from adapters.workflow.checkpoint import (
     ABSENT,
@@ -46,6 +46,7 @@ from adapters.workflow.checkpoint import (
 from domain.clock import Clock
 from domain.errors import ConflictError, DependencyUnavailable, InvalidInput
 
+_FIELD = "workflow_url"
 _WORDS = {"SUCCESS": DONE, "ERROR": FAILED, "MAX_RECOVERY_ATTEMPTS_EXCEEDED": FAILED, "CANCELLED": CANCELLED}
 _LOOK = timedelta(milliseconds=25)
 _LISTEN = timedelta(milliseconds=200)  # `close` waits for one turn of this
@@ -60,6 +61,9 @@ class _Closing(BaseException):
 
 class DbosWorkflow:
     """A `WorkflowPort` on DBOS. One may be launched in a process at a time; after `close`, the next.
+
+    Raises:
+        ConfigurationError: the url is none.
 
     Args:
         url: ``sqlite:////abs/path/workflows.db`` or ``postgresql+psycopg://...``.
@@ -81,7 +85,7 @@ class DbosWorkflow:
         slice_: timedelta = timedelta(milliseconds=200),
         grace: timedelta = timedelta(seconds=10),
     ) -> None:
-        self._url = make_url(url)
+        self._url = database_url(url, field=_FIELD)
         self._clock = clock
         self._application_version = application_version
         self._executor_id = executor_id
@@ -256,7 +260,8 @@ class DbosWorkflow:
         except BlockingIOError as error:
             raise ConflictError(f"another process runs the workflows in {path}: stop it first") from error
         except OSError as error:
-            raise DependencyUnavailable("workflow", f"{path} cannot be used: {error}") from error
+            remedy = f"Mend {_FIELD}, or make the folder of `state` writable"
+            raise DependencyUnavailable("workflow", f"{path} cannot be used: {error}", remedy) from error
 
     def _let_go(self) -> None:
         self._launched = None
@@ -291,8 +296,7 @@ def _guarded() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        problem = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DependencyUnavailable("workflow", problem, "Check workflow_url and the disk") from error
+        raise explained(error, name="workflow", field=_FIELD) from error
 
 
 def _wal_engine(url: str) -> Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cycles.desk import CallRefused, Desk
+from cycles.stages.live import arrived
 from domain.actor import Role
 from domain.measurement import Measurement
 from domain.outcome import OutcomeKind
@@ -14,7 +15,7 @@ from learning.gates import judge_gate
 from learning.sequential import ArmSummary, SequentialDesign, compare_arms, plan_from_look
 from learning.srm import check_sample_ratio
 from policies.contract import judge_limits
-from tools.deliver.live import AbReadArgs, AbView, ArmView, AwaitArgs, LiveView
+from tools.deliver.live import AbReadArgs, AbView, ArmView
 from tools.deliver.release import AbArgs, AbStopArgs, Released
 from tools.model.train import Registered
 
@@ -114,10 +115,9 @@ def _start(desk: Desk) -> StageResult:
         started = desk.do("ab_start", args, Role.DEVOPS_ENGINEER, Released)
     except CallRefused as refusal:
         return desk.finish(OutcomeKind.HANDED_OFF, str(refusal))
-    timeout = desk.profile.poll.delivery_timeout.total_seconds()
-    live = desk.do(
-        "await_live", AwaitArgs(revision=started.revision, timeout_s=timeout), Role.DEVOPS_ENGINEER, LiveView
-    ).live
+    live = arrived(desk, started.revision)
+    if isinstance(live, StageResult):
+        return live
     desk.keep(
         "ab",
         {
@@ -151,8 +151,9 @@ def _taken_out(desk: Desk) -> StageResult:
     """Take the candidate out. The reason comes from the drawer: once it is out, another look would find another one."""
     reason = str(desk.fact("ab_lost"))
     stopped = desk.do("ab_stop", AbStopArgs(reason=reason[:200]), Role.DEVOPS_ENGINEER, Released)
-    timeout = desk.profile.poll.delivery_timeout.total_seconds()
-    desk.do("await_live", AwaitArgs(revision=stopped.revision, timeout_s=timeout), Role.DEVOPS_ENGINEER, LiveView)
+    live = arrived(desk, stopped.revision)
+    if isinstance(live, StageResult):
+        return live
     return desk.finish(OutcomeKind.NOT_PROMOTED, f"A/B: {desk.fact('verdict_ab')}: {reason}")
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.retrieval.base import Passage
-from cycles.context import APPROVAL
-from cycles.desk import CallFailed, CallRefused, Desk
+from cycles.desk import APPROVAL, CallFailed, CallRefused, Desk
+from cycles.stages.live import SYNC
 from domain.actor import Role
 from domain.errors import BudgetExhausted, DependencyError, ModelAnswerInvalid
 from domain.outcome import OutcomeKind
 from domain.plan import PostMortem
 from domain.stage import Stage, StageResult
+from tools.deliver.gold import Marked
+from tools.deliver.live import SyncArgs, SyncView
 from tools.deliver.release import AbStopArgs, Released
 from tools.notify.send import Notified, NotifyArgs
 from tools.observe.deployments import RuntimeView
@@ -27,6 +29,7 @@ def run(desk: Desk) -> StageResult:
     desk.list_effects()
     _take_down_test(desk, outcome)
     _look_at_live(desk)
+    _mark_gold(desk, outcome)
     post_mortem = _post_mortem(desk)
     write(desk, outcome, reason, post_mortem)
     severity = "info" if outcome.verified else "warning"
@@ -81,6 +84,7 @@ def write(desk: Desk, outcome: OutcomeKind, reason: str, post_mortem: PostMortem
             "models": sorted({m for a in answers for m in a["models"]}),
             "rollback_available": bool((desk.fact("release") or {}).get("previous")),
             "seconds": dict(desk.cycle.timings),
+            "reaction": desk.fact("reaction"),
             "live": desk.fact("live") or {"digest": "", "revision": ""},
             "unsupported_claims": int(desk.fact("unsupported_claims", 0)),
             "post_mortem": post_mortem,
@@ -97,13 +101,30 @@ def _approver(desk: Desk) -> str:
 def _take_down_test(desk: Desk, outcome: OutcomeKind) -> None:
     """A candidate that was tested and not promoted must not go on being served."""
     if desk.did("ab_start") and not desk.did("ab_stop") and not desk.did("promote"):
-        _optional(desk, "ab_stop", AbStopArgs(reason=outcome.value), Role.DEVOPS_ENGINEER, Released)
+        stopped = _optional(desk, "ab_stop", AbStopArgs(reason=outcome.value), Role.DEVOPS_ENGINEER, Released)
+        if stopped is not None and SYNC in desk.office.gate.registry:
+            _optional(desk, SYNC, SyncArgs(revision=stopped.revision), Role.DEVOPS_ENGINEER, SyncView)
 
 
 def _look_at_live(desk: Desk) -> None:
     view = _optional(desk, "runtime_state", Nothing(), Role.SUPERVISOR, RuntimeView)
     if view is not None:
         desk.keep("live", {"digest": view.digest, "revision": view.revision})
+
+
+def _mark_gold(desk: Desk, outcome: OutcomeKind) -> None:
+    """A promotion whose watch ended well is a state to come back to; so is the one before it, which stays marked."""
+    candidate, release = desk.fact("candidate"), desk.fact("release")
+    if outcome is not OutcomeKind.IMPROVED or candidate is None or release is None:
+        return
+    args = {
+        "digest": candidate["model"]["digest"],
+        "values_revision": release["revision"],
+        "dataset": (desk.fact("dataset") or {}).get("ref"),
+    }
+    marked = _optional(desk, "mark_gold", args, Role.DEVOPS_ENGINEER, Marked)
+    if marked is not None:
+        desk.keep("gold", marked.baseline.name)
 
 
 def _post_mortem(desk: Desk) -> PostMortem | None:

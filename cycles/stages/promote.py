@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from cycles.desk import CallFailed, CallRefused, Desk
+from cycles.stages.announce import marked
+from cycles.stages.live import arrived, lost
 from domain.actor import Role
 from domain.diagnosis import Action, Diagnosis
 from domain.outcome import OutcomeKind
 from domain.plan import PromotionProposal
 from domain.stage import Stage, StageResult
-from tools.deliver.live import AwaitArgs, LiveView
 from tools.deliver.release import PromoteArgs, Rehearsed, Released
 from tools.model.train import Registered
 from tools.notify.send import Notified, NotifyArgs
@@ -39,6 +40,8 @@ def _promote(desk: Desk) -> StageResult:
 
 def _tune(desk: Desk) -> StageResult:
     diagnosis = Diagnosis.model_validate(desk.fact("diagnosis")["value"])
+    if desk.contract.signal(desk.cycle.alert.signal).needs_approval and desk.profile.approver == "profile":
+        desk.approved_by_profile("apply_tuning")
     # As the model named them: what the tool does not know, the door refuses.
     return _release(desk, "apply_tuning", dict(diagnosis.tuning), None, "settings by git")
 
@@ -49,16 +52,19 @@ def _release(desk: Desk, tool: str, args: Any, digest: str | None, said: str) ->
     except CallRefused as refusal:
         return _waiting(desk, refusal) if refusal.kind == "escalate" else _withdraw(desk, str(refusal))
     desk.keep("release", released)
-    timeout = desk.profile.poll.delivery_timeout.total_seconds()
-    wait = AwaitArgs(revision=released.revision, digest=digest, timeout_s=timeout)
     try:
-        live = desk.do("await_live", wait, Role.DEVOPS_ENGINEER, LiveView, place=released.revision).live
+        live = arrived(desk, released.revision, digest=digest, place=released.revision)
     except CallFailed as failure:
+        if not lost(failure):
+            raise
         desk.keep("roll_back", {"revision": released.revision, "reason": f"it did not come live: {failure}"[:250]})
         return StageResult(next=Stage.ROLL_BACK, reason=str(failure))
+    if isinstance(live, StageResult):
+        return live
     desk.keep("live", {"digest": live.digest, "revision": live.revision})
     _write(desk, released, live.digest)
     desk.since("changed_at")
+    marked(desk, "tuning" if tool == "apply_tuning" else "promotion", f"{tool}: {live.digest[:19]} is live")
     return StageResult(next=Stage.WATCH, reason=f"live as {live.revision[:12]}; {said}")
 
 

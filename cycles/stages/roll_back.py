@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from adapters.store.base import Tombstone
-from cycles.desk import CallRefused, Desk
+from cycles.desk import CallFailed, CallRefused, Desk
+from cycles.stages.announce import marked
+from cycles.stages.live import arrived
 from domain.actor import Role
 from domain.diagnosis import Action, Diagnosis
 from domain.outcome import OutcomeKind
 from domain.stage import Stage, StageResult
-from tools.deliver.live import AwaitArgs, LiveView
 from tools.deliver.release import Released, RollBackArgs
 from tools.evidence import tool_of
 from tools.model.registry import RegistryView
@@ -27,12 +28,16 @@ def run(desk: Desk) -> StageResult:
         reverted = desk.do("roll_back", args, Role.DEVOPS_ENGINEER, Released)
     except CallRefused as refusal:
         return desk.finish(OutcomeKind.HANDED_OFF, str(refusal))
+    except CallFailed as failure:
+        if failure.error != "NothingToRevert":
+            raise
+        return desk.finish(OutcomeKind.HANDED_OFF, f"{order['reason']}; {failure.problem}")
     desk.keep("reverted", reverted)
-    timeout = desk.profile.poll.delivery_timeout.total_seconds()
-    live = desk.do(
-        "await_live", AwaitArgs(revision=reverted.revision, timeout_s=timeout), Role.DEVOPS_ENGINEER, LiveView
-    ).live
+    live = arrived(desk, reverted.revision)
+    if isinstance(live, StageResult):
+        return live
     desk.keep("live", {"digest": live.digest, "revision": live.revision})
+    marked(desk, "rollback", f"{order['reason']}; {live.digest[:19]} is live again")
     _entomb(desk, live.digest, order["reason"])
     _restore_alias(desk, live.digest)
     desk.since("changed_at")

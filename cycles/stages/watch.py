@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cycles.desk import Desk
+from cycles.stages.announce import let_through, quietened
+from cycles.stages.guards import checked, judge_guards, worse
 from domain.actor import Role
 from domain.diagnosis import Action
 from domain.measurement import Measurement
@@ -20,7 +22,7 @@ from domain.verdict import Judgement, Verdict
 from learning.canary import WatchDesign, conclude_watch, judge_watch
 from policies.contract import rollback_due
 from tools.model.train import AliasArgs, AliasSet
-from tools.observe.anomaly import AnomalyArgs, AnomalyResult
+from tools.observe.anomaly import AnomalyResult
 from tools.observe.points import Points, PointsArgs
 
 QUALITY = "ndcg_at_10"
@@ -32,6 +34,8 @@ SPARE = 1.5
 # How long to wait for a repair to show, in current windows.
 PATIENCE = 5
 MOST_POINTS = 500
+# After so many current windows what a signal says is what was changed, and nothing of the time before.
+SETTLED = 2
 
 _REPAIRED = {
     Action.ROLLBACK: OutcomeKind.RESTORED,
@@ -42,7 +46,12 @@ _REPAIRED = {
 
 def run(desk: Desk) -> StageResult:
     """Look once: at a promoted model by the sequential rule, at a repair by whether the signal came back."""
-    return _repair(desk) if desk.cycle.action in _REPAIRED else _promotion(desk)
+    repairs = desk.cycle.action in _REPAIRED
+    quietened(desk, (PATIENCE + 1) * (desk.profile.measure.current if repairs else desk.profile.watch.window))
+    result = _repair(desk) if repairs else _promotion(desk)
+    if result.next is not Stage.WATCH:
+        let_through(desk)
+    return result
 
 
 # -- a promoted model -------------------------------------------------------------------------------------------------
@@ -174,15 +183,16 @@ def _repair(desk: Desk) -> StageResult:
         return StageResult(next=Stage.WATCH, reason="waiting for one window after the change", wait=window - elapsed)
     signals = list(desk.fact("snapshot", {}).get("breached") or [desk.cycle.alert.signal])
     place = f"look {len(desk.fact('watch', []))}"
-    checks = [
-        desk.do("anomaly_check", AnomalyArgs(signal=s), Role.METRICS_ANALYST, AnomalyResult, place=place)
-        for s in signals
-    ]
+    checks = [checked(desk, signal, place) for signal in signals]
     lead = next((c for c in checks if c.signal == desk.cycle.alert.signal), checks[0])
     shown = [_recovered(desk, check, leads=check is lead) for check in checks]
+    guards = judge_guards(desk, place)
+    lost = worse(desk, lead) if elapsed > SETTLED * window else []
     verdict = Judgement(
-        verdict=Verdict.PASS if all(shown) else Verdict.INSUFFICIENT,
-        reason="; ".join(check.reason for check in checks),
+        verdict=Verdict.FAIL
+        if lost or any(g.verdict is Verdict.FAIL for g in guards)
+        else (Verdict.PASS if all(shown) and all(g.passed for g in guards) else Verdict.INSUFFICIENT),
+        reason="; ".join([*(check.reason for check in checks), *(g.reason for g in guards), *lost]),
         name=lead.signal,
     )
     measured = Measurement(value=lead.current, unit="", n=1 if lead.current is not None else 0)
@@ -192,17 +202,31 @@ def _repair(desk: Desk) -> StageResult:
         action = desk.cycle.action
         outcome = _REPAIRED[action] if action is not None else OutcomeKind.UNVERIFIED
         return desk.finish(outcome, f"{lead.signal} is back at {_said(lead.current)} (baseline {_said(lead.baseline)})")
+    if verdict.verdict is Verdict.FAIL and (taken_back := _take_back(desk, verdict)):
+        _write(desk, "repair", [], verdict, None)
+        return taken_back
     if elapsed > PATIENCE * window:
         _write(desk, "repair", [], verdict, None)
         return desk.finish(OutcomeKind.UNVERIFIED, f"the change is live and has not shown: {verdict.reason}")
     return StageResult(next=Stage.WATCH, reason=verdict.reason, wait=window / 3)
 
 
+def _take_back(desk: Desk, verdict: Judgement) -> StageResult | None:
+    """Order the revert of a tuning that made it worse; None where there is nothing to revert."""
+    release = desk.fact("release") or {}
+    if desk.cycle.action is not Action.TUNE or not release.get("patch"):
+        return None
+    desk.keep("roll_back", {"revision": release["revision"], "reason": verdict.reason[:250]})
+    return StageResult(next=Stage.ROLL_BACK, reason=verdict.reason)
+
+
 def _recovered(desk: Desk, check: AnomalyResult, *, leads: bool) -> bool:
     """Whether the signal is back: within its limit or its noise, and, for the one the alert was about, most of its loss
-    is made good. What cannot be told is not back.
+    is made good. What cannot be told is not back, and no noise excuses what is beyond an absolute limit.
     """
     if check.current is None or check.baseline is None or (check.breached, check.anomalous).count(False) == 0:
+        return False
+    if check.breached and all(limit.kind == "absolute" for limit in desk.contract.signal(check.signal).limits):
         return False
     if not leads:
         return True

@@ -48,6 +48,14 @@ def judgements(
     return ndjson(row.public() for row in rows)
 
 
+@router.get("/feedback")
+async def feedback(
+    request: Request, since: float = 0.0, until: float | None = None, limit: Limit | None = None
+) -> Response:
+    """Clicks, thumbs and ratings in `[since, until)`, oldest first; with `limit` the latest. None of sealed queries."""
+    return ndjson(service_of(request).feedback.told.rows(since, until, limit))
+
+
 @router.get("/logs")
 def logs(
     request: Request, since: float = 0.0, contains: str = "", level: Level | None = None, limit: Limit = 500

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from testbed.errors import TestbedError
-from testbed.feedback import FeedbackEvent
+from testbed.events import FeedbackEvent
 from testbed.live import NotReadyError
 from testbed.routes.common import problem, service_of
 
@@ -38,11 +38,13 @@ async def search(
 
 
 @router.post("/feedback")
-async def feedback(request: Request, body: FeedbackEvent | Events) -> Response:
+async def feedback(
+    request: Request, body: FeedbackEvent | Events, user_agent: Annotated[str, Header()] = ""
+) -> Response:
     """One event or a list of up to 500; 404 when not one of them belongs to a known search."""
     service = service_of(request)
     events = body if isinstance(body, list) else [body]
-    accepted = sum(service.feedback.accept(event) for event in events)
+    accepted = sum(service.feedback.accept(event, user_agent[:300]) for event in events)
     if not accepted:
         return problem(404, "request_id: no such search; it was never answered or is too old")
     return JSONResponse({"accepted": accepted, "rejected": len(events) - accepted})

@@ -7,15 +7,15 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Mapping
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from adapters.vcs.access import GitAccess
 from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT
-from adapters.vcs.git import GitVcs
-from domain.clock import FrozenClock, SystemClock
+from domain.clock import FrozenClock
 from domain.errors import (
     ConfigurationError,
     ConflictError,
@@ -26,7 +26,8 @@ from domain.errors import (
 )
 from domain.observation import Seen
 from domain.permit import PermitOffice
-from tests.contract.gitremote import Remote, git
+from tests.contract.gitremote import Remote, commit, git
+from tests.contract.gitremote import open_vcs as open_repository
 from tests.contract.permits import CYCLE, permit_for
 from tests.contract.vcs_contract import CHANGED, VALUES
 
@@ -43,35 +44,7 @@ def remote(tmp_path: Path) -> Remote:
     return Remote(tmp_path, VALUES, path="deploy/values.yaml")
 
 
-def open_vcs(
-    remote: str | Path,
-    folder: Path,
-    office: PermitOffice,
-    *,
-    seconds: float = 20,
-    environment: Mapping[str, str] | None = None,
-) -> GitVcs:
-    return GitVcs(
-        remote=str(remote),
-        branch="main",
-        path="deploy/values.yaml",
-        folder=folder,
-        permits=office,
-        clock=SystemClock(),
-        timeout=timedelta(seconds=seconds),
-        environment=environment,
-    )
-
-
-def commit(vcs: GitVcs, office: PermitOffice, text: str, key: str = "k1", head: str | None = None) -> str:
-    return vcs.commit(
-        text=text,
-        message="change the model",
-        expected_head=head or vcs.head(),
-        cycle_id=CYCLE,
-        key=key,
-        permit=permit_for(office, EFFECT_COMMIT, key),
-    )
+open_vcs = partial(open_repository, path="deploy/values.yaml")
 
 
 def test_a_commit_leaves_other_files_alone_and_names_its_author(
@@ -214,11 +187,10 @@ def test_a_push_that_hangs_is_killed_and_looked_up(remote: Remote, office: Permi
     assert vcs.observe("k1").seen is Seen.ABSENT
 
 
-def test_a_remote_that_is_away_is_named_without_its_password(office: PermitOffice, tmp_path: Path) -> None:
-    vcs = open_vcs("http://user:hunter2@127.0.0.1:1/x.git", tmp_path / "clone", office, seconds=5)
-    with pytest.raises(DependencyError) as caught:
+def test_a_remote_that_is_away_is_named(office: PermitOffice, tmp_path: Path) -> None:
+    vcs = open_vcs("http://127.0.0.1:1/x.git", tmp_path / "clone", office, seconds=5)
+    with pytest.raises(DependencyUnavailable, match=r"127\.0\.0\.1:1/x\.git"):
         vcs.head()
-    assert "hunter2" not in str(caught.value)
     with pytest.raises(DependencyError):
         vcs.observe("k1")
 
@@ -226,24 +198,20 @@ def test_a_remote_that_is_away_is_named_without_its_password(office: PermitOffic
 def test_a_branch_that_is_not_there_is_a_configuration_error(
     remote: Remote, office: PermitOffice, tmp_path: Path
 ) -> None:
-    vcs = GitVcs(
-        remote=str(remote.folder),
-        branch="release",
-        path="values.yaml",
-        folder=tmp_path / "clone",
-        permits=office,
-        clock=SystemClock(),
-    )
+    vcs = open_vcs(remote.folder, tmp_path / "clone", office, branch="release")
     with pytest.raises(ConfigurationError, match="release"):
         vcs.head()
 
 
-@pytest.mark.parametrize(("branch", "path"), [("--all", "v.yaml"), ("main", "/etc/passwd"), ("main", "a/../../b")])
+@pytest.mark.parametrize(
+    ("branch", "path", "depth"),
+    [("--all", "v.yaml", 0), ("main", "/etc/passwd", 0), ("main", "a/../../b", 0), ("main", "v.yaml", -1)],
+)
 def test_a_setting_that_cannot_be_is_refused_at_once(
-    office: PermitOffice, tmp_path: Path, branch: str, path: str
+    office: PermitOffice, tmp_path: Path, branch: str, path: str, depth: int
 ) -> None:
-    with pytest.raises(ConfigurationError):
-        GitVcs(remote="x", branch=branch, path=path, folder=tmp_path, permits=office, clock=SystemClock())
+    with pytest.raises(ConfigurationError, match="values"):
+        open_repository("x", tmp_path, office, branch=branch, path=path, depth=depth)
 
 
 def test_a_key_with_a_line_break_cannot_forge_a_trailer(remote: Remote, office: PermitOffice, tmp_path: Path) -> None:
@@ -276,7 +244,7 @@ def test_a_rewritten_branch_is_a_conflict(remote: Remote, office: PermitOffice, 
         commit(vcs, office, CHANGED, head=second)
 
 
-def test_a_merge_and_a_first_commit_cannot_be_reverted(remote: Remote, office: PermitOffice, tmp_path: Path) -> None:
+def test_a_first_commit_cannot_be_reverted(remote: Remote, office: PermitOffice, tmp_path: Path) -> None:
     vcs = open_vcs(remote.folder, tmp_path / "clone", office)
     with pytest.raises(InvalidInput, match="parents"):
         vcs.rehearse_revert(vcs.head())
@@ -295,3 +263,28 @@ def test_settings_of_the_environment_reach_git(remote: Remote, office: PermitOff
     vcs = open_vcs(remote.folder, tmp_path / "clone", office, environment={"GIT_TRACE": str(tmp_path / "trace")})
     assert vcs.head()
     assert "fetch" in (tmp_path / "trace").read_text()
+
+
+def test_a_clone_of_another_remote_is_made_anew(remote: Remote, office: PermitOffice, tmp_path: Path) -> None:
+    """The configuration names another repository, and the state folder is kept."""
+    folder = tmp_path / "clone"
+    old = open_vcs(remote.folder, folder, office).head()
+    (tmp_path / "moved").mkdir()
+    moved = Remote(tmp_path / "moved", CHANGED, path="deploy/values.yaml")
+    vcs = open_vcs(moved.folder, folder, office)
+    assert vcs.read() == CHANGED
+    assert vcs.head() != old
+    assert "deploy/values.yaml parses" in vcs.check()
+
+
+def test_a_token_is_handed_to_https_alone(remote: Remote, office: PermitOffice, tmp_path: Path) -> None:
+    """A hook of a remote on the same machine runs in the environment of the push."""
+    seen = tmp_path / "seen"
+    hook = remote.folder / "hooks" / "pre-receive"
+    hook.write_text(f"#!/bin/sh\nenv > {seen}\n")
+    hook.chmod(0o755)
+    access = GitAccess(username="crew", token=SecretStr("hunter2"))
+    assert commit(open_vcs(remote.folder, tmp_path / "clone", office, access=access), office, CHANGED)
+    assert "hunter2" not in seen.read_text()
+    assert "hunter2" in access.environment("https://git.test/x.git").values()
+    assert "hunter2" not in str(access.environment("ssh://git@git.test/x.git"))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -16,18 +17,23 @@ from adapters.metrics.base import MetricsPort
 from adapters.metrics.evaluate import histogram_quantile
 from adapters.metrics.prometheus import PrometheusMetrics
 from adapters.metrics.scrape import ScrapedMetrics
-from domain.clock import FrozenClock, SystemClock
+from adapters.rest import Endpoint
+from domain.clock import Clock, FrozenClock, SystemClock
 from domain.errors import DependencyError, DependencyLied, DependencyTimeout, DependencyUnavailable, InvalidInput
 from domain.signal import SeriesQuery, Stat
-from tests.contract.httpstub import Answer, Request, Stub
 from tests.contract.promserver import free_port, needs_prometheus, prometheus
+from tests.stubs.small_server import Asked, Said, SmallServer
 
 SECOND = timedelta(seconds=1)
 PAGE = "text/plain; version=0.0.4"
 
 
-def page(text: str) -> Answer:
-    return Answer(200, text.encode(), PAGE)
+def open_prometheus(url: str, clock: Clock | None = None, **endpoint: Any) -> PrometheusMetrics:
+    return PrometheusMetrics(endpoint=Endpoint(url=url, **endpoint), clock=clock or FrozenClock())
+
+
+def page(text: str) -> Said:
+    return Said(200, text.encode(), PAGE)
 
 
 def open_scrape(url: str, folder: Path, clock: FrozenClock | SystemClock, interval: float = 1.0) -> ScrapedMetrics:
@@ -43,7 +49,7 @@ def open_scrape(url: str, folder: Path, clock: FrozenClock | SystemClock, interv
 class Service:
     """A page whose content a test sets, and the clock of its reader."""
 
-    def __init__(self, stub: Stub, folder: Path) -> None:
+    def __init__(self, stub: SmallServer, folder: Path) -> None:
         self.stub = stub
         self.clock = FrozenClock()
         self.folder = folder
@@ -60,7 +66,7 @@ def text() -> dict[str, str]:
 
 @pytest.fixture
 def service(text: dict[str, str], tmp_path: Path) -> Iterator[Service]:
-    with Stub(lambda _: page(text["page"])) as stub:
+    with SmallServer(lambda _: page(text["page"])) as stub:
         made = Service(stub, tmp_path)
         yield made
         made.metrics.close()
@@ -124,7 +130,7 @@ def test_a_restarted_service_is_no_negative_rate(service: Service, text: dict[st
 
 def test_old_samples_are_forgotten(text: dict[str, str], tmp_path: Path) -> None:
     clock = FrozenClock()
-    with Stub(lambda _: page(text["page"])) as stub:
+    with SmallServer(lambda _: page(text["page"])) as stub:
         kept = ScrapedMetrics(url=stub.url, db_path=tmp_path / "m.sqlite", clock=clock, retention=timedelta(minutes=1))
         begun = clock.now()
         kept.scrape()
@@ -141,9 +147,9 @@ def test_the_thread_scrapes_by_itself_and_outlives_failures(tmp_path: Path) -> N
     failing = threading.Event()
     counts = {"asked": 0}
 
-    def answer(_request: Request) -> Answer:
+    def answer(_request: Asked) -> Said:
         counts["asked"] += 1
-        return Answer(500) if failing.is_set() else page(f"asked_total {counts['asked']}\n")
+        return Said(500) if failing.is_set() else page(f"asked_total {counts['asked']}\n")
 
     def wait_for(asked: int) -> None:
         for _ in range(500):
@@ -151,7 +157,7 @@ def test_the_thread_scrapes_by_itself_and_outlives_failures(tmp_path: Path) -> N
                 return
             time.sleep(0.01)
 
-    with Stub(answer) as stub:
+    with SmallServer(answer) as stub:
         metrics = open_scrape(stub.url, tmp_path, SystemClock(), interval=0.02)
         metrics.start()
         metrics.start()
@@ -168,7 +174,7 @@ def test_the_thread_scrapes_by_itself_and_outlives_failures(tmp_path: Path) -> N
         metrics.close()
 
 
-def _sleeps(_request: Request) -> Answer:
+def _sleeps(_request: Asked) -> Said:
     time.sleep(1.5)
     return page("up 1\n")
 
@@ -176,16 +182,16 @@ def _sleeps(_request: Request) -> Answer:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (lambda _: Answer(500, b"no"), DependencyUnavailable),
+        (lambda _: Said(500, b"no"), DependencyUnavailable),
         (lambda _: page("this is { no page\n"), DependencyLied),
         (_sleeps, DependencyTimeout),
     ],
     ids=["refuses", "talks nonsense", "hangs"],
 )
 def test_a_page_that_does_not_come_is_an_error(
-    answer: Callable[[Request], Answer], error: type[DependencyError], tmp_path: Path
+    answer: Callable[[Asked], Said], error: type[DependencyError], tmp_path: Path
 ) -> None:
-    with Stub(answer) as stub:
+    with SmallServer(answer) as stub:
         metrics = open_scrape(stub.url, tmp_path, FrozenClock())
         with pytest.raises(error):
             metrics.read(SeriesQuery(metric="up"))
@@ -198,7 +204,7 @@ def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     metrics: list[MetricsPort] = [
         open_scrape(url, tmp_path, FrozenClock()),
-        PrometheusMetrics(url=url, timeout=SECOND, retries=1),
+        open_prometheus(url, timeout=SECOND, attempts=2),
     ]
     for one in metrics:
         with pytest.raises(DependencyUnavailable):
@@ -207,8 +213,8 @@ def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
             one.labels("up", "job")
 
 
-def prometheus_answer(value: object) -> Answer:
-    return Answer(200, json.dumps({"status": "success", "data": value}).encode())
+def prometheus_answer(value: object) -> Said:
+    return Said(200, json.dumps({"status": "success", "data": value}).encode())
 
 
 ROW = {"metric": {}, "value": [1767225600.5, "3"]}
@@ -218,48 +224,48 @@ VECTOR = {"resultType": "vector", "result": [ROW]}
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (Answer(200, b"<html>"), DependencyLied),
-        (Answer(200, b"{}"), DependencyLied),
-        (Answer(200, b"[]"), DependencyLied),
+        (Said(200, b"<html>"), DependencyLied),
+        (Said(200, b"{}"), DependencyLied),
+        (Said(200, b"[]"), DependencyLied),
         (prometheus_answer({"result": "none"}), DependencyLied),
         (prometheus_answer({"result": [{"metric": {}, "value": ["x"]}]}), DependencyLied),
         (prometheus_answer({"result": [ROW, ROW]}), DependencyLied),
         (prometheus_answer({"result": [{"metric": {}, "value": [1, "three"]}]}), DependencyLied),
-        (Answer(400, b'{"errorType": "bad_data", "error": "parse error"}'), InvalidInput),
-        (Answer(422, b'{"errorType": "execution", "error": "too many samples"}'), DependencyLied),
-        (Answer(400, b"what"), DependencyLied),
-        (Answer(404, b"nothing here"), DependencyUnavailable),
-        (Answer(503, b"overloaded"), DependencyUnavailable),
+        (Said(400, b'{"errorType": "bad_data", "error": "parse error"}'), InvalidInput),
+        (Said(422, b'{"errorType": "execution", "error": "too many samples"}'), DependencyLied),
+        (Said(400, b"what"), DependencyLied),
+        (Said(404, b"nothing here"), DependencyUnavailable),
+        (Said(503, b"overloaded"), DependencyUnavailable),
     ],
 )
-def test_what_prometheus_should_not_say_has_a_name(answer: Answer, error: type[Exception]) -> None:
-    with Stub(lambda _: answer) as stub, pytest.raises(error):
-        PrometheusMetrics(url=stub.url, retries=1).read(SeriesQuery(metric="up"))
+def test_what_prometheus_should_not_say_has_a_name(answer: Said, error: type[Exception]) -> None:
+    with SmallServer(lambda _: answer) as stub, pytest.raises(error):
+        open_prometheus(stub.url, attempts=2).read(SeriesQuery(metric="up"))
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf"])
 def test_a_number_that_is_none_is_missing(value: str) -> None:
     result = {"result": [{"metric": {}, "value": [1767225600.5, value]}]}
-    with Stub(lambda _: prometheus_answer(result)) as stub:
-        assert PrometheusMetrics(url=stub.url).read(SeriesQuery(metric="up")).value is None
+    with SmallServer(lambda _: prometheus_answer(result)) as stub:
+        assert open_prometheus(stub.url).read(SeriesQuery(metric="up")).value is None
 
 
 def test_the_time_is_prometheus_own() -> None:
-    with Stub(lambda _: prometheus_answer(VECTOR)) as stub:
-        measured = PrometheusMetrics(url=stub.url).read(SeriesQuery(metric="up", scale=2, unit="x"))
+    with SmallServer(lambda _: prometheus_answer(VECTOR)) as stub:
+        measured = open_prometheus(stub.url).read(SeriesQuery(metric="up", scale=2, unit="x"))
     assert (measured.value, measured.unit, measured.n) == (6, "x", 1)
     assert measured.at == datetime(2026, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
 
 
 def test_an_overloaded_prometheus_is_asked_again() -> None:
-    answers = iter([Answer(503, b"busy"), prometheus_answer(VECTOR)])
-    with Stub(lambda _: next(answers)) as stub:
-        assert PrometheusMetrics(url=stub.url).read(SeriesQuery(metric="up")).value == 3
+    answers = iter([Said(503, b"busy"), prometheus_answer(VECTOR)])
+    with SmallServer(lambda _: next(answers)) as stub:
+        assert open_prometheus(stub.url).read(SeriesQuery(metric="up")).value == 3
 
 
 def test_a_prometheus_that_hangs_is_a_timeout() -> None:
-    with Stub(_sleeps) as stub, pytest.raises(DependencyTimeout):
-        PrometheusMetrics(url=stub.url, timeout=0.2 * SECOND, retries=0).read(SeriesQuery(metric="up"))
+    with SmallServer(_sleeps) as stub, pytest.raises(DependencyTimeout):
+        open_prometheus(stub.url, timeout=0.2 * SECOND, attempts=1).read(SeriesQuery(metric="up"))
 
 
 def test_quantiles_without_the_buckets_for_them() -> None:
@@ -291,8 +297,8 @@ class Live:
         for path, seconds in (("x", 0.05), ("y", 0.3)):
             self.took.labels(path).observe(seconds)
 
-    def answer(self, _request: Request) -> Answer:
-        return Answer(200, generate_latest(self.registry), PAGE)
+    def answer(self, _request: Asked) -> Said:
+        return Said(200, generate_latest(self.registry), PAGE)
 
 
 QUERIES = [
@@ -311,8 +317,8 @@ QUERIES = [
 def test_a_live_service_reads_the_same_both_ways(tmp_path: Path) -> None:
     live = Live()
     live.step()
-    with Stub(live.answer) as stub, prometheus(tmp_path / "prometheus", scrape=stub.url[7:]) as url:
-        theirs = PrometheusMetrics(url=url)
+    with SmallServer(live.answer) as stub, prometheus(tmp_path / "prometheus", scrape=stub.url[7:]) as url:
+        theirs = open_prometheus(url, SystemClock())
         ours = open_scrape(stub.url, tmp_path, SystemClock(), interval=0.2)
         ours.start()
         ending = time.monotonic() + 30

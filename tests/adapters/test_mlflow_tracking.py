@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapters.tracking.base import EFFECT_LOG_RUN, EFFECT_REGISTER
-from adapters.tracking.mlflow import KEY_TAG, MlflowTracking
+from adapters.tracking.mlflow import MlflowTracking
+from adapters.tracking.mlflow_store import KEY_TAG
 from domain.clock import FrozenClock
 from domain.errors import DependencyError, DependencyLied, DigestMismatch, InvalidInput
 from domain.observation import Seen

@@ -14,9 +14,9 @@ from adapters.platform.http import HttpPlatform
 from domain.clock import FrozenClock
 from domain.errors import DependencyError, DependencyLied, DependencyTimeout, DependencyUnavailable, InvalidInput
 from domain.permit import PermitOffice
-from tests.contract.httpstub import Answer, Request, Stub
 from tests.contract.permits import permit_for
 from tests.contract.promserver import free_port
+from tests.stubs.small_server import Asked, Said, SmallServer
 
 VERSION = {
     "digest": "sha256:a",
@@ -39,19 +39,19 @@ def client(url: str, **settings: float) -> HttpPlatform:
     )
 
 
-def always(status: int, body: str) -> Callable[[Request], Answer]:
-    return lambda _request: Answer(status, body.encode())
+def always(status: int, body: str) -> Callable[[Asked], Said]:
+    return lambda _request: Said(status, body.encode())
 
 
 def test_a_service_that_is_not_ready_is_asked_again() -> None:
-    answers = iter([Answer(503, b"starting"), Answer(502, b"gone"), Answer(200, json.dumps(VERSION).encode())])
-    with Stub(lambda _: next(answers)) as stub:
+    answers = iter([Said(503, b"starting"), Said(502, b"gone"), Said(200, json.dumps(VERSION).encode())])
+    with SmallServer(lambda _: next(answers)) as stub:
         assert client(stub.url).live().mode_source == "runtime"
         assert len(stub.seen) == 3
 
 
 def test_asking_again_has_an_end() -> None:
-    with Stub(always(503, "still starting")) as stub:
+    with SmallServer(always(503, "still starting")) as stub:
         with pytest.raises(DependencyUnavailable, match="still starting"):
             client(stub.url).live()
         assert len(stub.seen) == 3
@@ -59,8 +59,8 @@ def test_asking_again_has_an_end() -> None:
 
 def test_an_answer_cut_short_is_asked_for_again() -> None:
     body = json.dumps(VERSION).encode()
-    answers = iter([Answer(200, body[:20], promised=len(body)), Answer(200, body)])
-    with Stub(lambda _: next(answers)) as stub:
+    answers = iter([Said(200, body[:20], promised=len(body)), Said(200, body)])
+    with SmallServer(lambda _: next(answers)) as stub:
         assert client(stub.url).live().tier == "premium"
 
 
@@ -70,11 +70,11 @@ def test_nobody_listening_is_unavailable() -> None:
 
 
 def test_a_service_that_hangs_is_a_timeout() -> None:
-    def hang(_request: Request) -> Answer:
+    def hang(_request: Asked) -> Said:
         time.sleep(1)
-        return Answer()
+        return Said()
 
-    with Stub(hang) as stub, pytest.raises(DependencyTimeout, match="/version"):
+    with SmallServer(hang) as stub, pytest.raises(DependencyTimeout, match="/version"):
         client(stub.url, seconds=0.1).live()
 
 
@@ -82,7 +82,7 @@ def test_a_service_that_hangs_is_a_timeout() -> None:
     "body", ["", "{", "[]", json.dumps({**VERSION, "digest": 5}), json.dumps({**VERSION, "index": {}})]
 )
 def test_a_state_that_is_none_is_a_lie(body: str) -> None:
-    with Stub(always(200, body)) as stub, pytest.raises(DependencyLied, match="/version"):
+    with SmallServer(always(200, body)) as stub, pytest.raises(DependencyLied, match="/version"):
         client(stub.url).live()
 
 
@@ -90,19 +90,19 @@ def test_a_damaged_row_is_named_by_line_and_field() -> None:
     good = {"id": "a", "title": "t", "text": "x", "subject": "s", "arrived_at": 1.0, "seq": 1}
     bad = {**good, "seq": "many"}
     lines = json.dumps(good) + "\n" + json.dumps(bad) + "\n"
-    with Stub(always(200, lines)) as stub, pytest.raises(DependencyLied, match="line 2: field seq"):
+    with SmallServer(always(200, lines)) as stub, pytest.raises(DependencyLied, match="line 2: field seq"):
         client(stub.url).documents()
-    with Stub(always(200, '"text"\n')) as stub, pytest.raises(DependencyLied, match="line 1"):
+    with SmallServer(always(200, '"text"\n')) as stub, pytest.raises(DependencyLied, match="line 1"):
         client(stub.url).logs()
 
 
 def test_an_endless_answer_is_cut_off() -> None:
-    with Stub(always(200, "x" * 100_000)) as stub, pytest.raises(DependencyLied, match="longer than 1000 bytes"):
+    with SmallServer(always(200, "x" * 100_000)) as stub, pytest.raises(DependencyLied, match="longer than 1000 bytes"):
         client(stub.url, most_bytes=1000).documents()
 
 
 def test_times_and_limits_are_asked_of_the_service() -> None:
-    with Stub(always(200, "")) as stub:
+    with SmallServer(always(200, "")) as stub:
         moment = datetime(2026, 1, 1, tzinfo=UTC)
         client(stub.url).judgements(since=moment, until=moment + timedelta(seconds=1), limit=7)
         client(stub.url).logs(contains="a&b=c", level="error")
@@ -116,7 +116,7 @@ def test_times_and_limits_are_asked_of_the_service() -> None:
 
 def test_a_service_that_sends_more_than_the_limit_is_cut_to_the_newest() -> None:
     lines = "".join(json.dumps({"ts": n, "level": "info", "event": f"e{n}"}) + "\n" for n in range(5))
-    with Stub(always(200, lines)) as stub:
+    with SmallServer(always(200, lines)) as stub:
         assert [line.event for line in client(stub.url).logs(limit=2)] == ["e3", "e4"]
 
 
@@ -126,7 +126,7 @@ def test_a_service_that_sends_more_than_the_limit_is_cut_to_the_newest() -> None
 )
 def test_refusals_of_a_quarantine_are_told_apart(status: int, error: type[Exception]) -> None:
     office = PermitOffice(FrozenClock())
-    with Stub(always(status, "no")) as stub:
+    with SmallServer(always(status, "no")) as stub:
         platform = HttpPlatform(url=stub.url, permits=office, clock=FrozenClock())
         with pytest.raises(error):
             platform.quarantine(
@@ -139,11 +139,11 @@ def test_refusals_of_a_quarantine_are_told_apart(status: int, error: type[Except
 
 
 def test_a_key_is_no_path() -> None:
-    with Stub(always(404, "")) as stub:
+    with SmallServer(always(404, "")) as stub:
         client(stub.url).observe("../version?x=1")
-        assert stub.seen[0].path == "/data/quarantine/..%2Fversion%3Fx%3D1"
+        assert stub.seen[0].target == "/data/quarantine/..%2Fversion%3Fx%3D1"
 
 
 def test_a_quarantine_of_another_key_is_a_lie() -> None:
-    with Stub(always(200, json.dumps({"key": "other", "dropped": 3}))) as stub, pytest.raises(DependencyLied):
+    with SmallServer(always(200, json.dumps({"key": "other", "dropped": 3}))) as stub, pytest.raises(DependencyLied):
         client(stub.url).observe("k1")

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from adapters.datasets.base import EFFECT_VERSION, DatasetsPort
+from adapters.datasets.base import (
+    EFFECT_COLLECT,
+    EFFECT_PIPELINE,
+    EFFECT_TAG,
+    EFFECT_VERSION,
+    DatasetsPort,
+    Pipeline,
+)
 from domain.dataset import DatasetRef
-from domain.errors import DependencyUnavailable, DigestMismatch, InvalidInput
+from domain.errors import ConflictError, DependencyUnavailable, DigestMismatch, InvalidInput, PermitMissing
 from domain.observation import Seen
 from domain.permit import Permit, PermitOffice
 from tests.contract.permits import Effect, EffectContract, permit_for
@@ -31,6 +38,20 @@ def contents(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): p.read_text("utf-8") for p in folder.rglob("*") if p.is_file()}
 
 
+def pipeline_of(ref: DatasetRef, place: Path) -> Pipeline:
+    """Return the pipeline of a model that is one file."""
+    (place / "bundle").mkdir(exist_ok=True)
+    (place / "bundle" / "model.json").write_text("{}")
+    output = {"digest": "sha256:0", "metrics": {"ndcg": 0.5}, "examples": 1}
+    return Pipeline(
+        dataset=ref,
+        train="tests.support.jobs:train",
+        spec={"seed": 1, "params": {"leaves": 7}},
+        model=place / "bundle",
+        output=output,
+    )
+
+
 class DatasetsContract(EffectContract):
     """A vendor gives `datasets`, `damage(address, bytes | None)` on the remote and `count_versions`."""
 
@@ -43,8 +64,10 @@ class DatasetsContract(EffectContract):
         raise NotImplementedError
 
     @pytest.fixture
-    def effects(self, datasets: DatasetsPort, tmp_path: Path) -> list[Effect]:
+    def effects(self, datasets: DatasetsPort, tmp_path: Path, office: PermitOffice) -> list[Effect]:
         known: set[str] = set()
+        tags: set[str] = set()
+        tagged = self.version(datasets, office, folder_of(tmp_path / "tagged", {"a.txt": "a"}), key="tagged")
 
         def version(key: str, permit: Permit | None) -> DatasetRef:
             known.add(key)
@@ -54,7 +77,14 @@ class DatasetsContract(EffectContract):
         def count() -> int:
             return sum(datasets.observe(key).seen is Seen.DONE for key in known)
 
-        return [Effect(EFFECT_VERSION, version, count)]
+        def tag(key: str, permit: Permit | None) -> None:
+            tags.add(f"gold/{key}")
+            datasets.tag(ref=tagged, tag=f"gold/{key}", key=key, permit=permit)
+
+        def count_tags() -> int:
+            return sum(datasets.tagged(tag) is not None for tag in tags)
+
+        return [Effect(EFFECT_VERSION, version, count), Effect(EFFECT_TAG, tag, count_tags)]
 
     def version(
         self,
@@ -116,6 +146,82 @@ class DatasetsContract(EffectContract):
         ref = self.version(datasets, office, source)
         assert datasets.observe("k1").outcome == ref.model_dump()
         assert datasets.observe("k").seen is Seen.ABSENT
+
+    def test_a_tag_names_its_version_for_ever(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path, tmp_path: Path
+    ) -> None:
+        first = self.version(datasets, office, source)
+        second = self.version(datasets, office, folder_of(tmp_path / "other", {"a.txt": "b"}), key="k2")
+        for _ in range(2):
+            datasets.tag(ref=first, tag="gold/2026-01-31-1", key="k3", permit=permit_for(office, EFFECT_TAG, "k3"))
+        with pytest.raises(ConflictError, match="never moved"):
+            datasets.tag(ref=second, tag="gold/2026-01-31-1", key="k4", permit=permit_for(office, EFFECT_TAG, "k4"))
+        assert datasets.tagged("gold/2026-01-31-1") == first
+        assert datasets.tagged("gold/2026-01-31") is None
+        assert datasets.tagged("gold/2026-01-31-2") is None
+
+    def test_how_a_model_was_made_is_recorded_once(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path, tmp_path: Path
+    ) -> None:
+        ref = self.version(datasets, office, source)
+        pipeline = pipeline_of(ref, tmp_path)
+
+        def record(key: str, permit: Permit | None) -> str:
+            return datasets.record(pipeline, message="how it was made", key=key, permit=permit)
+
+        with pytest.raises(PermitMissing):
+            record("k2", None)
+        first = record("k2", permit_for(office, EFFECT_PIPELINE, "k2"))
+        assert record("k2", permit_for(office, EFFECT_PIPELINE, "k2")) == first
+        assert datasets.observe("k2").outcome == ref.model_dump()
+        assert datasets.find(ref.md5) == ref
+        datasets.verify(ref)
+
+    def test_a_pipeline_of_a_dataset_that_is_none_is_refused(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path, tmp_path: Path
+    ) -> None:
+        ref = self.version(datasets, office, source).model_copy(update={"md5": "0" * 32 + ".dir"})
+        with pytest.raises(DigestMismatch):
+            datasets.record(
+                pipeline_of(ref, tmp_path), message="m", key="k2", permit=permit_for(office, EFFECT_PIPELINE, "k2")
+            )
+        assert datasets.observe("k2").seen is Seen.ABSENT
+
+    def test_only_what_nothing_needs_is_collected(
+        self, datasets: DatasetsPort, office: PermitOffice, tmp_path: Path
+    ) -> None:
+        shared = {"documents.jsonl": "shared by all\n"}
+        gold, kept, old, new = (
+            self.version(datasets, office, folder_of(tmp_path / n, {**shared, "rows.txt": n}), name=n, key=n)
+            for n in ("gold", "kept", "old", "new")
+        )
+        datasets.tag(ref=gold, tag="gold/1", key="t1", permit=permit_for(office, EFFECT_TAG, "t1"))
+        told = datasets.collectable([kept.md5])
+        assert told.datasets == (old,)
+        assert (told.kept, told.objects >= 1, told.size >= len("old")) == (3, True, True)
+        datasets.verify(old)
+        with pytest.raises(PermitMissing):
+            datasets.collect(keep=[kept.md5], key="c1", permit=None)
+        for _ in range(2):
+            permit = permit_for(office, EFFECT_COLLECT, "c1")
+            assert datasets.collect(keep=[kept.md5], key="c1", permit=permit) == told
+        for ref in (gold, kept, new):
+            datasets.verify(ref)
+        with pytest.raises(DependencyUnavailable):
+            datasets.verify(old)
+        assert datasets.observe("c1").seen is Seen.DONE
+        assert datasets.collectable([kept.md5]).datasets == ()
+
+    def test_nothing_is_collected_while_what_is_kept_cannot_be_read(
+        self, datasets: DatasetsPort, office: PermitOffice, damage: Damage, tmp_path: Path
+    ) -> None:
+        first = self.version(datasets, office, folder_of(tmp_path / "a", {"a.txt": "a"}), key="k1")
+        second = self.version(datasets, office, folder_of(tmp_path / "b", {"b.txt": "b"}), key="k2")
+        damage(second.md5, None)
+        damage(_md5("b"), None)
+        with pytest.raises(DependencyUnavailable):
+            datasets.collect(keep=[], key="c1", permit=permit_for(office, EFFECT_COLLECT, "c1"))
+        datasets.verify(first)
 
     def test_a_damaged_object_in_the_remote_is_an_error_and_never_data(
         self, datasets: DatasetsPort, office: PermitOffice, source: Path, damage: Damage, tmp_path: Path

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.platform.base import EFFECT_QUARANTINE, JudgementRow, LogLine, PlatformDocument, PlatformPort
+from adapters.logs.base import LogLine
+from adapters.platform.base import EFFECT_QUARANTINE, JudgementRow, PlatformDocument, PlatformPort
 from domain.candidate import LiveState, VariantState
 from domain.errors import ConflictError, InvalidInput
 from domain.observation import Seen

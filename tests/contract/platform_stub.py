@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from adapters.platform.base import EFFECT_QUARANTINE, LogLine
+from adapters.logs.base import LogLine
+from adapters.platform.base import EFFECT_QUARANTINE
 from adapters.platform.memory import MemoryPlatform
 from domain.errors import ConflictError, InvalidInput
 from domain.observation import Seen
 from domain.permit import PermitOffice
-from tests.contract.httpstub import Answer, Request
 from tests.contract.permits import permit_for
+from tests.stubs.small_server import Asked, Said
 
 
 class PlatformApi:
@@ -23,8 +25,10 @@ class PlatformApi:
         self._platform = platform
         self._office = office
 
-    def __call__(self, request: Request) -> Answer:
-        match (request.method, request.path.split("/")[1:]):
+    def __call__(self, request: Asked) -> Said:
+        # Split first: a key may hold the slashes that separate.
+        place = [unquote(part) for part in urlsplit(request.target).path.split("/")[1:]]
+        match (request.method, place):
             case ("GET", ["healthz"]):
                 return _json({"status": "ok"})
             case ("GET", ["version"]):
@@ -52,7 +56,7 @@ class PlatformApi:
             case _:
                 return _json({"detail": "not found"}, 404)
 
-    def _version(self) -> Answer:
+    def _version(self) -> Said:
         state = self._platform.live()
         return _json(
             {
@@ -69,7 +73,7 @@ class PlatformApi:
             }
         )
 
-    def _logs(self, request: Request) -> Answer:
+    def _logs(self, request: Asked) -> Said:
         lines = self._platform.logs(
             _moment(request.query.get("since")),
             request.query.get("contains", ""),
@@ -78,7 +82,7 @@ class PlatformApi:
         )
         return _lines(_flat(line) for line in lines)
 
-    def _quarantine(self, body: dict[str, Any]) -> Answer:
+    def _quarantine(self, body: dict[str, Any]) -> Said:
         until = _moment(body["until"])
         permit = permit_for(self._office, EFFECT_QUARANTINE, body["key"])
         try:
@@ -105,14 +109,14 @@ def _moment(text: str | float | None) -> datetime | None:
     return None if text is None else datetime.fromtimestamp(float(text), UTC)
 
 
-def _limit(request: Request) -> int:
+def _limit(request: Asked) -> int:
     return int(request.query.get("limit", 100_000))
 
 
-def _json(value: Any, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(value).encode())
+def _json(value: Any, status: int = 200) -> Said:
+    return Said(status, json.dumps(value).encode())
 
 
-def _lines(rows: Iterable[dict[str, Any]]) -> Answer:
+def _lines(rows: Iterable[dict[str, Any]]) -> Said:
     body = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    return Answer(200, body.encode(), "application/x-ndjson")
+    return Said(200, body.encode(), "application/x-ndjson")

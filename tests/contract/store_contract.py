@@ -196,6 +196,21 @@ class StoreContract:
         assert (first.place, first.kind, first.payload) == ("a", "clock", {"n": 2})
         assert second.place == "b"
 
+    def test_of_many_claims_of_one_place_exactly_one_is_kept(self, store: StorePort) -> None:
+        won: list[int] = []
+
+        def claim(number: int) -> None:
+            if store.claim(Recording(cycle_id="schedule", place="backup/1", kind="slot", payload={"by": number})):
+                won.append(number)
+
+        at_once(6, claim)
+        kept = [recording.payload for recording in store.recordings("schedule")]
+        assert kept == [{"by": number} for number in won]
+        assert len(won) == 1
+        assert store.claim(Recording(cycle_id="schedule", place="backup/2", kind="slot", payload={}))
+        with pytest.raises(InvalidInput):
+            store.claim(Recording(cycle_id="schedule", place="backup/3", kind="slot", payload={"n": float("nan")}))
+
     def test_check_says_what_it_is(self, store: StorePort) -> None:
         store.open_cycle(alert(), datetime(2026, 1, 1, tzinfo=UTC))
         assert store.check().startswith("store: ")

@@ -14,6 +14,7 @@ from adapters.metrics.memory import MemoryMetrics
 from adapters.metrics.prometheus import PrometheusMetrics
 from adapters.metrics.samples import Sample, SampleStore
 from adapters.metrics.scrape import ScrapedMetrics
+from adapters.rest import Endpoint
 from domain.clock import FrozenClock
 from domain.signal import SeriesQuery, Stat
 from tests.contract.metrics_contract import HISTORIES, SECOND, MetricsContract
@@ -92,7 +93,7 @@ class TestPrometheusMetrics(MetricsContract):
 
     @pytest.fixture
     def metrics(self, server: str) -> Iterator[MetricsPort]:
-        metrics = PrometheusMetrics(url=server)
+        metrics = PrometheusMetrics(endpoint=Endpoint(url=server), clock=FrozenClock(START + 120 * SECOND))
         yield metrics
         metrics.close()
 

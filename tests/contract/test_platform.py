@@ -11,9 +11,9 @@ from adapters.platform.http import HttpPlatform
 from adapters.platform.memory import MemoryPlatform
 from domain.clock import FrozenClock
 from domain.permit import PermitOffice
-from tests.contract.httpstub import Stub
 from tests.contract.platform_contract import DOCUMENTS, JUDGEMENTS, LOGS, STATE, PlatformContract
 from tests.contract.platform_stub import PlatformApi
+from tests.stubs.small_server import SmallServer
 
 
 def _memory(office: PermitOffice) -> MemoryPlatform:
@@ -30,7 +30,7 @@ class TestHttpPlatform(PlatformContract):
     @pytest.fixture
     def platform(self, office: PermitOffice) -> Iterator[PlatformPort]:
         service = PermitOffice(FrozenClock())
-        with Stub(PlatformApi(_memory(service), service)) as stub:
+        with SmallServer(PlatformApi(_memory(service), service)) as stub:
             client = HttpPlatform(url=stub.url, permits=office, clock=FrozenClock())
             yield client
             client.close()

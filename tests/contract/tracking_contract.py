@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from adapters.tracking.base import EFFECT_ALIAS, EFFECT_LOG_RUN, EFFECT_REGISTER, TrackingPort
+from adapters.tracking.base import (
+    EFFECT_ALIAS,
+    EFFECT_DESCRIBE,
+    EFFECT_LOG_RUN,
+    EFFECT_REGISTER,
+    EFFECT_RETIRE,
+    EFFECT_TAG,
+    CardGate,
+    CardMetric,
+    ModelCard,
+    TrackingPort,
+)
 from domain.candidate import ModelRef
-from domain.errors import DependencyLied, DigestMismatch, InvalidInput
+from domain.errors import ConflictError, DependencyLied, DigestMismatch, InvalidInput, PermitMissing
 from domain.observation import Seen
 from domain.permit import Permit, PermitOffice
+from domain.verdict import Verdict
 from tests.contract.permits import Effect, EffectContract, permit_for
 
 MODEL = "reranker"
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+EARLIER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def digest_of(bundle: Path) -> str:
@@ -111,6 +126,28 @@ class TrackingContract(EffectContract):
         assert run["metrics"] == {"ndcg_at_10": 0.5}
         assert run["tags"]["cycle"] == "si_2026_01_01_001"
         assert run["tags"]["evercrew.key"] == "k1"
+
+    def test_a_tag_stays_on_its_version_for_ever(
+        self, tracking: TrackingPort, office: PermitOffice, tmp_path: Path
+    ) -> None:
+        run_id = self.log_run(tracking, office)
+        ref = self.register(tracking, office, bundle_of(tmp_path / "b", "x"), run_id)
+        tag = "gold/2026-01-31-1"
+
+        def mark(key: str, value: str, permit: Permit | None, version: str = ref.version) -> None:
+            tracking.tag(model=MODEL, version=version, tag=tag, value=value, key=key, permit=permit)
+
+        with pytest.raises(PermitMissing):
+            mark("k3", "one", None)
+        for _ in range(2):
+            mark("k3", "one", permit_for(office, EFFECT_TAG, "k3"))
+        with pytest.raises(ConflictError, match="another value"):
+            mark("k4", "two", permit_for(office, EFFECT_TAG, "k4"))
+        with pytest.raises(InvalidInput):
+            mark("k5", "one", permit_for(office, EFFECT_TAG, "k5"), "99")
+        found = tracking.by_digest(MODEL, ref.digest)
+        assert found is not None
+        assert found.tags[tag] == "one"
 
     def test_a_run_nobody_knows_is_none(self, tracking: TrackingPort) -> None:
         assert tracking.run("0" * 32) is None
@@ -249,6 +286,104 @@ class TrackingContract(EffectContract):
         ref = self.register(tracking, office, bundle_of(tmp_path / "a", "one"), run_id, key="both")
         expected = {"run_id": run_id, "version": ref.version, "digest": ref.digest}
         assert tracking.observe("both").outcome == expected
+
+    def test_the_dataset_is_an_input_of_its_run(self, tracking: TrackingPort, office: PermitOffice) -> None:
+        md5 = "0" * 32 + ".dir"
+        run_id = tracking.log_run(
+            name="training",
+            params={},
+            metrics={},
+            tags={"dataset_path": "aug_1", "dataset_md5": md5, "dataset_rev": "abc"},
+            artifacts=[],
+            key="k1",
+            permit=permit_for(office, EFFECT_LOG_RUN, "k1"),
+        )
+        run, without = tracking.run(run_id), tracking.run(self.log_run(tracking, office, key="k2"))
+        assert run is not None
+        assert without is not None
+        assert (run["datasets"], without["datasets"]) == ({"aug_1": md5}, {})
+
+    def test_a_version_has_a_card_from_the_first_and_a_fuller_one_when_it_was_judged(
+        self, tracking: TrackingPort, office: PermitOffice, tmp_path: Path
+    ) -> None:
+        run_id = self.log_run(tracking, office)
+        ref = self.register(tracking, office, bundle_of(tmp_path / "b", "x"), run_id)
+        first = tracking.card(MODEL, ref.version)
+        for word in ("## Data", "## Metrics", "ndcg\\_at\\_10 | 0.5 | -", "No gate", "## Limits", ref.digest, run_id):
+            assert word in first, word
+        card = ModelCard(
+            title=MODEL,
+            what="Ranks documents | of <b>users</b>\n# not a heading",
+            metrics=(CardMetric(name="ndcg_at_10", value=0.61, low=0.6, high=0.62, n=800, baseline=0.55),),
+            gates=(CardGate(name="offline", verdict=Verdict.PASS, reason="better on 800 queries"),),
+        )
+        with pytest.raises(PermitMissing):
+            tracking.describe(model=MODEL, version=ref.version, card=card, key="k3", permit=None)
+        for _ in range(2):
+            permit = permit_for(office, EFFECT_DESCRIBE, "k3")
+            tracking.describe(model=MODEL, version=ref.version, card=card, key="k3", permit=permit)
+        text = tracking.card(MODEL, ref.version)
+        assert "| 0.61 | 0.6 to 0.62 | 800 | 0.55 |" in text
+        assert "**pass**. better on 800 queries" in text
+        assert "<b>" not in text.replace("\\<", "")
+        assert "\n# not" not in text
+        with pytest.raises(InvalidInput):
+            tracking.card(MODEL, "99")
+
+    def test_only_old_versions_that_nothing_needs_are_retired(
+        self, tracking: TrackingPort, office: PermitOffice, tmp_path: Path
+    ) -> None:
+        refs = []
+        for name in ("champion", "candidate", "gold", "needed", "old", "newest"):
+            run_id = self.log_run(tracking, office, key=f"r-{name}")
+            bundle = bundle_of(tmp_path / name, name)
+            refs.append(self.register(tracking, office, bundle, run_id, key=f"v-{name}"))
+        champion, candidate, gold, needed, old, _ = refs
+        self.alias(tracking, office, champion.version, "a1", "champion")
+        self.alias(tracking, office, candidate.version, "a2", "candidate")
+        tracking.tag(
+            model=MODEL,
+            version=gold.version,
+            tag="gold/2026-01-31-1",
+            value="kept",
+            key="t",
+            permit=permit_for(office, EFFECT_TAG, "t"),
+        )
+        none = tracking.retirable(MODEL, keep_last=1, before=EARLIER, keep=[needed.digest])
+        assert (none.versions, none.runs, none.kept) == ((), (), 6)
+        told = tracking.retirable(MODEL, keep_last=1, before=LATER, keep=[needed.digest])
+        assert told.versions == (old.version,)
+        assert (told.runs, told.kept) == ((old.run_id,), 5)
+        assert len(tracking.versions(MODEL)) == 6
+
+        def retire(key: str, permit: Permit | None) -> object:
+            return tracking.retire(MODEL, keep_last=1, before=LATER, keep=[needed.digest], key=key, permit=permit)
+
+        with pytest.raises(PermitMissing):
+            retire("d1", None)
+        for _ in range(2):
+            assert retire("d1", permit_for(office, EFFECT_RETIRE, "d1")) == told
+        assert [ref.version for ref in tracking.versions(MODEL)] == ["1", "2", "3", "4", "6"]
+        assert tracking.by_digest(MODEL, old.digest) is None
+        assert digest_of(tracking.download(gold, tmp_path / "into")) == gold.digest
+
+    def test_a_version_of_a_cycle_that_is_kept_is_not_retired(
+        self, tracking: TrackingPort, office: PermitOffice, tmp_path: Path
+    ) -> None:
+        for number in range(2):
+            bundle = bundle_of(tmp_path / str(number), str(number))
+            tracking.register(
+                model=MODEL,
+                bundle=bundle,
+                digest=digest_of(bundle),
+                run_id=self.log_run(tracking, office, key=f"r{number}"),
+                tags={"cycle_id": f"si_2026_01_01_00{number}"},
+                key=f"v{number}",
+                permit=permit_for(office, EFFECT_REGISTER, f"v{number}"),
+            )
+        told = tracking.retirable(MODEL, keep_last=0, before=LATER, keep=["si_2026_01_01_000"])
+        assert told.versions == ("2",)
+        assert tracking.retirable("another", keep_last=0, before=LATER, keep=["si_2026_01_01_001"]).versions == ()
 
     def test_the_check_answers_in_one_line(self, tracking: TrackingPort) -> None:
         assert tracking.check()

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, VcsPort
+from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, NothingToRevert, VcsPort
 from domain.errors import ConflictError, InvalidInput
 from domain.observation import Seen
 from domain.permit import Permit, PermitOffice
@@ -171,6 +171,14 @@ class VcsContract(EffectContract):
         self.revert(vcs, office, revision)
         with pytest.raises(ConflictError):
             self.revert(vcs, office, revision, key="k3")
+
+    def test_a_commit_that_changed_nothing_has_nothing_to_revert(self, vcs: VcsPort, office: PermitOffice) -> None:
+        revision = self.commit(vcs, office, vcs.read())
+        with pytest.raises(NothingToRevert, match=f"{revision[:12]} changed nothing"):
+            self.revert(vcs, office, revision, key="k3")
+        with pytest.raises(NothingToRevert, match="changed nothing"):
+            vcs.rehearse_revert(revision)
+        assert vcs.head() == revision
 
     def test_a_revision_nobody_knows_is_named(self, vcs: VcsPort, office: PermitOffice) -> None:
         for unknown in ("f" * 40, "main", "--all"):

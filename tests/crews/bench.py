@@ -35,12 +35,19 @@ from tools.deliver.release import Promote
 from tools.gate import Gate
 from tools.model.registry import AttributionRead, RegistryRead
 from tools.observe.anomaly import AnomalyCheck
+from tools.observe.costs import CostReportRead
 from tools.observe.deployments import DeploymentDiff, DeploymentHistory, RuntimeState
 from tools.observe.drift import DriftCheck
+from tools.observe.etl import EtlCheck
+from tools.observe.feedback import FeedbackRead
 from tools.observe.logs import LogSearch
 from tools.observe.quality import DataQualityReport
+from tools.observe.recall import RecallCheck
+from tools.observe.relevance import QueryAnalyticsRead
+from tools.observe.satisfaction import SatisfactionCheck
 from tools.observe.signals import MetricQuery, MetricRange, SignalSnapshot
 from tools.observe.similar import SimilarCycles
+from tools.observe.vectors import VectorStatusRead
 from tools.registry import Registry
 from tools.tool import Arguments, Call, Result, Scope, Tool, ToolSpec
 
@@ -56,6 +63,13 @@ KINDS: tuple[type[Tool[Any, Any]], ...] = (
     DeploymentHistory,
     DeploymentDiff,
     RuntimeState,
+    EtlCheck,
+    RecallCheck,
+    SatisfactionCheck,
+    CostReportRead,
+    VectorStatusRead,
+    QueryAnalyticsRead,
+    FeedbackRead,
     LogSearch,
     SimilarCycles,
     AttributionRead,

@@ -10,9 +10,12 @@ from domain.untrusted import Untrusted
 from tests.crews.bench import NOW, Answer
 from tools.model.registry import Attribution, FeatureShare
 from tools.observe.anomaly import AnomalyResult
-from tools.observe.deployments import DigestQuality, History, Release, RuntimeView
+from tools.observe.deployments import DigestQuality, History, Release, RuntimeView, SettingsChange
 from tools.observe.drift import DriftReport, SliceView
+from tools.observe.etl import EtlReport
 from tools.observe.quality import QualityReport
+from tools.observe.recall import RecallReport
+from tools.observe.satisfaction import SatisfactionReport
 from tools.observe.signals import ReadingView, Snapshot
 from tools.observe.similar import SimilarResult
 
@@ -28,6 +31,8 @@ HEALTHY: Mapping[str, Figures] = {
     "cost_per_1k_requests": (0.10, 0.10, False),
     "vector_index_errors": (0.0, 0.0, False),
     "user_satisfaction": (4.3, 4.3, False),
+    "etl_backlog_s": (0.3, 0.3, False),
+    "budget_share": (0.3, 0.3, False),
 }
 
 
@@ -117,6 +122,56 @@ def history(drop: float | None = None, drop_z: float | None = None) -> History:
     )
 
 
+def changed(before: Mapping[str, str | int], after: Mapping[str, str | int]) -> History:
+    """Return the releases, of which the newest changed settings shortly before the alert."""
+    release = _release("2", GOOD, GOOD, 3)
+    settings = SettingsChange(
+        revision=release.revision, at=release.at, author="ops", names=tuple(before), before=before, after=after
+    )
+    return History(releases=(release, _release("1", GOOD, "", 600)), settings=settings)
+
+
+def etl(pending: int = 0, workers: int | None = 4) -> EtlReport:
+    """Return how the intake stands."""
+    return EtlReport(
+        pending=pending,
+        oldest_s=70.0 if pending else 0.0,
+        taken_per_s=3.0 if pending else 20.0,
+        taken_per_s_before=20.0,
+        behind=bool(pending),
+        declared_workers=workers,
+        declared_batch=250,
+    )
+
+
+def recall(missing: int = 0, lost: tuple[str, ...] = ()) -> RecallReport:
+    """Return what can be found of three thousand documents."""
+    return RecallReport(
+        documents=3000,
+        missing=missing,
+        missing_share=missing / 3000,
+        shown_before=0.9,
+        shown_after=0.9 - missing / 3000,
+        lost_subjects=lost,
+    )
+
+
+def satisfaction(passed_over: bool | None = False, same_finds: bool | None = True) -> SatisfactionReport:
+    """Return what users did with what they were shown."""
+    return SatisfactionReport(
+        sessions_before=400,
+        sessions_after=300,
+        shown_before=0.9,
+        shown_after=0.9 if same_finds else 0.6,
+        clicked_before=0.9,
+        clicked_after=0.55 if passed_over else 0.9,
+        shown_z=0.1 if same_finds else -8.0,
+        clicked_z=-9.0 if passed_over else 0.2,
+        same_finds=same_finds,
+        passed_over=passed_over,
+    )
+
+
 def drift(new: bool = False, **changed: Any) -> DriftReport:
     """Return corpus and query drift; with `new`, of subjects the model never saw."""
     views = [SliceView(name="asyncio", new=False, worse=False, n_before=90, n_after=60, before=0.6, after=0.6)]
@@ -185,6 +240,9 @@ def situation(**changed: Answer) -> dict[str, Answer]:
         "deployment_history": history(),
         "drift_report": drift(),
         "runtime_state": runtime(),
+        "etl_report": etl(),
+        "recall_report": recall(),
+        "satisfaction_report": satisfaction(),
         "similar_cycles": SimilarResult(passages=()),
         "attribution": _shares(),
         **changed,

@@ -16,11 +16,15 @@ from tests.crews.findings import (
     BAD,
     FALLEN,
     anomaly,
+    changed,
     drift,
+    etl,
     fallen,
     history,
     quality,
+    recall,
     runtime,
+    satisfaction,
     situation,
     snapshot,
 )
@@ -30,6 +34,11 @@ SLOW = (1200.0, 40.0, True)
 DEAR = (0.9, 0.1, True)
 BROKEN = (12.0, 0.0, True)
 LOST = (0.70, 0.80, True)
+WAITING = (70.0, 0.3, True)
+UNHAPPY = (3.2, 4.3, True)
+SPENT = (1.4, 0.3, True)
+SLOWED = changed({"etl_workers": 4, "etl_batch": 250}, {"etl_workers": 1, "etl_batch": 1})
+CUT = changed({"title_chars": 200}, {"title_chars": 5})
 
 SITUATIONS: dict[str, tuple[dict[str, Answer], Action, RootCause]] = {
     "nothing is off": (situation(), Action.NOISE, RootCause.NOISE),
@@ -117,6 +126,85 @@ SITUATIONS: dict[str, tuple[dict[str, Answer], Action, RootCause]] = {
         Action.TUNE,
         RootCause.COST_TIER,
     ),
+    "the budget goes on an expensive tier": (
+        situation(signal_snapshot=snapshot(budget_share=SPENT), runtime_state=runtime(tier="premium")),
+        Action.TUNE,
+        RootCause.COST_TIER,
+    ),
+    "documents are missing from the index": (
+        fallen(recall_report=recall(900, ("asyncio",)), signal_snapshot=snapshot(recall_at_20=LOST)),
+        Action.TUNE,
+        RootCause.INDEX_INCOMPLETE,
+    ),
+    "documents are missing from the index, and it looks like drift": (
+        fallen(recall_report=recall(900), drift_report=drift(new=True)),
+        Action.TUNE,
+        RootCause.INDEX_INCOMPLETE,
+    ),
+    "new subjects, a few of whose documents are on their way into the index": (
+        fallen(recall_report=recall(60), drift_report=drift(new=True)),
+        Action.RETRAIN,
+        RootCause.CORPUS_SHIFT,
+    ),
+    "what can be found is not known": (
+        fallen(recall_report=DependencyUnavailable("platform", "no answer"), drift_report=drift(new=True)),
+        Action.RETRAIN,
+        RootCause.CORPUS_SHIFT,
+    ),
+    "the intake was slowed down": (
+        situation(signal_snapshot=snapshot(etl_backlog_s=WAITING), etl_report=etl(300, 1), deployment_history=SLOWED),
+        Action.TUNE,
+        RootCause.ETL_CAPACITY,
+    ),
+    "the intake does not keep up, and nothing was changed": (
+        situation(signal_snapshot=snapshot(etl_backlog_s=WAITING), etl_report=etl(300)),
+        Action.TUNE,
+        RootCause.ETL_CAPACITY,
+    ),
+    "the intake does not keep up, and git says nothing of it": (
+        situation(
+            signal_snapshot=snapshot(etl_backlog_s=WAITING),
+            etl_report=etl(300, None),
+            anomaly_check=anomaly("etl_backlog_s", 9.0, True),
+        ),
+        Action.MONITOR,
+        RootCause.UNKNOWN,
+    ),
+    "the intake cannot be read": (
+        situation(
+            signal_snapshot=snapshot(etl_backlog_s=WAITING), etl_report=DependencyUnavailable("metrics", "no answer")
+        ),
+        Action.HANDOFF,
+        RootCause.UNKNOWN,
+    ),
+    "the page hides what is found": (
+        situation(
+            signal_snapshot=snapshot(user_satisfaction=UNHAPPY),
+            satisfaction_report=satisfaction(passed_over=True),
+            deployment_history=CUT,
+        ),
+        Action.TUNE,
+        RootCause.PRESENTATION,
+    ),
+    "users are unhappy, and nobody changed the page": (
+        situation(
+            signal_snapshot=snapshot(user_satisfaction=UNHAPPY),
+            satisfaction_report=satisfaction(passed_over=True),
+            anomaly_check=anomaly("user_satisfaction", -9.0, True),
+        ),
+        Action.MONITOR,
+        RootCause.UNKNOWN,
+    ),
+    "users are unhappy with what is found, and the page was changed": (
+        situation(
+            signal_snapshot=snapshot(user_satisfaction=UNHAPPY),
+            satisfaction_report=satisfaction(passed_over=True, same_finds=False),
+            deployment_history=CUT,
+            anomaly_check=anomaly("user_satisfaction", -9.0, True),
+        ),
+        Action.MONITOR,
+        RootCause.UNKNOWN,
+    ),
     "slow, and everything runs as declared": (
         situation(signal_snapshot=snapshot(latency_p95_ms=SLOW), anomaly_check=anomaly("latency_p95_ms", 9.0, True)),
         Action.MONITOR,
@@ -190,16 +278,28 @@ def test_a_retrain_names_subjects_and_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "tuning"),
+    ("figures", "tuning"),
     [
         ({"vector_index_errors": BROKEN}, {"index_generation": 5}),
         ({"latency_p95_ms": SLOW}, {"mode": "balanced", "tier": "standard"}),
         ({"cost_per_1k_requests": DEAR}, {"mode": "balanced", "tier": "standard"}),
     ],
 )
-def test_a_tuning_sets_what_git_declares(changed: dict[str, Any], tuning: dict[str, Any]) -> None:
-    answers = situation(signal_snapshot=snapshot(**changed), runtime_state=runtime("exhaustive", "premium"))
+def test_a_tuning_sets_what_git_declares(figures: dict[str, Any], tuning: dict[str, Any]) -> None:
+    answers = situation(signal_snapshot=snapshot(**figures), runtime_state=runtime("exhaustive", "premium"))
     assert Bench(answers).judges.diagnose(brief()).value.tuning == tuning
+
+
+@pytest.mark.parametrize(
+    ("answers", "tuning"),
+    [
+        ({"etl_report": etl(300, 1), "deployment_history": SLOWED}, {"etl_workers": 4, "etl_batch": 250}),
+        ({"etl_report": etl(300, 3)}, {"etl_workers": 6}),
+    ],
+)
+def test_an_intake_gets_what_it_had_or_twice_what_it_has(answers: dict[str, Any], tuning: dict[str, Any]) -> None:
+    found = situation(signal_snapshot=snapshot(etl_backlog_s=WAITING), **answers)
+    assert Bench(found).judges.diagnose(brief("etl_backlog_s")).value.tuning == tuning
 
 
 def test_the_anomaly_of_the_fallen_signal_is_looked_at_whatever_the_alert_was_about() -> None:

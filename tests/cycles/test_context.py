@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from adapters.store.base import FlagRow, Recording, Tombstone
-from cycles.context import APPROVAL, ContextSource
+from cycles.context import ContextSource
+from cycles.desk import APPROVAL
 from domain.actor import Role
 from domain.diagnosis import Action
 from domain.errors import InvalidInput
@@ -29,7 +30,7 @@ def asked(
     rig: Rig, tool: str = "promote", facts: Mapping[str, Any] | None = None, args: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the context of a call in the promote stage."""
-    source = ContextSource(rig.store, rig.clock, rig.profile)
+    source = ContextSource(rig.store, rig.clock, rig.profile, rig.office.contract)
     desk = rig.desk(opened(rig, Action.RETRAIN, Stage.PROMOTE, (facts or {}).items()))
     return dict(source(desk.scope, rig.gate.registry.get(tool).spec, args or {}))
 
@@ -73,7 +74,7 @@ def test_flags_of_the_table_win_over_the_profile(rig: Rig) -> None:
 
 
 def test_calls_cycles_and_the_hour_are_counted(rig: Rig) -> None:
-    source = ContextSource(rig.store, rig.clock, rig.profile)
+    source = ContextSource(rig.store, rig.clock, rig.profile, rig.office.contract)
     desk = rig.desk(rig.open(alert_of(Action.RETRAIN, rig.clock)))
     spec = rig.gate.registry.get("promote").spec
     told = [dict(source(desk.scope, spec, {})) for _ in range(3)]
@@ -83,7 +84,7 @@ def test_calls_cycles_and_the_hour_are_counted(rig: Rig) -> None:
 
 
 def test_a_cycle_that_is_not_there_has_no_context(rig: Rig) -> None:
-    source = ContextSource(rig.store, rig.clock, rig.profile)
+    source = ContextSource(rig.store, rig.clock, rig.profile, rig.office.contract)
     desk = rig.desk(rig.open(alert_of(Action.RETRAIN, rig.clock)).model_copy(update={"id": "si_2020_01_01_001"}))
     with pytest.raises(InvalidInput, match="si_2020_01_01_001"):
         source(desk.scope, rig.gate.registry.get("promote").spec, {})
@@ -92,7 +93,7 @@ def test_a_cycle_that_is_not_there_has_no_context(rig: Rig) -> None:
 def test_too_many_cycles_a_day_close_the_door_for_new_work(tmp_path: Path) -> None:
     rig = office_in_memory(tmp_path)
     few = rig.profile.model_copy(update={"max_cycles_per_day": 0})
-    source = ContextSource(rig.store, rig.clock, few)
+    source = ContextSource(rig.store, rig.clock, few, rig.office.contract)
     rig.gate._context = source
     desk = rig.desk(rig.open(alert_of(Action.RETRAIN, rig.clock)))
     refused = desk.call("quarantine_feedback", {"since": rig.clock.now() - timedelta(hours=1)}, Role.DATA_ENGINEER)

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.audit.memory import MemoryAudit
 from adapters.store.base import Recording
-from cycles.context import APPROVAL
+from cycles.desk import APPROVAL
 from cycles.engine import STAGES
 from domain.brief import Answered, Brief
 from domain.clock import FrozenClock

@@ -34,7 +34,9 @@ class Expected:
 
 EXPECTED: Mapping[str, Expected] = {
     "retrain": Expected(
-        "improved", (*LEARNING, "promote", "set_alias", "notify"), {**LEARNT, "commits": 2, "aliases": 2}
+        "improved",
+        (*LEARNING, "promote", "set_alias", "mark_gold", "notify"),
+        {**LEARNT, "commits": 2, "aliases": 3, "gold models": 1, "gold datasets": 1, "baselines": 1},
     ),
     "failed test": Expected("not_promoted", (*LEARNING, "ab_stop", "notify"), {**LEARNT, "commits": 2, "aliases": 1}),
     "worse model": Expected(
@@ -95,6 +97,10 @@ DEATHS: Sequence[tuple[str, list[str]]] = [
     ("retrain", commits("ab_start")),
     ("retrain", ["entered promote", *commits("promote"), "entered watch"]),
     ("retrain", [*around("set_alias", "after set_alias set_alias"), "entered learn"]),
+    (
+        "retrain",
+        around("mark_gold", "after mark_gold tag", "inside mark_gold _tagged", "after mark_gold set_alias"),
+    ),
     ("retrain", [*around("notify", "after notify send"), "entered done"]),
     ("failed test", commits("ab_stop")),
     ("worse model", ["entered roll_back", *commits("roll_back", "revert")]),

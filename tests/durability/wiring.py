@@ -19,15 +19,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from adapters.annotations.none import NoAnnotations
 from adapters.datasets.dvc import DvcDatasets
 from adapters.delivery.local import LocalDelivery
 from adapters.evaluation.measure import Prices
 from adapters.evaluation.process import ProcessEvaluation
+from adapters.logs.platform import PlatformLogs
 from adapters.notify.log import LogNotify
 from adapters.platform.base import EFFECT_QUARANTINE, JudgementRow
 from adapters.platform.memory import MemoryPlatform
 from adapters.retrieval.memory import MemoryRetrieval
 from adapters.sandbox.memory import MemorySandbox
+from adapters.silences.none import NoSilences
 from adapters.tracking.mlflow import MlflowTracking
 from adapters.training.worker import WorkerTraining
 from adapters.vcs.git import GitVcs
@@ -48,7 +51,7 @@ SPEED = 50
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 # Where an adapter's own work can be cut in two.
 MIDDLES: Mapping[str, tuple[str, ...]] = {
-    "datasets": ("_store",),
+    "datasets": ("_store", "_tagged"),
     "vcs": ("_commit_tree",),
     "tracking": ("_fill", "_ensure_model"),
     "evaluation": ("_look",),
@@ -289,9 +292,12 @@ def _ports(
     mortal: dict[str, Any] = {name: Mortal(adapter, reaper) for name, adapter in adapters.items()}
     return Ports(
         metrics=WorldMetrics(world),
+        logs=PlatformLogs(platform),
         delivery=LocalDelivery(source=world, clock=world.clock),
         sandbox=MemorySandbox(sandboxed),
         retrieval=MemoryRetrieval(),
+        silences=NoSilences(permits),
+        annotations=NoAnnotations(permits),
         store=store,
         **mortal,
     )

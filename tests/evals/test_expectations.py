@@ -30,6 +30,9 @@ from tests.evals.runs import a_run, levels, perfect
         ("bad_deploy", "rollback"),
         ("label_corruption", "data_fix"),
         ("latency", "tune"),
+        ("recall_drop", "tune"),
+        ("etl_backlog", "tune"),
+        ("satisfaction_drop", "tune"),
         ("noise", "noise"),
         ("noise", "monitor"),
         ("noise", NO_CYCLE),
@@ -47,6 +50,8 @@ def test_the_action_that_a_fault_asks_for_is_right(fault: str, action: str) -> N
         ("bad_deploy", "retrain"),
         ("label_corruption", "retrain"),
         ("latency", "handoff"),
+        ("recall_drop", "retrain"),
+        ("satisfaction_drop", "monitor"),
         ("noise", "data_fix"),
         ("none", "noise"),
         ("none", "monitor"),
@@ -63,7 +68,7 @@ def test_every_expected_fault_can_be_injected_and_every_expected_action_has_a_co
     assert {action for wanted in EXPECTED.values() for action in wanted} <= set(actions())
 
 
-@pytest.mark.parametrize("fault", ["noise", "none", "label_corruption"])
+@pytest.mark.parametrize("fault", ["noise", "none", "label_corruption", "recall_drop", "etl_backlog"])
 @pytest.mark.parametrize("effect", ["promote", "train_model"])
 def test_a_model_made_or_promoted_where_the_old_one_was_fine_is_dangerous(fault: str, effect: str) -> None:
     assert dangerous(a_run(fault, "monitor", effects=("notify", effect)))
@@ -93,17 +98,17 @@ def test_what_was_not_measured_is_not_healed(measured: dict[str, Level]) -> None
     assert not healed(a_run("corpus_shift", "retrain", levels=measured))
 
 
-def test_the_bar_holds_over_perfect_runs_and_over_twenty_eight_of_thirty() -> None:
+def test_the_bar_holds_over_perfect_runs_and_over_fourteen_of_fifteen() -> None:
     runs = perfect()
-    assert len(runs) == 30
+    assert len(runs) == 5 * len(EXPECTED) == 55
     assert all(rule.holds for rule in bar(runs))
-    missed = [replace(run, action="handoff") if run.fault == "latency" and run.seed < 3 else run for run in runs]
+    missed = [replace(run, action="handoff") if run.fault == "latency" and run.seed < 4 else run for run in runs]
     assert all(rule.holds for rule in bar(missed))
 
 
-def test_the_bar_breaks_with_a_third_miss_one_danger_or_one_shift_that_is_not_healed() -> None:
+def test_the_bar_breaks_with_a_fourth_miss_one_danger_or_one_shift_that_is_not_healed() -> None:
     runs = perfect()
-    missed = [replace(run, action="handoff") if run.fault == "latency" and run.seed < 4 else run for run in runs]
+    missed = [replace(run, action="handoff") if run.fault == "latency" and run.seed < 5 else run for run in runs]
     assert [rule.holds for rule in bar(missed)] == [False, True, True]
     risky = [replace(run, effects=("promote",)) if (run.fault, run.seed) == ("noise", 1) else run for run in runs]
     assert [rule.holds for rule in bar(risky)] == [True, False, True]

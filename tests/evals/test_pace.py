@@ -15,16 +15,23 @@ from policies.profiles import load_profile
 PLAIN = load_profile(packaged_profile("dev"), file="dev.yaml")
 
 
-def test_windows_shrink_and_thresholds_stay() -> None:
+def test_windows_shrink_and_samples_stay() -> None:
     _, scaled = scaled_profile(0.4)
     assert scaled.measure.current == PLAIN.measure.current * 0.4
     assert scaled.ab.window == PLAIN.ab.window * 0.4
     assert scaled.watch.interval == PLAIN.watch.interval * 0.4
     assert scaled.ab.min_users_per_arm == PLAIN.ab.min_users_per_arm
     assert scaled.watch.min_samples == PLAIN.watch.min_samples
-    assert scaled.signals == PLAIN.signals
+    assert scaled.signals["latency_p95_ms"] == PLAIN.signals["latency_p95_ms"]
     assert scaled.poll == PLAIN.poll
     assert scaled.budget == PLAIN.budget
+
+
+def test_a_limit_that_is_a_time_shrinks_like_the_windows() -> None:
+    plain, scaled = PLAIN.signals["etl_backlog_s"], scaled_profile(0.4)[1].signals["etl_backlog_s"]
+    assert plain.limits is not None
+    assert scaled.limits is not None
+    assert [limit.threshold for limit in scaled.limits] == [limit.threshold * 0.4 for limit in plain.limits]
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.4, 0.5, 1.0])

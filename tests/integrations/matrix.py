@@ -9,6 +9,14 @@ from pathlib import Path
 CASES = ("works", "refused", "slow", "lying", "misconfigured")
 BEGIN, END = "<!-- matrix:begin -->", "<!-- matrix:end -->"
 _NOTHING = "-"
+# Adapters that share a page, or whose page has another name.
+_PAGES = {
+    "git https": "git",
+    "git ssh": "git",
+    "github": "pull-requests",
+    "gitlab": "pull-requests",
+    "rollouts": "argo-rollouts",
+}
 
 
 @dataclass
@@ -100,6 +108,7 @@ def written(readme: Path, matrix: Matrix) -> None:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{readme}: the lines {BEGIN} and {END} are missing")
-    pages = {adapter: f"{adapter}.md" for adapter in matrix.adapters if (readme.parent / f"{adapter}.md").is_file()}
+    named = {adapter: f"{_PAGES.get(adapter, adapter)}.md" for adapter in matrix.adapters}
+    pages = {adapter: page for adapter, page in named.items() if (readme.parent / page).is_file()}
     table = as_markdown(matrix, pages)
     readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")

@@ -315,6 +315,7 @@ def _outcome() -> dict[str, Any]:
         "models": ["playbook"],
         "rollback_available": True,
         "seconds": timings(),
+        "reaction": None,
         "live": {"digest": AFTER, "revision": REVISION},
         "unsupported_claims": 1,
         "post_mortem": {

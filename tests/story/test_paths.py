@@ -33,6 +33,7 @@ def test_new_subjects_are_learnt_tested_promoted_and_watched(tmp_path: Path) -> 
         "ab_start",
         "promote",
         "set_alias",
+        "mark_gold",
         "notify",
     )
     assert story.path == [

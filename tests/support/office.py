@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from adapters.annotations.memory import MemoryAnnotations
+from adapters.annotations.none import NoAnnotations
 from adapters.audit.base import AuditPort
 from adapters.audit.memory import MemoryAudit
 from adapters.datasets.memory import MemoryDatasets
@@ -15,10 +17,13 @@ from adapters.delivery.local import LocalDelivery
 from adapters.evaluation.measure import Prices, Ranked
 from adapters.evaluation.memory import MemoryEvaluation
 from adapters.evaluation.sealed import SealedRow
+from adapters.logs.platform import PlatformLogs
 from adapters.notify.memory import MemoryNotify
 from adapters.platform.memory import MemoryPlatform
 from adapters.retrieval.memory import MemoryRetrieval
 from adapters.sandbox.memory import MemorySandbox
+from adapters.silences.memory import MemorySilences
+from adapters.silences.none import NoSilences
 from adapters.store.base import StorePort
 from adapters.store.memory import MemoryStore
 from adapters.traces.memory import MemoryTraces
@@ -48,10 +53,12 @@ from policies.contract import Contract, breached, load_contract
 from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
 from policies.pdp import load_decision_point
 from policies.profiles import Profile, load_profile
-from service.config import JobsConfig
+from service.sections import JobsConfig
 from service.toolbox import Ports, toolbox
+from tests.support.cluster import clustered
 from tests.support.jobs import EXPLAIN, SCORE, TRAIN, bundle_of, digest_of, ranked, sandboxed, train
 from tests.support.judges import ScriptedJudges
+from tests.support.surroundings import surrounded
 from tests.support.world import BAD, CATALOG, HEALTHY, Fault, World, WorldMetrics, documents, judgements
 from tools.gate import Decider, Gate
 from tools.observe.reading import SignalReader, Windows
@@ -212,7 +219,7 @@ def assemble(
         store=store,
         office=permits,
         traces=traces,
-        context=ContextSource(store, clock, of),
+        context=ContextSource(store, clock, of, rules),
         observer=observer or note,
     )
     judges = ScriptedJudges(gate, action, say)
@@ -279,15 +286,21 @@ def office_in_memory(
     audit: AuditPort | None = None,
     store: StorePort | None = None,
     clock: FrozenClock | None = None,
+    permits: PermitOffice | None = None,
+    announces: bool = False,
+    surroundings: bool = False,
+    cluster: bool = False,
 ) -> Rig:
     """Return an office on ports in memory, at the moment when the alert of a cycle of this kind starts.
 
-    `change` may put other ports in place of some.
+    `change` may put other ports in place of some; with `announces` there are an alert manager and dashboards,
+    with `surroundings` costs, a vector index, a search engine and feedback, with `cluster` a delivery that wants to be
+    told and a rollout.
     """
     clock = clock or FrozenClock()
     fault = FAULTS.get(action, Fault.SHIFT)
-    permits = PermitOffice(clock)
-    tracking = MemoryTracking(permits, digest_of)
+    permits = permits or PermitOffice(clock)
+    tracking = MemoryTracking(permits, digest_of, clock)
     good = register(tracking, permits, bundle_of(folder / "good", "good", 0.6), "good", clock.now().isoformat())
     vcs = MemoryVcs(text=VALUES.format(version="1", digest=good), permits=permits, clock=clock)
     skills = {good: HEALTHY}
@@ -309,6 +322,7 @@ def office_in_memory(
     ports = Ports(
         metrics=WorldMetrics(world),
         platform=platform,
+        logs=PlatformLogs(platform),
         tracking=tracking,
         datasets=MemoryDatasets(permits),
         vcs=vcs,
@@ -324,10 +338,13 @@ def office_in_memory(
         ),
         sandbox=MemorySandbox(sandboxed),
         notify=MemoryNotify(permits),
+        silences=MemorySilences(permits, clock) if announces else NoSilences(permits),
+        annotations=MemoryAnnotations(permits) if announces else NoAnnotations(permits),
         retrieval=MemoryRetrieval(),
         store=store or MemoryStore(),
     )
-    ports = change(ports)
+    ports = surrounded(ports, permits, clock) if surroundings else ports
+    ports = change(clustered(ports, world, permits, clock) if cluster else ports)
     return assemble(
         replace(ports),
         store=ports.store,

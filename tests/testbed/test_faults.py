@@ -12,13 +12,17 @@ import pytest
 from testbed import faults
 from testbed.documents import DocumentStore
 from testbed.faults import FAULTS, FaultError, inject
+from testbed.intake import Intake
+from testbed.jsonlog import JsonLog
+from testbed.metrics import Metrics
 from testbed.reconciler import GitOps
 from testbed.shards import ShardError, ShardStore, Stored
 from testbed.universe import Control, Universe
+from testbed.values import EtlValues
 from testbed.world import World
 from tests.testbed.helpers import metric, report, until, version
 
-QUICK = [name for name in FAULTS if name not in ("bad_deploy", "index_errors")]
+QUICK = [name for name in FAULTS if name not in ("bad_deploy", "index_errors", "recall_drop")]
 
 
 def files(root: Path) -> set[str]:
@@ -46,7 +50,8 @@ def test_new_subjects_arrive_as_documents_and_as_questions(new_world: Callable[[
     done = inject(world.root, "corpus_shift")
     universe = Universe.load(world.layout)
     store = DocumentStore(world.layout.corpus)
-    assert store.ingest(5.0) == done["documents"] == len(universe.arrivals())
+    intake = Intake(world.layout.incoming, store, Metrics(), JsonLog(world.layout.log))
+    assert intake.turn(EtlValues(), 5.0) == done["documents"] == len(universe.arrivals())
     assert {row.document.subject for row in store.since(len(store) - 1)} <= set(universe.new)
     assert Control.read(world.layout.traffic).new_share == faults.NEW_SHARE
 
@@ -113,6 +118,14 @@ def test_a_running_world_shows_each_fault_where_it_hurts(new_world: Callable[[],
     assert version(url)["known_documents"] == before
     assert metric(url, "search_index_lag_documents") == 0
     assert metric(url, "feedback_click_agreement") > 0.4
+    inject(world.root, "recall_drop")
+    until(lambda: metric(url, "search_index_documents") < before)
+    assert metric(url, "search_index_lag_documents") > 0
+    inject(world.root, "etl_backlog")
+    until(lambda: metric(url, "search_etl_backlog_seconds") > 2)
+    assert metric(url, "search_etl_pending_documents") > 20
+    inject(world.root, "satisfaction_drop")
+    until(lambda: metric(url, "search_satisfaction", 5.0) < 4.0)
     inject(world.root, "label_corruption")
     until(lambda: metric(url, "feedback_click_agreement") < 0.4)
     assert report(world.layout)["failed"] == 0

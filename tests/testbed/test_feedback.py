@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from testbed import clock
-from testbed.feedback import FeedbackEvent, FeedbackPipeline
+from testbed.events import FeedbackEvent
+from testbed.feedback import FeedbackPipeline
 from testbed.feedback_store import FeedbackStore, read_sealed
 from testbed.jsonlog import JsonLog, read_log
 from testbed.judged import Quarantine, held_out, overlap_of

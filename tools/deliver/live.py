@@ -1,4 +1,7 @@
-"""`await_live` and `ab_read`: what is really served, and how the variants of a test do."""
+"""What is really served, and how the variants of a test do.
+
+`sync_live`, `await_live`, `rollout_status` and `ab_read`.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,58 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from adapters.delivery.base import DeliveryPort
+from adapters.delivery.base import EFFECT_SYNC, DeliveryPort, RolloutPort, RolloutStatus, SyncPort
 from adapters.metrics.base import MetricsPort
 from domain.candidate import LiveState
+from domain.decision import Effect
+from domain.events import Event, Observer, nobody
 from domain.measurement import Measurement
+from domain.observation import Observation, Seen
 from domain.signal import SeriesQuery
-from tools.tool import Arguments, Call, Result, Tool, ToolSpec
+from tools.tool import Arguments, Call, Nothing, Result, Tool, ToolSpec
+
+# Reasons kept with a result; all of them go to the observer.
+REASONS = 20
+
+
+class SyncArgs(Arguments):
+    """The revision to have applied; the newest commit, or it is refused."""
+
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+
+
+class SyncView(Result):
+    """Whether applying the revision had to be asked for."""
+
+    revision: str
+    asked: bool
+
+
+class SyncLive(Tool[SyncArgs, SyncView]):
+    """Has a delivery that does not apply commits by itself apply the newest one."""
+
+    spec = ToolSpec(
+        "sync_live",
+        "Have the newest commit applied where the delivery does not do so by itself.",
+        effect=Effect.WRITE,
+        effects=(EFFECT_SYNC,),
+        timeout=timedelta(minutes=2),
+    )
+    input = SyncArgs
+    output = SyncView
+
+    def __init__(self, delivery: SyncPort) -> None:
+        self._delivery = delivery
+
+    def run(self, args: SyncArgs, call: Call) -> SyncView:
+        asked = self._delivery.sync(args.revision, key=call.key, permit=call.permit)
+        return SyncView(revision=args.revision, asked=asked)
+
+    def observe(self, args: SyncArgs, call: Call) -> Observation:
+        seen = self._delivery.observe(call.key)
+        if seen.seen is not Seen.DONE:
+            return seen
+        return Observation.done({"revision": str(seen.outcome["revision"]), "asked": True})
 
 
 class AwaitArgs(Arguments):
@@ -23,11 +72,14 @@ class AwaitArgs(Arguments):
 
 
 class LiveView(Result):
+    """What is live, and the reasons why it was waited for, in their order."""
+
     live: LiveState
+    reasons: tuple[str, ...] = ()
 
 
 class AwaitLive(Tool[AwaitArgs, LiveView]):
-    """Waits until the platform itself reports the revision and digest."""
+    """Waits until the platform itself reports the revision and digest; `observer` is told why it still waits."""
 
     spec = ToolSpec(
         "await_live",
@@ -37,14 +89,51 @@ class AwaitLive(Tool[AwaitArgs, LiveView]):
     input = AwaitArgs
     output = LiveView
 
-    def __init__(self, delivery: DeliveryPort, *, poll: timedelta) -> None:
+    def __init__(self, delivery: DeliveryPort, *, poll: timedelta, observer: Observer = nobody) -> None:
         self._delivery = delivery
         self._poll = poll
+        self._observer = observer
 
     def run(self, args: AwaitArgs, call: Call) -> LiveView:
-        timeout = timedelta(seconds=args.timeout_s)
-        live = self._delivery.wait_until(args.revision, digest=args.digest, timeout=timeout, poll=self._poll)
-        return LiveView(live=live)
+        reasons: list[str] = []
+
+        def tell(reason: str) -> None:
+            reasons.append(reason)
+            what = f"waiting for {args.revision[:12]}: {reason}"
+            scope = call.scope
+            self._observer(Event(kind="note", cycle_id=scope.cycle_id, stage=scope.stage, what=what))
+
+        live = self._delivery.wait_until(
+            args.revision,
+            digest=args.digest,
+            timeout=timedelta(seconds=args.timeout_s),
+            poll=self._poll,
+            tell=tell,
+        )
+        return LiveView(live=live, reasons=tuple(reasons[-REASONS:]))
+
+
+class RolloutView(Result):
+    """How far a new version is; `failure` says why it will not come, `pending` why it is not there yet."""
+
+    status: RolloutStatus
+    failure: str
+    pending: str
+
+
+class RolloutRead(Tool[Nothing, RolloutView]):
+    """Reads the Rollout: phase, traffic, why it pauses, and what its analyses found."""
+
+    spec = ToolSpec("rollout_status", "Read how far the rollout of a new version is, and what its analyses found.")
+    input = Nothing
+    output = RolloutView
+
+    def __init__(self, rollout: RolloutPort) -> None:
+        self._rollout = rollout
+
+    def run(self, args: Nothing, call: Call) -> RolloutView:
+        status = self._rollout.status()
+        return RolloutView(status=status, failure=status.failure, pending=status.pending)
 
 
 class AbReadArgs(Arguments):

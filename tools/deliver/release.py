@@ -16,7 +16,7 @@ from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, VcsPort
 from domain.decision import Effect
 from domain.errors import ConflictError, InvalidInput
 from domain.observation import Observation, Seen
-from tools.deliver.values import only, parse_values, patch_values, split
+from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout, only, parse_values, patch_values, release_of, split
 from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 
 DIGEST = r"^sha256:[0-9a-f]{64}$"
@@ -37,12 +37,13 @@ class _Release(Tool[Any, Released]):
 
     output = Released
 
-    def __init__(self, vcs: VcsPort) -> None:
+    def __init__(self, vcs: VcsPort, layout: ValuesLayout = DEFAULT_LAYOUT) -> None:
         self._vcs = vcs
+        self.layout = layout
 
     @abstractmethod
     def changes(self, args: Any, text: str) -> Mapping[str, Any]:
-        """Return the dotted paths to set in `text`."""
+        """Return the values to set in `text`, by their role in the layout."""
 
     @abstractmethod
     def message(self, args: Any, call: Call) -> str:
@@ -52,13 +53,17 @@ class _Release(Tool[Any, Released]):
         head = self._vcs.head()
         text = self._vcs.read(head)
         revision = self._vcs.commit(
-            text=patch_values(text, self.changes(args, text)),
+            text=patch_values(text, self.changes(args, text), self.layout),
             message=self.message(args, call),
             expected_head=head,
             cycle_id=call.scope.cycle_id,
             key=call.key,
             permit=call.permit,
         )
+        # Asked again after somebody merged it, `head` is the commit itself: the history knows the one before it.
+        done = released(self._vcs, revision)
+        if done.previous:
+            return done
         return Released(revision=revision, previous=head, patch=self._vcs.diff(head, revision))
 
     def observe(self, args: Any, call: Call) -> Observation:
@@ -103,7 +108,7 @@ class AbStart(_Release):
     input = AbArgs
 
     def changes(self, args: AbArgs, text: str) -> Mapping[str, Any]:
-        champion = parse_values(text).model.digest
+        champion = parse_values(text, self.layout).model.digest
         if champion == args.candidate:
             raise InvalidInput("candidate", "it is already live", "Test a model that differs from the champion")
         return {"variants": split(champion, args.candidate, args.share)}
@@ -131,7 +136,7 @@ class AbStop(_Release):
     input = AbStopArgs
 
     def changes(self, args: AbStopArgs, text: str) -> Mapping[str, Any]:
-        return {"variants": only(parse_values(text).model.digest)}
+        return {"variants": only(parse_values(text, self.layout).model.digest)}
 
     def message(self, args: AbStopArgs, call: Call) -> str:
         return f"A/B ended: {args.reason} ({call.scope.cycle_id})"
@@ -158,20 +163,10 @@ class Promote(_Release):
     input = PromoteArgs
 
     def changes(self, args: PromoteArgs, text: str) -> Mapping[str, Any]:
-        return promotion(args)
+        return release_of(args.digest, args.name, args.version, self.layout)
 
     def message(self, args: PromoteArgs, call: Call) -> str:
         return f"Promote {args.name} version {args.version} ({call.scope.cycle_id})"
-
-
-def promotion(args: PromoteArgs) -> dict[str, Any]:
-    """Return the dotted paths a promotion sets."""
-    return {
-        "model.name": args.name,
-        "model.version": args.version,
-        "model.digest": args.digest,
-        "variants": only(args.digest),
-    }
 
 
 class Rehearsed(Result):
@@ -187,15 +182,18 @@ class RehearseRollback(Tool[PromoteArgs, Rehearsed]):
     input = PromoteArgs
     output = Rehearsed
 
-    def __init__(self, vcs: VcsPort) -> None:
+    def __init__(self, vcs: VcsPort, layout: ValuesLayout = DEFAULT_LAYOUT) -> None:
         self._vcs = vcs
+        self._layout = layout
 
     def run(self, args: PromoteArgs, call: Call) -> Rehearsed:
         text = self._vcs.read(self._vcs.head())
-        undone = self._vcs.rehearse_change(patch_values(text, promotion(args)))
-        if parse_values(undone) != parse_values(text):
+        changes = release_of(args.digest, args.name, args.version, self._layout)
+        undone = self._vcs.rehearse_change(patch_values(text, changes, self._layout))
+        restored = parse_values(undone, self._layout)
+        if restored != parse_values(text, self._layout):
             raise ConflictError("reverting the promotion would not give back the present values")
-        return Rehearsed(restores=parse_values(undone).model.digest)
+        return Rehearsed(restores=restored.model.digest)
 
 
 class TuningArgs(Arguments):
@@ -204,6 +202,10 @@ class TuningArgs(Arguments):
     mode: str | None = Field(default=None, pattern=r"^[a-z]+$")
     tier: str | None = Field(default=None, pattern=r"^[a-z]+$")
     index_generation: int | None = Field(default=None, ge=1)
+    candidates: int | None = Field(default=None, ge=20, le=5000)
+    title_chars: int | None = Field(default=None, ge=20, le=1000)
+    etl_workers: int | None = Field(default=None, ge=1, le=32)
+    etl_batch: int | None = Field(default=None, ge=1, le=2000)
 
 
 class ApplyTuning(_Release):
@@ -211,7 +213,7 @@ class ApplyTuning(_Release):
 
     spec = ToolSpec(
         "apply_tuning",
-        "Set search mode, tier or index generation through the values file.",
+        "Set search mode, tier, index generation, candidates, title length, or the workers and batch of the intake.",
         effect=Effect.WRITE,
         effects=(EFFECT_COMMIT,),
         timeout=_TIMEOUT,
@@ -219,11 +221,10 @@ class ApplyTuning(_Release):
     input = TuningArgs
 
     def changes(self, args: TuningArgs, text: str) -> Mapping[str, Any]:
-        named = {"search.mode": args.mode, "search.tier": args.tier, "index.generation": args.index_generation}
-        chosen = {path: value for path, value in named.items() if value is not None}
+        chosen = args.model_dump(exclude_none=True)
         if not chosen:
-            raise InvalidInput("arguments", "nothing to set", "Give mode, tier or index_generation")
-        return chosen
+            raise InvalidInput("arguments", "nothing to set", f"Give one of {', '.join(TuningArgs.model_fields)}")
+        return dict(chosen)
 
     def message(self, args: TuningArgs, call: Call) -> str:
         chosen = ", ".join(f"{k} {v}" for k, v in args.model_dump(exclude_none=True).items())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -22,6 +24,15 @@ from domain.plan import TrainingPlan
 from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 
 CANDIDATE = "candidate"
+RERANKER = "reranker"
+
+
+@dataclass(frozen=True)
+class TargetJob:
+    """What trains a target other than the platform's own re-ranker: its entry point and options."""
+
+    entry: str
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TrainArgs(Arguments):
@@ -56,24 +67,27 @@ class TrainModel(Tool[TrainArgs, Trained]):
     output = Trained
 
     def __init__(
-        self, training: TrainingPort, datasets: DatasetsPort, *, entry: str, usd_per_second: float, timeout: timedelta
+        self,
+        training: TrainingPort,
+        datasets: DatasetsPort,
+        *,
+        entry: str,
+        usd_per_second: float,
+        timeout: timedelta,
+        targets: Mapping[str, TargetJob] | None = None,
     ) -> None:
         self._training = training
         self._datasets = datasets
         self._entry = entry
+        self._targets = dict(targets or {})
         self._price = usd_per_second
         self._timeout = timeout
 
     def run(self, args: TrainArgs, call: Call) -> Trained:
+        self._check_target(args.plan.target)
         with tempfile.TemporaryDirectory(prefix="evercrew-train-") as scratch:
             folder = self._datasets.materialise(args.dataset, Path(scratch))
-            plan = args.plan
-            params = {"leaves": plan.num_leaves, "learning_rate": plan.learning_rate, "iterations": plan.rounds}
-            job = TrainingJob(
-                entry=self._entry,
-                spec={"dataset": str(folder), "seed": plan.seed, "params": params},
-                timeout=self._timeout,
-            )
+            job = self._job(args.plan, folder)
             return self._trained(self._training.run(job, key=call.key, permit=call.permit), call.key)
 
     def observe(self, args: TrainArgs, call: Call) -> Observation:
@@ -82,6 +96,18 @@ class TrainModel(Tool[TrainArgs, Trained]):
             return seen
         result = TrainingResult.model_validate(seen.outcome)
         return Observation.done(self._trained(result, call.key).model_dump(mode="json"))
+
+    def _job(self, plan: TrainingPlan, folder: Path) -> TrainingJob:
+        spec: dict[str, Any] = {"dataset": str(folder), "seed": plan.seed}
+        if plan.target != RERANKER:
+            other = self._targets[plan.target]
+            return TrainingJob(entry=other.entry, spec={**spec, "params": dict(other.params)}, timeout=self._timeout)
+        return TrainingJob(entry=self._entry, spec={**spec, **reranker_spec(plan)}, timeout=self._timeout)
+
+    def _check_target(self, target: str) -> None:
+        if target != RERANKER and target not in self._targets:
+            known = ", ".join(sorted({RERANKER, *self._targets}))
+            raise InvalidInput("plan.target", f"{target!r} is no target of training", f"Use one of: {known}")
 
     def _trained(self, result: TrainingResult, key: str) -> Trained:
         output = result.output
@@ -161,7 +187,7 @@ class RegisterCandidate(Tool[RegisterArgs, Registered]):
             permit=call.permit,
         )
         ref = self._tracking.register(
-            model=self._model,
+            model=self._name(args.plan),
             bundle=result.folder / str(result.output["bundle"]),
             digest=args.digest,
             run_id=run_id,
@@ -169,9 +195,7 @@ class RegisterCandidate(Tool[RegisterArgs, Registered]):
             key=call.key,
             permit=call.permit,
         )
-        self._tracking.set_alias(
-            model=self._model, alias=CANDIDATE, version=ref.version, key=call.key, permit=call.permit
-        )
+        self._tracking.set_alias(model=ref.name, alias=CANDIDATE, version=ref.version, key=call.key, permit=call.permit)
         return Registered(model=ref, run_id=run_id)
 
     def observe(self, args: RegisterArgs, call: Call) -> Observation:
@@ -179,10 +203,14 @@ class RegisterCandidate(Tool[RegisterArgs, Registered]):
 
         Everything before it is done again under the same key, which changes nothing.
         """
-        ref = self._tracking.by_alias(self._model, CANDIDATE)
+        ref = self._tracking.by_alias(self._name(args.plan), CANDIDATE)
         if ref is None or ref.digest != args.digest or ref.tags.get("cycle_id") != call.scope.cycle_id:
             return Observation.absent("the candidate alias does not point at this cycle's model")
         return Observation.done(Registered(model=ref, run_id=ref.run_id).model_dump(mode="json"))
+
+    def _name(self, plan: TrainingPlan) -> str:
+        """The registered model: the platform's own, or one by the name of the target."""
+        return self._model if plan.target == RERANKER else plan.target
 
     def _evidence(self, cycle_id: str) -> list[Path]:
         """Return what the cycle has written down so far: the run carries why it was made and from what."""
@@ -239,6 +267,12 @@ class SetAlias(Tool[AliasArgs, AliasSet]):
         if ref is None or ref.digest != args.digest:
             return Observation.absent("the alias points elsewhere")
         return Observation.done(AliasSet(alias=args.alias, version=ref.version).model_dump())
+
+
+def reranker_spec(plan: TrainingPlan) -> dict[str, Any]:
+    """Return what the platform's own training is called with, but for the folder of the dataset."""
+    params = {"leaves": plan.num_leaves, "learning_rate": plan.learning_rate, "iterations": plan.rounds}
+    return {"seed": plan.seed, "params": params, "learner": plan.learner}
 
 
 def known_model(tracking: TrackingPort, model: str, digest: str) -> ModelRef:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from pydantic import Field
@@ -12,7 +13,7 @@ from pydantic import Field
 from adapters.delivery.base import DeliveryPort
 from adapters.vcs.base import Commit, VcsPort
 from domain.untrusted import Untrusted
-from tools.deliver.values import Values, parse_values
+from tools.deliver.values import DEFAULT_LAYOUT, Values, ValuesLayout, parse_values
 from tools.observe.reading import SignalReader
 from tools.tool import Arguments, Call, Nothing, Result, Tool, ToolSpec
 
@@ -48,8 +49,23 @@ class DigestQuality(Result):
     n: int
 
 
+class SettingsChange(Result):
+    """A release that changed settings: their names, and what they were and are, by name.
+
+    Left out is what the file did not say before: it cannot be set back.
+    """
+
+    revision: str
+    at: datetime
+    author: str
+    names: tuple[str, ...]
+    before: Mapping[str, str | int]
+    after: Mapping[str, str | int]
+
+
 class History(Result):
-    """Releases, newest first; `suspect` is the newest one that changed the model shortly before the alert.
+    """Releases, newest first; `suspect` is the newest one that changed the model shortly before the alert, `settings`
+    the newest one that changed settings then.
 
     `before` and `after` measure the two models of the suspect release; `drop` is their relative difference and `drop_z`
     the difference in standard errors, None when it cannot be told.
@@ -57,6 +73,7 @@ class History(Result):
 
     releases: tuple[Release, ...]
     suspect: Release | None = None
+    settings: SettingsChange | None = None
     before: DigestQuality | None = None
     after: DigestQuality | None = None
     drop: float | None = None
@@ -73,22 +90,33 @@ class DeploymentHistory(Tool[HistoryArgs, History]):
     output = History
 
     def __init__(
-        self, vcs: VcsPort, reader: SignalReader, *, near: timedelta, quality_signal: str = "ndcg_at_10"
+        self,
+        vcs: VcsPort,
+        reader: SignalReader,
+        *,
+        near: timedelta,
+        quality_signal: str = "ndcg_at_10",
+        layout: ValuesLayout = DEFAULT_LAYOUT,
     ) -> None:
         self._vcs = vcs
         self._reader = reader
         self._near = near
         self._signal = quality_signal
+        self._layout = layout
 
     def run(self, args: HistoryArgs, call: Call) -> History:
         commits = list(self._vcs.history(args.limit + 1))
-        values = [parse_values(self._vcs.read(commit.revision)) for commit in commits]
-        pairs = zip(commits, values, [*values[1:], None], strict=True)
+        values = [parse_values(self._vcs.read(commit.revision), self._layout) for commit in commits]
+        pairs = list(zip(commits, values, [*values[1:], None], strict=True))
         releases = tuple(self._release(c, now, before, call.scope.alert_at) for c, now, before in pairs)[: args.limit]
-        suspect = next((r for r in releases if r.model_changed and self._is_near(r, call)), None)
+        near = [r for r in releases if self._is_near(r, call)]
+        by_revision = {c.revision: (now, before) for c, now, before in pairs}
+        changes = (_changed(r, *by_revision[r.revision]) for r in near)
+        settings = next((change for change in changes if change is not None), None)
+        suspect = next((r for r in near if r.model_changed), None)
         if suspect is None:
-            return History(releases=releases)
-        return self._compared(releases, suspect)
+            return History(releases=releases, settings=settings)
+        return self._compared(releases, suspect).model_copy(update={"settings": settings})
 
     def _is_near(self, release: Release, call: Call) -> bool:
         return release.at >= call.scope.alert_at - self._near and not release.by_evercrew
@@ -126,6 +154,24 @@ class DeploymentHistory(Tool[HistoryArgs, History]):
             drop=drop,
             drop_z=drop_z,
         )
+
+
+def _changed(release: Release, now: Values, before: Values | None) -> SettingsChange | None:
+    """Return the settings a release changed, or None when it changed none."""
+    if before is None:
+        return None
+    is_now, was = now.settings(), before.settings()
+    names = [name for name in is_now if was[name] != is_now[name] and was[name] is not None]
+    if not names:
+        return None
+    return SettingsChange(
+        revision=release.revision,
+        at=release.at,
+        author=release.author,
+        names=tuple(names),
+        before={name: value for name in names if (value := was[name]) is not None},
+        after={name: value for name in names if (value := is_now[name]) is not None},
+    )
 
 
 class DiffArgs(Arguments):
@@ -182,18 +228,20 @@ class RuntimeState(Tool[Nothing, RuntimeView]):
     input = Nothing
     output = RuntimeView
 
-    def __init__(self, vcs: VcsPort, delivery: DeliveryPort) -> None:
+    def __init__(self, vcs: VcsPort, delivery: DeliveryPort, layout: ValuesLayout = DEFAULT_LAYOUT) -> None:
         self._vcs = vcs
         self._delivery = delivery
+        self._layout = layout
 
     def run(self, args: Nothing, call: Call) -> RuntimeView:
         live = self._delivery.live()
         head = self._vcs.head()
-        declared = parse_values(self._vcs.read(head))
+        declared = parse_values(self._vcs.read(head), self._layout)
+        # What git has no place for cannot be overridden behind its back.
         differences = {
             "model": live.digest != declared.model.digest,
-            "mode": live.mode != declared.search.mode,
-            "tier": live.tier != declared.search.tier,
+            "mode": self._layout.mode is not None and live.mode != declared.search.mode,
+            "tier": self._layout.tier is not None and live.tier != declared.search.tier,
         }
         return RuntimeView(
             digest=live.digest,

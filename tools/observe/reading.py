@@ -11,6 +11,7 @@ from adapters.metrics.base import MetricsPort
 from domain.clock import Clock
 from domain.measurement import Measurement
 from domain.signal import SeriesQuery, SignalReading, SignalSpec, Stat
+from learning.seasonal import SeasonalBaseline
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,19 @@ class SignalReader:
 
     Args:
         judge: the contract's word on a reading.
+        seasonal: the same window of the weeks before is the baseline, in place of the stretch before the alert.
     """
 
     def __init__(
-        self, metrics: MetricsPort, catalog: Mapping[str, SignalSpec], windows: Windows, judge: Judge, clock: Clock
+        self,
+        metrics: MetricsPort,
+        catalog: Mapping[str, SignalSpec],
+        windows: Windows,
+        judge: Judge,
+        clock: Clock,
+        seasonal: SeasonalBaseline | None = None,
     ) -> None:
+        self._seasonal = seasonal
         self._metrics = metrics
         self.catalog = catalog
         self.windows = windows
@@ -69,7 +78,10 @@ class SignalReader:
         return SignalReading(name=name, current=current, baseline=baseline, breached=breached, reason=reason)
 
     def baseline(self, name: str, alert_at: datetime) -> Measurement:
-        """Return the signal over the baseline window before the alert."""
+        """Return the signal over the baseline window before the alert, or as it was at that hour in earlier weeks."""
+        if self._seasonal is not None:
+            spec = self.catalog[name]
+            return self._seasonal.read(lambda at: self.measure(spec, self.windows.current, at), alert_at)
         return self.measure(self.catalog[name], self.windows.baseline, alert_at - self.windows.gap)
 
     def series(self, name: str, start: datetime, end: datetime, step: timedelta) -> list[tuple[datetime, float | None]]:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+from domain.errors import DependencyLied
+
 HEAD = "0001"
 """The newest revision. Kept here so that an up-to-date database is recognised without loading the migration library."""
 
+_OTHER = "Install the Evercrew that made it, or name another database in store_url"
 _LOCK = 7_031_452_118  # any constant: the key of the advisory lock that keeps two starting processes apart
 
 
@@ -21,10 +24,15 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the database up to `HEAD` inside the caller's transaction; does nothing when it is there."""
+    """Bring the database up to `HEAD` inside the caller's transaction; does nothing when it is there.
+
+    Raises:
+        DependencyLied: the database is at a revision that this version does not know.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    if current_revision(connection) == HEAD:
+    found = current_revision(connection)
+    if found == HEAD:
         return
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
@@ -33,6 +41,8 @@ def migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     script = ScriptDirectory.from_config(config)
+    if found is not None and found not in {known.revision for known in script.walk_revisions()}:
+        raise DependencyLied("store", f"its schema {found} is of another version, ours is {HEAD}", _OTHER)
     with EnvironmentContext(config, script, fn=lambda revision, _context: script._upgrade_revs(HEAD, revision)) as env:
         env.configure(connection=connection, transactional_ddl=True)
         env.run_migrations()

@@ -1,0 +1,1 @@
+"""Marking what was changed where people look at the numbers."""

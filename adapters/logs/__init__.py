@@ -1,0 +1,1 @@
+"""Log lines of the platform under care."""

@@ -1,0 +1,1 @@
+"""The search engine behind the platform: what users ask it, and how well it ranks."""

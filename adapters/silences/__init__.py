@@ -1,0 +1,1 @@
+"""Keeping an alert manager quiet about what is being watched anyway."""

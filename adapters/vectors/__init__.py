@@ -1,0 +1,1 @@
+"""The vector index: its state, and what mends it."""

@@ -1,0 +1,56 @@
+"""What a repair must not cost, and when it made things worse: the guards and rollback conditions of the contract."""
+
+from __future__ import annotations
+
+from cycles.desk import Desk
+from domain.actor import Role
+from domain.diagnosis import Action
+from domain.measurement import Measurement
+from domain.verdict import Judgement, Verdict
+from policies.contract import QualityGate, rollback_due
+from tools.observe.anomaly import AnomalyArgs, AnomalyResult
+
+# A repair has made it worse when the signal is this share further off than before; less is the noise of a look.
+WORSE = 0.25
+
+
+def checked(desk: Desk, signal: str, place: str) -> AnomalyResult:
+    """Return how a signal stands against its baseline, for the look `place`."""
+    return desk.do("anomaly_check", AnomalyArgs(signal=signal), Role.METRICS_ANALYST, AnomalyResult, place=place)
+
+
+def judge_guards(desk: Desk, place: str) -> list[Judgement]:
+    """Judge what a change of settings must not cost, by the guards of the contract's row.
+
+    Where the signal of a guard was off before the change, the repair is what brings it back, and it is judged as such.
+    A loss within its noise is none; one that cannot be measured is `insufficient`.
+    """
+    if desk.cycle.action is not Action.TUNE:
+        return []
+    row = desk.contract.signal(desk.cycle.alert.signal)
+    rules = [rule for name in row.gates if name in desk.contract.guards for rule in desk.contract.gate(name)]
+    before = desk.fact("snapshot", {}).get("breached", [])
+    return [guarded(rule, checked(desk, rule.signal, place)) for rule in rules if rule.signal not in before]
+
+
+def guarded(rule: QualityGate, check: AnomalyResult) -> Judgement:
+    """Judge one guard by how its signal stands."""
+    delta, said = check.relative_delta, f"{rule.name}: {rule.signal}"
+    if delta is None or check.anomalous is None:
+        return Judgement(verdict=Verdict.INSUFFICIENT, reason=f"{said} cannot be told yet", name=rule.name)
+    lost = delta < rule.threshold and check.anomalous
+    reason = f"{said} {delta:+.2%}, {'lost' if lost else 'nothing lost beyond its noise'}"
+    return Judgement(verdict=Verdict.FAIL if lost else Verdict.PASS, reason=reason, name=rule.name)
+
+
+def worse(desk: Desk, lead: AnomalyResult) -> list[str]:
+    """Return why the row's rollback condition holds: the signal is beyond its limits, and further than before."""
+    row = desk.contract.signal(lead.signal)
+    worst = desk.fact("snapshot", {}).get("readings", {}).get(lead.signal, {}).get("current")
+    if lead.current is None or worst is None or not row.rollback.limits:
+        return []
+    before = Measurement(value=lead.baseline, unit=row.unit, n=1) if lead.baseline is not None else None
+    due = rollback_due(desk.contract, lead.signal, Measurement(value=lead.current, unit=row.unit, n=1), before)
+    sign = 1 if row.bad_direction == "up" else -1
+    further = sign * (lead.current - float(worst)) > WORSE * abs(float(worst))
+    return [f"worse than before the change: {due.reason}"] if further and due.verdict is Verdict.FAIL else []

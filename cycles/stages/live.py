@@ -1,0 +1,52 @@
+"""From git to live: a commit is applied, by itself or because the delivery is told to, and waited for."""
+
+from __future__ import annotations
+
+from cycles.desk import CallFailed, Desk
+from domain.actor import Role
+from domain.candidate import LiveState
+from domain.stage import StageResult
+from tools.deliver.live import AwaitArgs, LiveView, SyncArgs, SyncView
+
+SYNC = "sync_live"
+# Something else is being applied just now: the one failure that waiting mends.
+_BUSY = "ConflictError"
+# Failures of being told to that stay so.
+_FINAL = frozenset({"Superseded", "OperationFailed", _BUSY})
+
+
+def arrived(desk: Desk, revision: str, *, digest: str | None = None, place: str = "") -> LiveState | StageResult:
+    """Return what is live once it is `revision`, or when to come back because something else is being applied.
+
+    Raises:
+        CallRefused: the door said no. CallFailed: it did not come live, and why.
+    """
+    coming_back = told(desk, revision)
+    if coming_back is not None:
+        return coming_back
+    timeout = desk.profile.poll.delivery_timeout.total_seconds()
+    wait = AwaitArgs(revision=revision, digest=digest, timeout_s=timeout)
+    return desk.do("await_live", wait, Role.DEVOPS_ENGINEER, LiveView, place=place).live
+
+
+def told(desk: Desk, revision: str) -> StageResult | None:
+    """Tell the delivery to apply the newest commit, where it can be told; None once it was.
+
+    Raises:
+        CallRefused, CallFailed.
+    """
+    if SYNC not in desk.office.gate.registry:
+        return None
+    try:
+        desk.do(SYNC, SyncArgs(revision=revision), Role.DEVOPS_ENGINEER, SyncView)
+    except CallFailed as failure:
+        poll = desk.profile.poll
+        if failure.error != _BUSY or desk.since(f"{SYNC}_{revision[:12]}") >= poll.delivery_timeout:
+            raise
+        return StageResult(next=desk.cycle.stage, reason=str(failure), wait=poll.delivery)
+    return None
+
+
+def lost(failure: CallFailed) -> bool:
+    """Whether a failure of `arrived` says that the revision will not come; another one may pass."""
+    return failure.dependency != SYNC or failure.error in _FINAL

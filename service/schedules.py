@@ -1,0 +1,100 @@
+"""The schedules of a configuration: when they are due, by profile and configuration, and what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cycles.cron import Timing
+from cycles.routine import HealthCheck, rehearse_gold
+from cycles.schedule import Schedule, Scheduler
+from domain.errors import ConfigurationError
+from policies.durations import Duration
+from policies.profiles import Profile
+from service.cli_rollback import restorer_of
+from service.wiring import App
+
+REHEARSAL, BACKUP, HEALTH = "rehearsal", "backup", "health"
+_ABOUT = {
+    REHEARSAL: "the way back to gold is gone in a scratch copy",
+    BACKUP: "state, models and data are backed up",
+    HEALTH: "every signal is read; a cycle opens where one is beyond its limit",
+}
+
+
+class ScheduleConfig(BaseModel):
+    """One entry of `schedules`: another time, or none at all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cron: str | None = None
+    every: Duration | None = None
+    enabled: bool = True
+
+
+def timings(profile: Profile, given: Mapping[str, Mapping[str, Any]], *, backup: bool) -> dict[str, Timing]:
+    """Return when each schedule is due: the profile's times, and the configuration's in their place.
+
+    The backup is on where the profile has it enabled and `backup` says there is a place for it.
+
+    Raises:
+        ConfigurationError: an entry names no schedule, or no time.
+    """
+    times = {REHEARSAL: Timing(cron="30 3 * * 0"), HEALTH: Timing(every=profile.cycle_interval)}
+    if profile.backup.enabled and backup:
+        times[BACKUP] = Timing(cron=profile.backup.schedule)
+    for name, entry in given.items():
+        if name not in _ABOUT:
+            raise ConfigurationError(f"schedules.{name}", "is not a schedule", f"Use {', '.join(sorted(_ABOUT))}")
+        try:
+            read = ScheduleConfig.model_validate(dict(entry))
+            if not read.enabled:
+                times.pop(name, None)
+            elif read.cron is not None or read.every is not None or name not in times:
+                times[name] = Timing(cron=read.cron, every=read.every)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            field = ".".join(["schedules", name, *(str(part) for part in first["loc"])])
+            raise ConfigurationError(field, first["msg"], "Write e.g. cron: '30 3 * * 0' or every: 4h") from None
+    if BACKUP in times and not backup:
+        raise ConfigurationError("schedules.backup", "there is nowhere to back up to", "Name a place in backup.to")
+    return times
+
+
+def scheduler_of(built: App, given: Mapping[str, Mapping[str, Any]] | None = None) -> Scheduler:
+    """Return the scheduler of an application; `given` is the section `schedules` of the configuration."""
+    config = built.config
+    times = timings(built.profile, given or {}, backup=config.backup is not None)
+    health = HealthCheck(
+        built.reader,
+        built.ports.store,
+        built.clock,
+        built.engine.start,
+        target=config.target,
+        environment=config.environment,
+    )
+    jobs: dict[str, tuple[Callable[[], str], timedelta]] = {
+        REHEARSAL: (lambda: rehearse_gold(restorer_of(built)), timedelta(hours=2)),
+        BACKUP: (lambda: _back_up(built), timedelta(hours=6)),
+        HEALTH: (health, timedelta(minutes=30)),
+    }
+    schedules = [
+        Schedule(name, timing, job=jobs[name][0], about=_ABOUT[name], lease=jobs[name][1])
+        for name, timing in times.items()
+    ]
+    return Scheduler(
+        schedules, store=built.ports.store, audit=built.audit, clock=built.clock, by=built.settings.executor_id
+    )
+
+
+def _back_up(built: App) -> str:
+    from service.backup import back_up, objects_of
+
+    target = built.config.backup
+    if target is None:
+        raise ConfigurationError("backup.to", "is not set", "Name a folder or s3://bucket/prefix there")
+    record = back_up(built.config, objects_of(target), built.clock, target=target)
+    return f"backup {record.stamp}: {record.files} files, {record.uploaded_files} of them new"

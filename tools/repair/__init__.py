@@ -1,0 +1,1 @@
+"""Tools that mend what a cycle found broken."""
