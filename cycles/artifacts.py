@@ -25,6 +25,8 @@ SCHEMAS: Mapping[str, str] = {
     "watch.json": "watch.schema.json",
     "outcome.json": "outcome.schema.json",
 }
+# Fields that artifacts of earlier releases lack: they stay readable, and every new one has them.
+SINCE = {"outcome.json": ("reaction",)}
 
 
 class Artifacts:
@@ -48,6 +50,9 @@ class Artifacts:
         """
         plain = json_ready(content)
         self.check(name, plain)
+        for field in SINCE.get(name, ()):
+            if field not in plain:
+                raise IntegrityError(f"{name}: $: {field!r} is a required property")
         text = json.dumps(plain, indent=2, ensure_ascii=False) if name.endswith(".json") else _yaml(plain)
         return self.write_text(cycle_id, name, text + "\n")
 

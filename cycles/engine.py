@@ -15,6 +15,7 @@ from typing import Any
 from adapters.workflow.base import Run, WorkflowPort
 from cycles.desk import CallFailed, CallRefused, Desk, Office
 from cycles.stages import ab, augment, diagnose, evaluate, learn, observe, plan, promote, roll_back, train, watch
+from cycles.stages.proposals import ending, withdrawn
 from domain.actor import Actor, Role
 from domain.cycle import Cycle, check_transition
 from domain.errors import BudgetExhausted, DependencyError, InvalidInput, ModelAnswerInvalid
@@ -114,8 +115,12 @@ class Engine:
         return {"stage": cycle.stage.value, "ended": result.next.terminal, "wait_s": result.wait.total_seconds()}
 
     def _stage(self, desk: Desk) -> StageResult:
-        stage = desk.cycle.stage
         self._office.gate.reconcile(desk.scope, Actor(role=Role.SUPERVISOR))
+        result = ending(desk) or self._run(desk)
+        return withdrawn(desk, result) if result.next is Stage.LEARN else result
+
+    def _run(self, desk: Desk) -> StageResult:
+        stage = desk.cycle.stage
         if desk.cycle.cancel_requested and stage is not Stage.LEARN and not _half_done(desk):
             return desk.finish(OutcomeKind.CANCELLED, "cancelled by a person")
         try:

@@ -10,7 +10,17 @@ from pydantic import BaseModel, ConfigDict
 from domain.receipt import AuditRecord, RecordKind
 
 # Effects that tell somebody something and remedy nothing.
-REMARKS = frozenset({"notify", "annotate", "silence_alerts", "lift_silence"})
+REMARKS = frozenset(
+    {
+        "notify",
+        "annotate",
+        "silence_alerts",
+        "lift_silence",
+        "record_pipeline",
+        "describe_model",
+        "withdraw_change",
+    }
+)
 STATUS = "reaction"
 
 

@@ -44,7 +44,7 @@ def list_schedules(config: ConfigPath = None, as_json: AsJson = False) -> None:
 
 @schedule.command("once", epilog="Example: evercrew schedule once rehearsal")
 def once(
-    name: Annotated[str, typer.Argument(help="rehearsal, backup or health.")],
+    name: Annotated[str, typer.Argument(help="rehearsal, backup, health or retention.")],
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -62,6 +62,7 @@ class Config(Section):
     h2o: H2oConfig | None = None
     llm_studio: LlmStudioConfig | None = None
     backup: BackupConfig | None = None
+    schedules: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     alert_names: Mapping[str, str] = Field(default_factory=dict)
     signals: Mapping[str, SignalSpec] = Field(default_factory=dict)
 

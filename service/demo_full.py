@@ -70,6 +70,8 @@ def everything(
     argocd = _argocd(world, git, out, running)
     inbox = Inbox()
     alertmanager, prometheus = _alerts(world, inbox, out, running, paged)
+    note(f"git {git.url} (only {USER} pushes to main), Argo CD's stand-in {argocd['url']}, S3 {s3.url}")
+    note(f"Prometheus {prometheus.url} with the contract's rules, Alertmanager {alertmanager.url} calls the crew")
     return Surroundings(
         sections={
             "metrics": {"kind": "prometheus", "url": prometheus.url},

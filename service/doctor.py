@@ -9,10 +9,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from domain.actor import Role
-from domain.errors import ASK_THE_DOCTOR, DependencyError, DependencyUnavailable, EvercrewError
+from domain.errors import ASK_THE_DOCTOR, DependencyError, DependencyUnavailable, EvercrewError, IntegrityError
 from domain.permit import PermitOffice
 from service.backup import objects_of
 from service.config import load_config
+from service.schedules import scheduler_of
 from service.settings import Settings
 from service.systems import Site
 from service.trainers import h2o_of, studio_of, workers
@@ -29,9 +30,11 @@ REMEDIES = {
     "evaluation": "Mend evaluation.sealed: the file must be readable by this user",
     "sandbox": "Install bubblewrap, and check jobs.score and jobs.explain",
     "store": "Mend store_url, or make the folder of `state` writable",
-    "traces": "Mend EVERCREW_TRACES and what it needs, or set it to none",
+    "traces": "Mend EVERCREW_TRACES and what it needs (tracking.uri, or LANGSMITH_*), or set it to none",
     "notify": "Make the folder of `state` writable",
-    "model": "Check OPENAI_BASE_URL, OPENAI_API_KEY and EVERCREW_MODEL; without a key the playbook answers",
+    "audit": "Keep the file as it is, compare its head with one noted elsewhere, and restore `state` from a backup",
+    "model": "Check OPENAI_BASE_URL, OPENAI_API_KEY, EVERCREW_MODEL and EVERCREW_MODEL_TIMEOUT_S; without a key the "
+    "playbook answers",
 }
 
 
@@ -79,6 +82,7 @@ def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "traces", app.traces.check
     yield "notify", ports.notify.check
     yield "logs", ports.logs.check
+    yield "schedules", lambda: scheduler_of(app).check()
     yield from _optional(app)
     yield "model", lambda: app.chat(Role.SUPERVISOR).check()
 
@@ -133,6 +137,8 @@ def _asked(name: str, check: Callable[[], str]) -> Finding:
 
 def _mended(name: str, problem: EvercrewError) -> str:
     """Return what is wrong and how to mend it; an error that only knows to ask the doctor gets the doctor's answer."""
+    if isinstance(problem, IntegrityError):
+        return f"{problem}. {REMEDIES.get(name, '')}".rstrip()
     if isinstance(problem, DependencyError) and problem.remedy == ASK_THE_DOCTOR:
         return f"{problem.problem}. {REMEDIES.get(name, 'See the documentation of this connection')}"
     return str(problem)

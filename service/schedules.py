@@ -15,13 +15,15 @@ from domain.errors import ConfigurationError
 from policies.durations import Duration
 from policies.profiles import Profile
 from service.cli_rollback import restorer_of
+from service.retention import retirement_of
 from service.wiring import App
 
-REHEARSAL, BACKUP, HEALTH = "rehearsal", "backup", "health"
+REHEARSAL, BACKUP, HEALTH, RETENTION = "rehearsal", "backup", "health", "retention"
 _ABOUT = {
     REHEARSAL: "the way back to gold is gone in a scratch copy",
     BACKUP: "state, models and data are backed up",
     HEALTH: "every signal is read; a cycle opens where one is beyond its limit",
+    RETENTION: "models and data that are old and needed by nothing are deleted",
 }
 
 
@@ -35,10 +37,13 @@ class ScheduleConfig(BaseModel):
     enabled: bool = True
 
 
-def timings(profile: Profile, given: Mapping[str, Mapping[str, Any]], *, backup: bool) -> dict[str, Timing]:
+def timings(
+    profile: Profile, given: Mapping[str, Mapping[str, Any]], *, backup: bool, retention: bool = False
+) -> dict[str, Timing]:
     """Return when each schedule is due: the profile's times, and the configuration's in their place.
 
-    The backup is on where the profile has it enabled and `backup` says there is a place for it.
+    The backup is on where the profile has it enabled and `backup` says there is a place for it; `retention` says
+    whether what is old may be deleted at all.
 
     Raises:
         ConfigurationError: an entry names no schedule, or no time.
@@ -46,6 +51,8 @@ def timings(profile: Profile, given: Mapping[str, Mapping[str, Any]], *, backup:
     times = {REHEARSAL: Timing(cron="30 3 * * 0"), HEALTH: Timing(every=profile.cycle_interval)}
     if profile.backup.enabled and backup:
         times[BACKUP] = Timing(cron=profile.backup.schedule)
+    if retention:
+        times[RETENTION] = Timing(cron="30 4 * * 0")
     for name, entry in given.items():
         if name not in _ABOUT:
             raise ConfigurationError(f"schedules.{name}", "is not a schedule", f"Use {', '.join(sorted(_ABOUT))}")
@@ -61,13 +68,21 @@ def timings(profile: Profile, given: Mapping[str, Mapping[str, Any]], *, backup:
             raise ConfigurationError(field, first["msg"], "Write e.g. cron: '30 3 * * 0' or every: 4h") from None
     if BACKUP in times and not backup:
         raise ConfigurationError("schedules.backup", "there is nowhere to back up to", "Name a place in backup.to")
+    if RETENTION in times and not retention:
+        field, remedy = "schedules.retention", "Set tracking.retention.enabled to true"
+        raise ConfigurationError(field, "nothing is ever deleted here", remedy)
     return times
 
 
-def scheduler_of(built: App, given: Mapping[str, Mapping[str, Any]] | None = None) -> Scheduler:
-    """Return the scheduler of an application; `given` is the section `schedules` of the configuration."""
+def scheduler_of(built: App) -> Scheduler:
+    """Return the scheduler of an application.
+
+    Raises:
+        ConfigurationError: the section `schedules` names what is none, or a time that is none.
+    """
     config = built.config
-    times = timings(built.profile, given or {}, backup=config.backup is not None)
+    retention = config.tracking.retention
+    times = timings(built.profile, config.schedules, backup=config.backup is not None, retention=retention.enabled)
     health = HealthCheck(
         built.reader,
         built.ports.store,
@@ -80,6 +95,7 @@ def scheduler_of(built: App, given: Mapping[str, Mapping[str, Any]] | None = Non
         REHEARSAL: (lambda: rehearse_gold(restorer_of(built)), timedelta(hours=2)),
         BACKUP: (lambda: _back_up(built), timedelta(hours=6)),
         HEALTH: (health, timedelta(minutes=30)),
+        RETENTION: (lambda: retirement_of(built)(), timedelta(hours=2)),
     }
     schedules = [
         Schedule(name, timing, job=jobs[name][0], about=_ABOUT[name], lease=jobs[name][1])

@@ -167,6 +167,8 @@ class DatasetsConfig(Section):
 class JobsConfig(Section):
     """The platform's own code, as ``module:function``, where it runs, and what running it costs.
 
+    `targets` are other things to train, by name; `target_options` are laid over the options of those that come along.
+
     Memory is in MiB, training in USD an hour; a search costs USD a CPU second, and USD per 1,000 requests on top.
     """
 
@@ -177,6 +179,7 @@ class JobsConfig(Section):
     features: str = "testbed.jobs:features"
     finish: str = "testbed.jobs:finish"
     targets: Mapping[str, str] = Field(default_factory=dict)
+    target_options: Mapping[str, Mapping[str, str | int | float | bool]] = Field(default_factory=dict)
     engine: Literal["worker", "ray"] = "worker"
     ray_address: str = ""
     memory_mib: int = Field(default=8192, ge=256)

@@ -34,7 +34,7 @@ from adapters.vectors.none import NoVectors
 from domain.clock import Clock
 from domain.events import Observer, nobody
 from policies.profiles import Profile
-from service.sections import JobsConfig
+from service.sections import JobsConfig, RetentionConfig
 from tools.data.dataset import AugmentationPreview, DatasetVersion, Workshop
 from tools.data.examples import Paraphraser
 from tools.data.quarantine import QuarantineFeedback
@@ -42,8 +42,12 @@ from tools.deliver.gold import MarkGold, RestoreValues
 from tools.deliver.live import AbRead, AwaitLive, RolloutRead, SyncLive
 from tools.deliver.release import AbStart, AbStop, ApplyTuning, Promote, RehearseRollback, RollBack
 from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout
+from tools.deliver.withdraw import WithdrawChange
+from tools.model.describe import DescribeModel
 from tools.model.evaluate import OfflineEvaluation
+from tools.model.pipeline import RecordPipeline
 from tools.model.registry import AttributionRead, RegistryRead
+from tools.model.retire import Keeper, RetentionRead, RetireModelsAndData
 from tools.model.train import RegisterCandidate, SetAlias, TargetJob, TrainModel
 from tools.notify.annotate import Annotate
 from tools.notify.send import Notify
@@ -110,6 +114,7 @@ def toolbox(
     by_model: Paraphraser | None = None,
     observer: Observer = nobody,
     layout: ValuesLayout = DEFAULT_LAYOUT,
+    retention: RetentionConfig | None = None,
 ) -> Registry:
     """Return the registry of all tools."""
     workshop = Workshop(ports.platform, ports.evaluation.held_out, by_model=by_model)
@@ -139,6 +144,8 @@ def toolbox(
             RegisterCandidate(
                 ports.tracking, ports.training, clock, model=model, code_revision=code_revision, artifacts=artifacts
             ),
+            RecordPipeline(ports.datasets, ports.training, train=jobs.train, score=jobs.score),
+            DescribeModel(ports.tracking),
             SetAlias(ports.tracking, model=model),
             OfflineEvaluation(ports.evaluation, ports.tracking, model=model, bundles=bundles),
             SandboxedTestRun(
@@ -146,8 +153,9 @@ def toolbox(
             ),
             *_changing(ports, layout),
             *_golden(ports, clock, model, layout),
+            *_retiring(ports, clock, model, retention or RetentionConfig()),
             Notify(ports.notify),
-            *_watching(ports, reader, clock),
+            *_watching(ports, reader, clock, layout),
             *_announcing(ports),
             *_applying(ports),
         ]
@@ -156,7 +164,10 @@ def toolbox(
 
 def target_jobs(jobs: JobsConfig) -> dict[str, TargetJob]:
     """Return what trains each target: those that come along, and the configuration's in their place."""
-    packaged = {target.name: TargetJob(target.train, target.options) for target in TARGETS.values()}
+    packaged = {
+        name: TargetJob(target.train, {**target.options, **jobs.target_options.get(name, {})})
+        for name, target in TARGETS.items()
+    }
     return {**packaged, **{name: TargetJob(entry) for name, entry in jobs.targets.items()}}
 
 
@@ -180,8 +191,10 @@ def _golden(ports: Ports, clock: Clock, model: str, layout: ValuesLayout) -> lis
 
 
 def _changing(ports: Ports, layout: ValuesLayout) -> list[Tool[Any, Any]]:
-    """What changes what is served."""
+    """What changes what is served; where that waits for a person, also what takes it back before it is approved."""
+    withdrawing: list[Tool[Any, Any]] = [WithdrawChange(ports.vcs)] if ports.vcs.reviewed else []
     return [
+        *withdrawing,
         AbStart(ports.vcs, layout),
         AbStop(ports.vcs, layout),
         Promote(ports.vcs, layout),
@@ -191,11 +204,11 @@ def _changing(ports: Ports, layout: ValuesLayout) -> list[Tool[Any, Any]]:
     ]
 
 
-def _watching(ports: Ports, reader: SignalReader, clock: Clock) -> list[Tool[Any, Any]]:
+def _watching(ports: Ports, reader: SignalReader, clock: Clock, layout: ValuesLayout) -> list[Tool[Any, Any]]:
     """What looks at, and mends, the systems around the platform."""
     return [
         LogSearch(ports.logs),
-        EtlCheck(ports.metrics, ports.vcs, reader),
+        EtlCheck(ports.metrics, ports.vcs, reader, layout),
         RecallCheck(ports.platform, ports.metrics, reader),
         SatisfactionCheck(ports.platform, reader),
         CostReportRead(ports.costs, reader),
@@ -207,6 +220,13 @@ def _watching(ports: Ports, reader: SignalReader, clock: Clock) -> list[Tool[Any
         RankEval(ports.search, ports.platform),
         FeedbackRead(ports.feedback, ports.platform, clock),
     ]
+
+
+def _retiring(ports: Ports, clock: Clock, model: str, retention: RetentionConfig) -> list[Tool[Any, Any]]:
+    """What lists and deletes what is old."""
+    keeper = Keeper(ports.store, ports.tracking, ports.datasets, ports.delivery, model)
+    retire = RetireModelsAndData(keeper, clock, keep_days=retention.keep_days, keep_last=retention.keep_last)
+    return [RetentionRead(keeper, clock), retire]
 
 
 def _announcing(ports: Ports) -> list[Tool[Any, Any]]:

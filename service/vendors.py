@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.audit.base import AuditPort
@@ -158,7 +159,7 @@ def _tracking(config: Config, permits: PermitOffice) -> TrackingPort:
         uri=config.tracking.uri,
         experiment="evercrew",
         permits=permits,
-        digest_of=_function(config.jobs.digest),
+        digest_of=_digest(config),
         artifacts=config.tracking.artifacts,
         s3_endpoint_url=config.tracking.s3_endpoint_url,
     )
@@ -177,7 +178,7 @@ def _evaluation(config: Config, platform: PlatformPort, made: Workers, permits: 
         worker=made.make("evaluation", quiet=True),
         permits=permits,
         clock=made.clock,
-        digest_of=_function(jobs.digest),
+        digest_of=_digest(config),
         prices=Prices(jobs.cpu_second_usd, jobs.per_1k_usd),
         max_queries=config.evaluation.max_queries,
     )
@@ -194,6 +195,13 @@ def _store(config: Config, closing: ExitStack) -> StorePort:
 def _documents(platform: PlatformPort) -> Iterator[dict[str, str]]:
     for d in platform.documents():
         yield {"id": d.id, "title": d.title, "text": d.text, "subject": d.subject}
+
+
+def _digest(config: Config) -> Callable[[Path], str]:
+    """Return what gives the digest of a bundle: the platform's own, or that of a target that comes along."""
+    from adapters.training.targets.bundle import digest_by
+
+    return digest_by(_function(config.jobs.digest))
 
 
 def _function(path: str) -> Any:

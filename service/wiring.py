@@ -90,6 +90,7 @@ class App:
             vcs=self.ports.vcs,
             delivery=self.ports.delivery,
             model=self.config.tracking.model,
+            layout=layout_of(self.config),
         )
 
     def close(self) -> None:
@@ -219,6 +220,7 @@ def _gate(base: _Base, by_model: Paraphraser | None) -> Gate:
         by_model=by_model,
         observer=base.observer,
         layout=layout_of(base.config),
+        retention=base.config.tracking.retention,
     )
     return Gate(
         registry=tools,

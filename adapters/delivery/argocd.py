@@ -142,10 +142,17 @@ class ArgoCdDelivery:
         if self._asked_with(key, self.application()) is not None:
             return True
         app = self.application(refresh=True)
-        newest = app.status.sync.at(self.place(app))
+        if app.automated:
+            return False
+        newest, synced = app.status.sync.at(self.place(app)), app.status.sync.status == "Synced"
+        if newest != revision and (synced or not newest):
+            # In sync with something else: more likely an old copy of the repository than somebody's later commit.
+            raise ConflictError(
+                f"{NAME}: it is at {newest[:12] or 'no revision'}, and has not seen {revision[:12]} yet"
+            )
         if newest != revision:
             raise Superseded(f"{NAME}: {revision[:12]} is superseded by {newest[:12]}; only the newest is applied")
-        if app.automated or app.status.sync.status == "Synced":
+        if synced:
             return False
         self._ask_sync(app, revision, key)
         return True

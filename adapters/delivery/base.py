@@ -107,7 +107,7 @@ class SyncPort(Protocol):
 
         Raises:
             Superseded: `revision` is not the newest commit any more.
-            ConflictError: something else is being applied; try again.
+            ConflictError: something else is being applied, or the commit is not seen yet; try again.
             OperationFailed: it was refused.
         """
         ...

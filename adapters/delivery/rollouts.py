@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from adapters.delivery.base import RolloutStatus
 from adapters.delivery.kubernetes import KubernetesApi
 from adapters.delivery.rollouts_state import KEYS, NAME, AnalysisRun, Pause, Rollout, parsed
-from adapters.rest import Endpoint, NotFound, Refused
+from adapters.rest import Endpoint, NotFound
 from domain.clock import Clock
 from domain.errors import ConfigurationError, ConflictError
 from domain.observation import Observation
@@ -196,20 +196,25 @@ class ArgoRollouts:
         return Observation.absent(f"{made.effect} was begun, and the Rollout's status does not show it")
 
     def check(self) -> str:
-        """Return one line for `doctor`, or raise a DependencyError or ConfigurationError."""
+        """Return one line for `doctor`, or raise a DependencyError or ConfigurationError.
+
+        Reading has to be allowed. The line says whether pause, resume and abort would be, which a cycle does not need.
+        """
         version = self._api.version()
         state = self.state()
         self.analyses()
-        for subresource in ("", "status"):
-            if not self._api.may("patch", _GROUP, self._namespace, "rollouts", subresource=subresource):
-                what = f"rollouts{'/' if subresource else ''}{subresource}"
-                raise Refused(
-                    NAME,
-                    f"the account may not patch {what} in namespace {self._namespace!r}",
-                    f"Bind a role with verb patch on {what} of argoproj.io to the service account",
-                )
         weight = "unknown" if state.weight is None else f"{state.weight} %"
-        return f"{NAME}: Kubernetes {version}, {self._name} is {state.phase or 'not seen yet'}, canary weight {weight}"
+        phase = state.phase or "not seen yet"
+        return f"{NAME}: Kubernetes {version}, {self._name} is {phase}, canary weight {weight}; {self._rights()}"
+
+    def _rights(self) -> str:
+        places = {"rollouts": "", "rollouts/status": "status"}
+        missing = [
+            name
+            for name, subresource in places.items()
+            if not self._api.may("patch", _GROUP, self._namespace, "rollouts", subresource=subresource)
+        ]
+        return f"read only: patch of {' and '.join(missing)} is not allowed" if missing else "patch is allowed"
 
     # -- helpers ---------------------------------------------------------------------------------------------------
 

@@ -236,7 +236,9 @@ class SqlStore:
         except SQLAlchemyError as error:
             raise explained(error, name="store", field=_FIELD) from error
         except (ValueError, TypeError) as error:
-            raise DependencyLied("store", f"a row cannot be read: {error}", _DAMAGED) from error
+            raise DependencyLied(
+                "store", f"a row cannot be read: {' '.join(str(error).split())[:300]}", _DAMAGED
+            ) from error
 
 
 def _engine(url: str, busy: timedelta) -> Engine:

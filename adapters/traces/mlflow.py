@@ -134,7 +134,11 @@ class MlflowTraces:
         logging.getLogger("mlflow.tracing").removeHandler(self._listener)
 
     def check(self) -> str:
-        """See `TracesPort.check`."""
+        """See `TracesPort.check`. Where the preparation failed before, it is tried again."""
+        with self._lock:
+            if self._prepared.is_set() and self.destination is None:
+                self._preparing, self._problem = None, None
+                self._prepared.clear()
         if not self.ready():
             late = DependencyTimeout(_NAME, "it did not answer in time", "Look at the server of tracking.uri")
             raise self._problem or late

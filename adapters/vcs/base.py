@@ -19,6 +19,7 @@ from domain.permit import Permit
 
 EFFECT_COMMIT = "vcs.commit"
 EFFECT_REVERT = "vcs.revert"
+EFFECT_WITHDRAW = "vcs.withdraw"
 
 
 class ApprovalPending(DependencyTimeout):
@@ -43,6 +44,11 @@ class Commit(BaseModel):
 
 class VcsPort(Protocol):
     """One file of values on one branch of a remote."""
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a change waits for a person's approval first, and can be withdrawn until then."""
+        ...
 
     def head(self) -> str:
         """Fetch and return the branch's revision (40 hexadecimal digits)."""
@@ -99,8 +105,23 @@ class VcsPort(Protocol):
         """
         ...
 
+    def withdraw(self, *, proposal: str, reason: str, key: str, permit: Permit | None) -> bool:
+        """Take back the change that is proposed under the key `proposal`, and say why.
+
+        True when nobody can merge it any more, because of this call or an earlier one under `key`; False when there
+        was nothing to withdraw: it was never proposed, a person closed it, or it is merged. `observe` of the proposal
+        tells the last from the others.
+
+        Raises:
+            DependencyError: whether it is still open is not known.
+        """
+        ...
+
     def observe(self, key: str) -> Observation:
-        """Return what became of the commit or revert with this key; outcome has ``revision``."""
+        """Return what became of the commit, revert or withdrawal with this key.
+
+        The outcome of a commit or revert has ``revision``, that of a withdrawal ``withdrawn``.
+        """
         ...
 
     def check(self) -> str:

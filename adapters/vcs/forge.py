@@ -65,8 +65,8 @@ class ForgePort(Protocol):
         """Return the newest request of a branch of the project itself, open or not."""
         ...
 
-    def by_word(self, word: str, base: str) -> PullRequest | None:
-        """Return the newest request of ours to `base` whose body has `word` as a line of its own."""
+    def by_word(self, base: str, *words: str) -> PullRequest | None:
+        """Return the newest request of ours to `base` whose body has one of `words` as a line of its own."""
         ...
 
     def get(self, number: int) -> PullRequest:
@@ -174,9 +174,9 @@ def check_project(project: str, *, most: int, numbers: bool = False) -> str:
     raise ConfigurationError(f"{FIELD}.project", f"{project!r} is no project", f"Give it as {form}")
 
 
-def has_line(body: str, word: str) -> bool:
-    """Whether a text has `word` as a line of its own."""
-    return any(line.strip() == word for line in body.splitlines())
+def has_line(body: str, *words: str) -> bool:
+    """Whether a text has one of `words` as a line of its own."""
+    return any(line.strip() in words for line in body.splitlines())
 
 
 def escaped(value: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters.meter import metered
 from adapters.vcs.access import SECTION, GitAccess, check_branch, check_path
-from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, Commit
+from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, EFFECT_WITHDRAW, Commit
 from adapters.vcs.git_branch import KEY_TRAILER, GitBranch, message_with
 from adapters.vcs.git_failures import NAME, TIMED_OUT, AccessRefused
 from adapters.vcs.git_mirror import GitMirror, check_revision
@@ -53,6 +53,8 @@ class GitVcs:
         depth: commits of the first fetch, 0 for all; more is fetched when a question needs it.
         environment: laid over what git is started with.
     """
+
+    reviewed = False
 
     def __init__(
         self,
@@ -154,6 +156,11 @@ class GitVcs:
 
         with metered(NAME), self._mirror.locked():
             return self._publish(build, key)
+
+    def withdraw(self, *, proposal: str, reason: str, key: str, permit: Permit | None) -> bool:
+        """See `VcsPort.withdraw`: nothing is proposed here, it is pushed."""
+        self._permits.spend(permit, effect=EFFECT_WITHDRAW, key=key)
+        return False
 
     def observe(self, key: str) -> Observation:
         """See `VcsPort.observe`."""

@@ -46,11 +46,11 @@ class GitHubForge:
         number = next((one.get("number") for one in listed if self._branch_of(one) == branch), None)
         return self.get(number) if number is not None else None
 
-    def by_word(self, word: str, base: str) -> PullRequest | None:
+    def by_word(self, base: str, *words: str) -> PullRequest | None:
         """See `ForgePort.by_word`."""
         query = {"base": base, "state": "all", "sort": "created", "direction": "desc"}
         for one in self._client.listed(f"{self._root}/pulls", query, PAGES):
-            if self._branch_of(one) and has_line(one.get("body") or "", word):
+            if self._branch_of(one) and has_line(one.get("body") or "", *words):
                 return self.get(one.get("number", 0))
         return None
 

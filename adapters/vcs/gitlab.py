@@ -41,11 +41,11 @@ class GitLabForge:
         number = next((one.get("iid") for one in self._client.listed(self._requests, query) if _is_ours(one)), None)
         return self.get(number) if number is not None else None
 
-    def by_word(self, word: str, base: str) -> PullRequest | None:
+    def by_word(self, base: str, *words: str) -> PullRequest | None:
         """See `ForgePort.by_word`."""
         query = {"target_branch": base, "state": "all", "order_by": "created_at", "sort": "desc"}
         for one in self._client.listed(self._requests, query, PAGES):
-            if _is_ours(one) and has_line(one.get("description") or "", word):
+            if _is_ours(one) and has_line(one.get("description") or "", *words):
                 return self.get(one.get("iid", 0))
         return None
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, Commit, NothingToRevert
+from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, EFFECT_WITHDRAW, Commit, NothingToRevert
 from adapters.vcs.values import check_values
 from domain.canonical import sha256_text
 from domain.clock import Clock
@@ -18,6 +18,8 @@ from domain.permit import Permit, PermitVerifier
 
 class MemoryVcs:
     """`VcsPort` over a list of commits; `push_from_outside` plays everybody else."""
+
+    reviewed = False
 
     def __init__(self, *, text: str, permits: PermitVerifier, clock: Clock, author: str = "Evercrew") -> None:
         self._permits = permits
@@ -92,6 +94,11 @@ class MemoryVcs:
             text = self._reverted(revision)
             trailers = {"Evercrew-Reverts": revision, "Evercrew-Cycle": cycle_id, "Evercrew-Key": key}
             return self._append(text, message, trailers, self._author)
+
+    def withdraw(self, *, proposal: str, reason: str, key: str, permit: Permit | None) -> bool:
+        """See `VcsPort.withdraw`: nothing is proposed here, it is committed."""
+        self._permits.spend(permit, effect=EFFECT_WITHDRAW, key=key)
+        return False
 
     def observe(self, key: str) -> Observation:
         """See `VcsPort.observe`."""

@@ -4,7 +4,8 @@ An effect is a branch with one commit and a request to merge it. It is done when
 was merged. Until then it has not happened: `observe` answers *absent* while a request is open, and a repeated call
 under the same key finds that request and goes on waiting. So a crash at any instant opens no second one. A request that
 a person closed is an answer too, and stays one: the same key is not proposed again. One that we withdrew ourselves,
-because the base moved on, is marked so, and its key may be proposed anew on the values as they are then.
+because the base moved on or because its cycle ended, is marked so and is no refusal by anybody; its key may be proposed
+anew on the values as they are then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from adapters.rest import Refused
-from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, ApprovalPending, Commit
+from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, EFFECT_WITHDRAW, ApprovalPending, Commit
 from adapters.vcs.forge import OURS, ForgePort, PullRequest, State, has_line
 from adapters.vcs.git import GitVcs, revert_trailers
 from adapters.vcs.git_branch import KEY_TRAILER, message_with
@@ -28,6 +29,7 @@ from domain.errors import (
     DependencyLied,
     DependencyTimeout,
     DependencyUnavailable,
+    InvalidInput,
     OutcomeUnknown,
 )
 from domain.ids import check_cycle_id
@@ -52,6 +54,8 @@ class PullRequestVcs:
         poll: pause between two looks.
         emergency: how reverts go: through a request too, or directly to the base (which needs the right to push).
     """
+
+    reviewed = True
 
     def __init__(
         self,
@@ -127,15 +131,31 @@ class PullRequestVcs:
 
         return self._carry_out(_change(message, revert_trailers(revision, cycle_id, key), build))
 
+    def withdraw(self, *, proposal: str, reason: str, key: str, permit: Permit | None) -> bool:
+        """See `VcsPort.withdraw`. Somebody may merge it in the same moment: then it is merged."""
+        self._permits.spend(permit, effect=EFFECT_WITHDRAW, key=key)
+        pull = self._forge.by_word(self._proposals.base, key_line(proposal), _withdrawal(key))
+        if pull is None or pull.state is not State.OPEN:
+            return pull is not None and pull.state is State.CLOSED and has_line(pull.body, _withdrawal(key))
+        marks = f"{_withdrawn(proposal)}\n{_withdrawal(key)}"
+        return self._close(pull, f"Withdrawn: {reason}", pull.body.replace(key_line(proposal), marks))
+
     def observe(self, key: str) -> Observation:
         """See `VcsPort.observe`: asks the base, and where it has lost the key, the forge."""
         try:
             found = self._proposals.landed(key)
             if found is not None:
                 return Observation.done({"revision": found.revision})
-            pull = self._forge.by_word(key_line(key), self._proposals.base)
+            pull = self._forge.by_word(self._proposals.base, key_line(key), _withdrawn(key), _withdrawal(key))
             if pull is None:
                 return Observation.absent("no commit and no pull request carries the key")
+            if has_line(pull.body, _withdrawal(key)):
+                closed = pull.state is State.CLOSED
+                return (
+                    Observation.done({"withdrawn": True})
+                    if closed
+                    else Observation.absent(f"{pull.url} is {pull.state}")
+                )
             if pull.state is not State.MERGED:
                 return Observation.absent(f"{pull.url} is {pull.state}: a repeated call takes it up")
             landed = self._proposals.merged(key, pull.merged_as, pull.body)
@@ -160,7 +180,7 @@ class PullRequestVcs:
             title, _, rest = self._proposals.propose(change).partition("\n")
             body = f"{_RULE}\n\n{rest.strip()}"  # the trailers stay last: some forges make a commit's message of it
             pull = self._forge.open(branch=change.branch, base=self._proposals.base, title=title[:_TITLE], body=body)
-        if not has_line(pull.body, key_line(change.key)):
+        if not has_line(pull.body, key_line(change.key), _withdrawn(change.key)):
             raise ConflictError(
                 f"{pull.url} is on our branch {change.branch} and does not carry the key: it is not ours"
             )
@@ -207,10 +227,21 @@ class PullRequestVcs:
     def _withdraw(self, pull: PullRequest, change: Change, reason: str) -> str | None:
         """Close a request whose base is gone. Somebody may merge it in the same moment: then it is merged."""
         body = pull.body.replace(key_line(change.key), _withdrawn(change.key))
-        self._forge.close(pull.number, f"Withdrawn: {reason}. It would not give what was asked for any more.", body)
-        if self._forge.get(pull.number).state is State.MERGED:
+        if not self._close(pull, f"Withdrawn: {reason}. It would not give what was asked for any more.", body):
             return None
         raise ConflictError(f"{pull.url} was withdrawn: {reason}; read the values again and decide anew")
+
+    def _close(self, pull: PullRequest, comment: str, body: str) -> bool:
+        """Close a request and look back; False when it was merged first, by which some forges refuse to close it."""
+        try:
+            self._forge.close(pull.number, comment, body)
+        except (InvalidInput, ConflictError):
+            if self._forge.get(pull.number).state is State.OPEN:
+                raise
+        state = self._forge.get(pull.number).state
+        if state is State.OPEN:
+            raise DependencyLied(self._forge.name, f"{pull.url} was closed and is still open", "Close it by hand")
+        return state is State.CLOSED
 
     def _refusal(self, pull: PullRequest) -> str:
         said = self._forge.last_word(pull.number)
@@ -236,6 +267,11 @@ class PullRequestVcs:
 def _withdrawn(key: str) -> str:
     """The line that stands in the place of the key in a request we closed ourselves."""
     return f"Evercrew-Withdrawn: {key}"
+
+
+def _withdrawal(key: str) -> str:
+    """The line by which a withdrawal is found again under its own key."""
+    return f"Evercrew-Withdrawal: {key}"
 
 
 def _is_final(problem: DependencyUnavailable | DependencyTimeout) -> bool:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from adapters.retrieval.base import Passage
 from cycles.desk import APPROVAL, CallFailed, CallRefused, Desk
+from cycles.stages.card import card_args
 from cycles.stages.live import SYNC
 from domain.actor import Role
-from domain.errors import BudgetExhausted, DependencyError, ModelAnswerInvalid
+from domain.errors import BudgetExhausted, DependencyError, IntegrityError, ModelAnswerInvalid
 from domain.outcome import OutcomeKind
 from domain.plan import PostMortem
 from domain.stage import Stage, StageResult
 from tools.deliver.gold import Marked
 from tools.deliver.live import SyncArgs, SyncView
 from tools.deliver.release import AbStopArgs, Released
+from tools.model.describe import Described
 from tools.notify.send import Notified, NotifyArgs
 from tools.observe.deployments import RuntimeView
 from tools.tool import Nothing
@@ -30,6 +34,7 @@ def run(desk: Desk) -> StageResult:
     _take_down_test(desk, outcome)
     _look_at_live(desk)
     _mark_gold(desk, outcome)
+    _describe(desk, outcome, reason)
     post_mortem = _post_mortem(desk)
     write(desk, outcome, reason, post_mortem)
     severity = "info" if outcome.verified else "warning"
@@ -99,8 +104,11 @@ def _approver(desk: Desk) -> str:
 
 
 def _take_down_test(desk: Desk, outcome: OutcomeKind) -> None:
-    """A candidate that was tested and not promoted must not go on being served."""
-    if desk.did("ab_start") and not desk.did("ab_stop") and not desk.did("promote"):
+    """A candidate that was tested and not promoted must not go on being served; one that came too late is reverted to
+    its test.
+    """
+    promoted = desk.did("promote") and desk.fact("merged_late") is None
+    if desk.did("ab_start") and not desk.did("ab_stop") and not promoted:
         stopped = _optional(desk, "ab_stop", AbStopArgs(reason=outcome.value), Role.DEVOPS_ENGINEER, Released)
         if stopped is not None and SYNC in desk.office.gate.registry:
             _optional(desk, SYNC, SyncArgs(revision=stopped.revision), Role.DEVOPS_ENGINEER, SyncView)
@@ -125,6 +133,17 @@ def _mark_gold(desk: Desk, outcome: OutcomeKind) -> None:
     marked = _optional(desk, "mark_gold", args, Role.DEVOPS_ENGINEER, Marked)
     if marked is not None:
         desk.keep("gold", marked.baseline.name)
+
+
+def _describe(desk: Desk, outcome: OutcomeKind, reason: str) -> None:
+    """Put what the cycle found out about its candidate on the registered version."""
+    try:
+        args = card_args(desk, outcome, reason)
+    except (IntegrityError, ValidationError) as problem:
+        desk.note(f"no model card: {problem}")
+        return
+    if args is not None:
+        _optional(desk, "describe_model", args, Role.ML_ENGINEER, Described)
 
 
 def _post_mortem(desk: Desk) -> PostMortem | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from cycles.desk import CallFailed, Desk
+from cycles.desk import CallFailed, CallRefused, Desk
 from domain.actor import Role
 from domain.candidate import LiveState
 from domain.stage import StageResult
-from tools.deliver.live import AwaitArgs, LiveView, SyncArgs, SyncView
+from tools.deliver.live import AwaitArgs, LiveView, RolloutView, SyncArgs, SyncView
+from tools.tool import Nothing
 
 SYNC = "sync_live"
+ROLLOUT = "rollout_status"
 # Something else is being applied just now: the one failure that waiting mends.
 _BUSY = "ConflictError"
 # Failures of being told to that stay so.
@@ -26,7 +28,11 @@ def arrived(desk: Desk, revision: str, *, digest: str | None = None, place: str 
         return coming_back
     timeout = desk.profile.poll.delivery_timeout.total_seconds()
     wait = AwaitArgs(revision=revision, digest=digest, timeout_s=timeout)
-    return desk.do("await_live", wait, Role.DEVOPS_ENGINEER, LiveView, place=place).live
+    try:
+        return desk.do("await_live", wait, Role.DEVOPS_ENGINEER, LiveView, place=place).live
+    except CallFailed:
+        _look_at_rollout(desk, revision)
+        raise
 
 
 def told(desk: Desk, revision: str) -> StageResult | None:
@@ -50,3 +56,13 @@ def told(desk: Desk, revision: str) -> StageResult | None:
 def lost(failure: CallFailed) -> bool:
     """Whether a failure of `arrived` says that the revision will not come; another one may pass."""
     return failure.dependency != SYNC or failure.error in _FINAL
+
+
+def _look_at_rollout(desk: Desk, revision: str) -> None:
+    """Keep what the rollout says of a revision that did not come live, for whoever asks why."""
+    if ROLLOUT not in desk.office.gate.registry:
+        return
+    try:
+        desk.keep("rollout", desk.do(ROLLOUT, Nothing(), Role.DEVOPS_ENGINEER, RolloutView, place=revision))
+    except (CallRefused, CallFailed) as problem:
+        desk.note(str(problem))

@@ -59,6 +59,8 @@ def _ordered(desk: Desk) -> dict[str, str] | None:
 
 
 def _entomb(desk: Desk, live: str, reason: str) -> None:
+    if desk.fact("merged_late") is not None:
+        return  # nobody measured it: it only came too late
     suspect = desk.fact("suspect") or {}
     bad = suspect.get("digest") or ((desk.fact("candidate") or {}).get("model") or {}).get("digest")
     if bad and bad != live:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from cycles.desk import Desk
+from cycles.desk import CallFailed, CallRefused, Desk
 from domain.actor import Role
 from domain.outcome import OutcomeKind
 from domain.plan import TrainingPlan
 from domain.stage import Stage, StageResult
 from tools.data.dataset import DatasetMade
+from tools.model.pipeline import RecordArgs, Recorded, reproducible
 from tools.model.registry import RegistryView
 from tools.model.train import RegisterArgs, Registered, TrainArgs, Trained
 from tools.sandbox.smoke import SmokeArgs, SmokeResult
@@ -38,12 +39,28 @@ def run(desk: Desk) -> StageResult:
     registered = desk.do("register_candidate", args, Role.ML_ENGINEER, Registered)
     desk.keep("candidate", registered)
     _point_at_run(desk, registered.run_id)
+    _record_pipeline(desk, args)
     tried = desk.do("sandboxed_test_run", SmokeArgs(digest=trained.digest), Role.ML_ENGINEER, SmokeResult)
     if not tried.ok:
         return desk.finish(
             OutcomeKind.NOT_PROMOTED, f"the candidate answered {tried.answered} of {tried.queries} test queries"
         )
     return StageResult(next=Stage.EVALUATE, reason=f"trained on {trained.examples} examples in {trained.seconds:.1f} s")
+
+
+def _record_pipeline(desk: Desk, made: RegisterArgs) -> None:
+    """Record how the model was made, where it can be made again.
+
+    The candidate does not depend on it: what fails or is refused is on record, told, and the cycle goes on.
+    """
+    if not reproducible(made.plan):
+        desk.note(f"no pipeline is recorded: {made.plan.learner} does not train {made.plan.target} the same twice")
+        return
+    args = RecordArgs(training_key=made.training_key, digest=made.digest, dataset=made.dataset, plan=made.plan)
+    try:
+        desk.keep("pipeline", desk.do("record_pipeline", args, Role.ML_ENGINEER, Recorded))
+    except (CallRefused, CallFailed) as problem:
+        desk.note(str(problem))
 
 
 def _point_at_run(desk: Desk, run_id: str) -> None:

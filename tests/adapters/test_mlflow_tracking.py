@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from adapters.tracking.base import EFFECT_LOG_RUN, EFFECT_REGISTER
+from adapters.tracking.base import EFFECT_LOG_RUN, EFFECT_REGISTER, EFFECT_RETIRE, Retirable
 from adapters.tracking.mlflow import MlflowTracking
 from adapters.tracking.mlflow_store import KEY_TAG
 from domain.clock import FrozenClock
@@ -164,3 +165,28 @@ def test_a_store_that_cannot_be_opened_is_unavailable(office: PermitOffice, tmp_
     )
     with pytest.raises(DependencyError, match="mlflow"):
         broken.check()
+
+
+def test_a_deletion_that_was_broken_off_is_not_seen_as_done_and_goes_on_under_its_key(
+    tracking: MlflowTracking, office: PermitOffice, uri: str, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    refs = []
+    for name in ("first", "second", "newest"):
+        bundle = bundle_of(tmp_path / name, name)
+        run_id, permit = log(tracking, office, f"r-{name}"), permit_for(office, EFFECT_REGISTER, name)
+        ref = tracking.register(
+            model=MODEL, bundle=bundle, digest=digest_of(bundle), run_id=run_id, tags={}, key=name, permit=permit
+        )
+        refs.append(ref)
+    told = tracking.retirable(MODEL, keep_last=1, before=later, keep=[])
+    client = MlflowClient(tracking_uri=uri)
+    client.set_registered_model_tag(MODEL, "evercrew.retired.d1", told.model_dump_json())
+    client.delete_model_version(MODEL, refs[0].version)
+    assert tracking.observe("d1").seen is Seen.ABSENT
+    permit = permit_for(office, EFFECT_RETIRE, "d1")
+    assert tracking.retire(MODEL, keep_last=1, before=later, keep=[], key="d1", permit=permit) == told
+    assert Retirable.model_validate_json(str(tracking.observe("d1").outcome["retired"])) == told
+    assert [ref.version for ref in tracking.versions(MODEL)] == [refs[2].version]

@@ -12,6 +12,7 @@ from adapters.datasets.base import (
     EFFECT_PIPELINE,
     EFFECT_TAG,
     EFFECT_VERSION,
+    Collectable,
     DatasetsPort,
     Pipeline,
 )
@@ -209,7 +210,7 @@ class DatasetsContract(EffectContract):
             datasets.verify(ref)
         with pytest.raises(DependencyUnavailable):
             datasets.verify(old)
-        assert datasets.observe("c1").seen is Seen.DONE
+        assert Collectable.model_validate_json(str(datasets.observe("c1").outcome["collected"])) == told
         assert datasets.collectable([kept.md5]).datasets == ()
 
     def test_nothing_is_collected_while_what_is_kept_cannot_be_read(

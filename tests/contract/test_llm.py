@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from adapters.llm.base import ChatPort, ChatReply, ToolCall
 from adapters.llm.memory import ScriptedChat
-from adapters.llm.openai import OpenAIChat
-from domain.clock import FrozenClock
 from tests.contract.llm_contract import ChatContract
-from tests.stubs.chat_server import ChatStub
 
 
 class TestScriptedChat(ChatContract):
@@ -27,18 +24,3 @@ class TestScriptedChat(ChatContract):
             return ScriptedChat(lambda _messages, _tools, _task: reply)
 
         return make
-
-
-class TestOpenAIChat(ChatContract):
-    @pytest.fixture
-    def chat(self) -> Iterator[Callable[[Mapping[str, Any]], ChatPort]]:
-        started: list[ChatStub] = []
-
-        def make(scripted: Mapping[str, Any]) -> ChatPort:
-            stub = ChatStub(lambda _messages, _tools: scripted)
-            started.append(stub)
-            return OpenAIChat(model="stub-1", api_key="k", base_url=stub.start(), clock=FrozenClock())
-
-        yield make
-        for stub in started:
-            stub.stop()

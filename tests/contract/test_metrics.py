@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from adapters.metrics.base import MetricsPort
-from adapters.metrics.evaluate import milliseconds
 from adapters.metrics.memory import MemoryMetrics
 from adapters.metrics.prometheus import PrometheusMetrics
-from adapters.metrics.samples import Sample, SampleStore
-from adapters.metrics.scrape import ScrapedMetrics
 from adapters.rest import Endpoint
 from domain.clock import FrozenClock
 from domain.signal import SeriesQuery, Stat
@@ -31,18 +27,6 @@ def filled_memory() -> MemoryMetrics:
     return metrics
 
 
-def fill(database: Path) -> None:
-    """Write the histories into a file of scraped samples, as scrapes would have; no series is taken to have ended."""
-    by_time: dict[float, list[Sample]] = {}
-    for history in HISTORIES:
-        for offset, value in history.samples:
-            by_time.setdefault(offset, []).append((history.metric, history.labels, value))
-    store = SampleStore(database)
-    for offset, samples in by_time.items():
-        store.append(milliseconds(START + offset * SECOND), samples, ends=False)
-    store.close()
-
-
 class TestMemoryMetrics(MetricsContract):
     @pytest.fixture
     def start(self) -> datetime:
@@ -51,26 +35,6 @@ class TestMemoryMetrics(MetricsContract):
     @pytest.fixture
     def metrics(self, start: datetime) -> MetricsPort:
         return filled_memory()
-
-    def test_the_labels_present(self, metrics: MetricsPort) -> None:
-        assert list(metrics.labels("gauge_two", "side")) == ["left", "right"]
-
-
-class TestScrapedMetrics(MetricsContract):
-    @pytest.fixture
-    def start(self) -> datetime:
-        return START
-
-    @pytest.fixture
-    def metrics(self, start: datetime, tmp_path: Path) -> Iterator[MetricsPort]:
-        fill(tmp_path / "metrics.sqlite")
-        metrics = ScrapedMetrics(
-            url="http://127.0.0.1:1/metrics",  # never asked: the kept samples are fresh by this clock
-            db_path=tmp_path / "metrics.sqlite",
-            clock=FrozenClock(START + 120 * SECOND),
-        )
-        yield metrics
-        metrics.close()
 
     def test_the_labels_present(self, metrics: MetricsPort) -> None:
         assert list(metrics.labels("gauge_two", "side")) == ["left", "right"]

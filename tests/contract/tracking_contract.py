@@ -18,6 +18,7 @@ from adapters.tracking.base import (
     CardGate,
     CardMetric,
     ModelCard,
+    Retirable,
     TrackingPort,
 )
 from domain.candidate import ModelRef
@@ -322,6 +323,7 @@ class TrackingContract(EffectContract):
         for _ in range(2):
             permit = permit_for(office, EFFECT_DESCRIBE, "k3")
             tracking.describe(model=MODEL, version=ref.version, card=card, key="k3", permit=permit)
+        assert tracking.observe("k3").outcome == {"described": ref.version}
         text = tracking.card(MODEL, ref.version)
         assert "| 0.61 | 0.6 to 0.62 | 800 | 0.55 |" in text
         assert "**pass**. better on 800 queries" in text
@@ -361,8 +363,10 @@ class TrackingContract(EffectContract):
 
         with pytest.raises(PermitMissing):
             retire("d1", None)
+        assert tracking.observe("d1").seen is Seen.ABSENT
         for _ in range(2):
             assert retire("d1", permit_for(office, EFFECT_RETIRE, "d1")) == told
+        assert Retirable.model_validate_json(str(tracking.observe("d1").outcome["retired"])) == told
         assert [ref.version for ref in tracking.versions(MODEL)] == ["1", "2", "3", "4", "6"]
         assert tracking.by_digest(MODEL, old.digest) is None
         assert digest_of(tracking.download(gold, tmp_path / "into")) == gold.digest

@@ -35,8 +35,8 @@ def kept(rig: Rig) -> tuple[Sequence[Silence], Sequence[Annotation]]:
 def test_a_promotion_is_marked_and_its_watch_is_silenced_and_then_not(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN, announces=True).runs().expect_end(OutcomeKind.IMPROVED)
     (silence,), (mark,) = kept(story.rig)
-    assert story.effects[-7:-2] == ["promote", "annotate", "silence_alerts", "set_alias", "lift_silence"]
-    assert story.effects[-2:] == ["mark_gold", "notify"]
+    assert story.effects[-8:-3] == ["promote", "annotate", "silence_alerts", "set_alias", "lift_silence"]
+    assert story.effects[-3:] == ["mark_gold", "describe_model", "notify"]
     assert {m.name: m.value for m in silence.matchers} == {
         "alertname": "SignalBreached",
         "signal": "ndcg_at_10",

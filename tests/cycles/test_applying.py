@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from adapters.delivery.base import NotLive, OperationFailed
+from adapters.delivery.base import NotLive, OperationFailed, RolloutStatus
 from domain.diagnosis import Action
 from domain.errors import ConflictError, DependencyUnavailable, EvercrewError
 from domain.outcome import OutcomeKind
-from tests.support.cluster import SyncedDelivery
+from tests.support.cluster import MemoryRollout, SyncedDelivery
 from tests.support.flaky import Flaky, always, first
 from tests.support.meddling import failing, notes, when_stage
 from tests.support.story import Story, given
@@ -57,7 +57,7 @@ def test_a_test_that_is_taken_down_at_the_end_is_told(tmp_path: Path) -> None:
     reader: Any = story.rig.gate.registry.get("ab_read")
     reader._metrics = Flaky(story.rig.ports.metrics, {"read": always(AWAY)})
     story.runs().expect_end(OutcomeKind.HANDED_OFF)
-    assert story.effects[-3:] == ["ab_stop", "sync_live", "notify"]
+    assert story.effects[-4:] == ["ab_stop", "sync_live", "describe_model", "notify"]
     assert told(story)[-1] == story.rig.ports.vcs.head()
 
 
@@ -79,13 +79,33 @@ def test_a_promotion_that_is_never_applied_is_taken_back(tmp_path: Path, error: 
     story = given(tmp_path, Action.RETRAIN, cluster=True, change=failing("delivery", sync=plan))
     when_stage(story.rig, "roll_back", lambda: on_the_way_back.append(True))
     story.runs().expect_end(OutcomeKind.ROLLED_BACK).said(word)
-    assert story.effects[-4:] == ["promote", "roll_back", "sync_live", "notify"]
+    assert story.effects[-5:] == ["promote", "roll_back", "sync_live", "describe_model", "notify"]
 
 
 def test_a_moment_s_trouble_is_tried_again(tmp_path: Path) -> None:
     change = failing("delivery", sync=first(2, AWAY))
     story = given(tmp_path, Action.RETRAIN, cluster=True, change=change).runs().expect_end(OutcomeKind.IMPROVED)
     assert "ab failed, attempt 2 of 3" in notes(story)
+
+
+def test_what_the_rollout_says_of_a_release_that_did_not_come_live_is_kept(tmp_path: Path) -> None:
+    lost = NotLive("argocd", "the platform serves another", "Look at it")
+    change = failing("delivery", wait_until=lambda call: lost if call == PROMOTION else None)
+    story = given(tmp_path, Action.RETRAIN, cluster=True, change=change)
+    rollout = story.rig.ports.rollout
+    assert isinstance(rollout, MemoryRollout)
+    rollout.given = RolloutStatus(phase="Degraded", aborted=True, message="ndcg below its limit")
+    story.runs().expect_end(OutcomeKind.ROLLED_BACK).is_proven()
+    assert story.cycle.facts["rollout"]["failure"] == "aborted: ndcg below its limit"
+
+
+def test_a_rollout_that_cannot_be_asked_changes_no_end(tmp_path: Path) -> None:
+    lost = NotLive("argocd", "the platform serves another", "Look at it")
+    plan = failing("delivery", wait_until=lambda call: lost if call == PROMOTION else None)
+    away = failing("rollout", status=always(AWAY))
+    story = given(tmp_path, Action.RETRAIN, cluster=True, change=lambda ports: away(plan(ports))).runs()
+    story.expect_end(OutcomeKind.ROLLED_BACK).is_proven()
+    assert "rollout" not in story.cycle.facts
 
 
 def test_a_tuning_that_changed_nothing_in_git_is_not_reverted_but_handed_over_at_once(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_the_kill_switch_thrown_in_mid_cycle_refuses_the_next_effect(tmp_path: P
     live = story.rig.ports.vcs.head()
     when_stage(story.rig, "evaluate", lambda: flag(story.rig, "kill_switch", True))
     story.runs().expect_end(OutcomeKind.HANDED_OFF).said("kill switch").is_proven()
-    story.did("dataset_version", "train_model", "register_candidate", "notify")
+    story.did("dataset_version", "train_model", "register_candidate", "record_pipeline", "notify")
     assert story.rig.ports.vcs.head() == live
 
 
@@ -174,7 +174,7 @@ def test_a_promotion_that_needs_a_person_waits_for_one(tmp_path: Path) -> None:
 def test_a_promotion_nobody_approves_is_withdrawn_and_its_test_taken_down(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).before(lambda rig: flag(rig, "auto_promote", False)).runs()
     story.expect_end(OutcomeKind.HANDED_OFF).said("nobody approved")
-    assert story.effects[-3:] == ["notify", "ab_stop", "notify"]
+    assert story.effects[-4:] == ["notify", "ab_stop", "describe_model", "notify"]
     assert [v.name for v in story.rig.ports.delivery.live().variants] == ["champion"]
 
 
@@ -193,7 +193,7 @@ def test_a_test_that_is_called_off_is_taken_down(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN)
     when_stage(story.rig, "ab", lambda: cancel(story.rig), what="wait")
     story.runs().expect_end(OutcomeKind.CANCELLED, Stage.CANCELLED)
-    assert story.effects[-3:] == ["ab_start", "ab_stop", "notify"]
+    assert story.effects[-4:] == ["ab_start", "ab_stop", "describe_model", "notify"]
 
 
 @pytest.mark.parametrize(("worth", "outcome"), [(None, OutcomeKind.IMPROVED), (0.3, OutcomeKind.ROLLED_BACK)])
@@ -237,4 +237,4 @@ def test_a_test_that_was_started_is_taken_down_even_when_called_off_before_anybo
     story = given(tmp_path, Action.RETRAIN, clock=clock, audit=audit)
     audit.then = lambda: cancel(story.rig)
     story.runs().expect_end(OutcomeKind.CANCELLED, Stage.CANCELLED)
-    assert story.effects[-3:] == ["ab_start", "ab_stop", "notify"]
+    assert story.effects[-4:] == ["ab_start", "ab_stop", "describe_model", "notify"]

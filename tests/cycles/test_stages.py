@@ -107,7 +107,7 @@ def test_a_release_that_never_comes_live_is_taken_back(tmp_path: Path) -> None:
 
     object.__setattr__(story.rig.office, "observer", unstick)
     story.runs().expect_end(OutcomeKind.ROLLED_BACK).said("did not come live")
-    assert story.effects[-3:] == ["promote", "roll_back", "notify"]
+    assert story.effects[-4:] == ["promote", "roll_back", "describe_model", "notify"]
 
 
 def test_a_candidate_whose_test_never_comes_live_is_taken_out_again(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_candidate_whose_test_never_comes_live_is_taken_out_again(tmp_path: Pa
 
     when_stage(story.rig, "evaluate", stick, what="end")
     story.runs().expect_end(OutcomeKind.HANDED_OFF).said("ab failed 3 times")
-    assert story.effects[-3:] == ["ab_start", "ab_stop", "notify"]
+    assert story.effects[-4:] == ["ab_start", "ab_stop", "describe_model", "notify"]
 
 
 # -- watch -----------------------------------------------------------------------------------------------

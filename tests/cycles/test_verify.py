@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from adapters.tracking.memory import MemoryTracking
 from adapters.vcs.memory import MemoryVcs
 from cycles.verify import verify
 from domain.diagnosis import Action
-from domain.errors import InvalidInput
+from domain.errors import IntegrityError, InvalidInput
 from domain.receipt import AuditEntry, RecordKind
 from tests.support.office import MODEL, Rig
 from tests.support.story import Story, given
@@ -199,6 +201,20 @@ def test_a_cycle_nobody_touched_is_proven_link_by_link(story: Story) -> None:
 def test_what_was_changed_is_named(story: Story, damage: Damage, named: set[str]) -> None:
     damage(story)
     assert set(unproven(story)) == named
+
+
+def test_a_cycle_of_a_release_that_knew_no_reaction_is_still_proven(story: Story) -> None:
+    artifacts, audit = story.rig.office.artifacts, story.rig.audit
+    outcome = artifacts.read(story.cycle.id, "outcome.json")
+    assert outcome is not None
+    old = {name: value for name, value in outcome.items() if name != "reaction"}
+    with pytest.raises(IntegrityError, match="reaction"):
+        artifacts.write(story.cycle.id, "outcome.json", old)
+    path = artifacts.write_text(story.cycle.id, "outcome.json", json.dumps(old))
+    noted = next(r.entry for r in audit.records(story.cycle.id) if r.entry.body.get("artifact") == "outcome.json")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    audit.append(noted.model_copy(update={"body": {"artifact": "outcome.json", "sha256": digest}}))
+    assert unproven(story) == []
 
 
 def test_a_later_release_by_somebody_else_is_no_fault_of_this_cycle(story: Story) -> None:

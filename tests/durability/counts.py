@@ -13,6 +13,7 @@ from domain.clock import SystemClock
 from domain.receipt import RecordKind
 from tests.durability.wiring import git
 
+EPOCH = datetime.fromtimestamp(0, UTC)
 KEY = "%(trailers:key=Evercrew-Key,valueonly,separator=%x2C)"
 
 
@@ -21,9 +22,12 @@ def count(folder: Path) -> Mapping[str, int]:
     tagged = "SELECT count(*) FROM {} WHERE key = 'evercrew.key' AND value NOT IN ('good', 'bad')"
     ours = "key LIKE 'evercrew.alias.%' AND key NOT LIKE '%good' AND key NOT LIKE '%bad'"
     aliases = f"SELECT count(*) FROM model_version_tags WHERE {ours}"
+    cards = "SELECT count(*) FROM model_version_tags WHERE key LIKE 'evercrew.card.%'"
     return {
         "commits": _commits(folder / "values.git"),
-        "datasets": _commits(folder / "datasets" / ".git"),
+        "dataset commits": _commits(folder / "datasets" / ".git"),
+        "pipelines": _commits(folder / "datasets" / ".git", "dvc.lock"),
+        "cards": _rows(folder / "mlflow.db", cards),
         "trainings": sum(1 for p in (folder / "training").glob("*/result.json")),
         "runs": _rows(folder / "mlflow.db", tagged.format("tags")),
         "unfinished runs": _rows(folder / "mlflow.db", "SELECT count(*) FROM runs WHERE status != 'FINISHED'"),
@@ -54,10 +58,10 @@ def chain(folder: Path) -> tuple[int, list[str]]:
     return length, [entry.tool for entry in done]
 
 
-def _commits(repository: Path) -> int:
+def _commits(repository: Path, *paths: str) -> int:
     if not repository.exists():
         return 0
-    log = git("--git-dir", str(repository), "log", "main", f"--format={KEY}", at=datetime.fromtimestamp(0, UTC))
+    log = git("--git-dir", str(repository), "log", "main", f"--format={KEY}", "--", *paths, at=EPOCH)
     return sum(1 for line in log.splitlines() if line.strip())
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from adapters.audit.sqlite import SqliteAudit
@@ -35,15 +36,17 @@ class Reaper:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(self, adapter: object, method: str) -> None:
-        """Let a private method of an adapter be the middle of its work."""
-        found: Callable[..., Any] = getattr(adapter, method)
+        """Let a method inside an adapter, or of a part of it (``branch.commit_tree``), be the middle of its work."""
+        *parts, name = method.split(".")
+        owner = reduce(getattr, parts, adapter)
+        found: Callable[..., Any] = getattr(owner, name)
 
         def called(*args: Any, **kwargs: Any) -> Any:
             result = found(*args, **kwargs)
-            self.passes(f"inside {self.tool} {method}")
+            self.passes(f"inside {self.tool} {name}")
             return result
 
-        setattr(adapter, method, called)
+        setattr(owner, name, called)
 
 
 class Mortal:

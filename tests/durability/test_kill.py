@@ -19,8 +19,18 @@ from tests.durability.counts import chain, count
 
 pytestmark = pytest.mark.slow
 
-LEARNING = ("dataset_version", "train_model", "register_candidate", "offline_evaluation", "ab_start")
-LEARNT = {"datasets": 1, "trainings": 1, "runs": 1, "versions": 1, "looks": 1, "evaluations": 1, "messages": 1}
+LEARNING = ("dataset_version", "train_model", "register_candidate", "record_pipeline", "offline_evaluation", "ab_start")
+LEARNT = {
+    "dataset commits": 2,
+    "pipelines": 1,
+    "cards": 1,
+    "trainings": 1,
+    "runs": 1,
+    "versions": 1,
+    "looks": 1,
+    "evaluations": 1,
+    "messages": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -35,18 +45,22 @@ class Expected:
 EXPECTED: Mapping[str, Expected] = {
     "retrain": Expected(
         "improved",
-        (*LEARNING, "promote", "set_alias", "mark_gold", "notify"),
+        (*LEARNING, "promote", "set_alias", "mark_gold", "describe_model", "notify"),
         {**LEARNT, "commits": 2, "aliases": 3, "gold models": 1, "gold datasets": 1, "baselines": 1},
     ),
-    "failed test": Expected("not_promoted", (*LEARNING, "ab_stop", "notify"), {**LEARNT, "commits": 2, "aliases": 1}),
+    "failed test": Expected(
+        "not_promoted", (*LEARNING, "ab_stop", "describe_model", "notify"), {**LEARNT, "commits": 2, "aliases": 1}
+    ),
     "worse model": Expected(
-        "rolled_back", (*LEARNING, "promote", "roll_back", "notify"), {**LEARNT, "commits": 3, "aliases": 1}
+        "rolled_back",
+        (*LEARNING, "promote", "roll_back", "describe_model", "notify"),
+        {**LEARNT, "commits": 3, "aliases": 1},
     ),
     "rollback": Expected("restored", ("roll_back", "set_alias", "notify"), {"commits": 1, "aliases": 1, "messages": 1}),
     "data fix": Expected(
         "repaired",
         ("quarantine_feedback", "dataset_version", "notify"),
-        {"quarantines": 1, "datasets": 1, "messages": 1},
+        {"quarantines": 1, "dataset commits": 1, "messages": 1},
     ),
     "tuning": Expected("tuned", ("apply_tuning", "notify"), {"commits": 1, "messages": 1}),
 }
@@ -59,7 +73,7 @@ def around(tool: str, *during: str) -> list[str]:
 
 def commits(tool: str, method: str = "commit") -> list[str]:
     """Return the points of an effect that is one push to the values repository."""
-    return around(tool, f"inside {tool} _commit_tree", f"after {tool} {method}")
+    return around(tool, f"inside {tool} commit_tree", f"after {tool} {method}")
 
 
 REGISTER = "register_candidate"
@@ -87,6 +101,7 @@ DEATHS: Sequence[tuple[str, list[str]]] = [
             "entered evaluate",
         ],
     ),
+    ("retrain", around("record_pipeline", "inside record_pipeline check_pointer", "after record_pipeline record")),
     (
         "retrain",
         [
@@ -101,6 +116,7 @@ DEATHS: Sequence[tuple[str, list[str]]] = [
         "retrain",
         around("mark_gold", "after mark_gold tag", "inside mark_gold _tagged", "after mark_gold set_alias"),
     ),
+    ("retrain", around("describe_model", "after describe_model describe")),
     ("retrain", [*around("notify", "after notify send"), "entered done"]),
     ("failed test", commits("ab_stop")),
     ("worse model", ["entered roll_back", *commits("roll_back", "revert")]),

@@ -51,8 +51,8 @@ SPEED = 50
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 # Where an adapter's own work can be cut in two.
 MIDDLES: Mapping[str, tuple[str, ...]] = {
-    "datasets": ("_store", "_tagged"),
-    "vcs": ("_commit_tree",),
+    "datasets": ("_store", "_tagged", "_repository.check_pointer"),
+    "vcs": ("branch.commit_tree",),
     "tracking": ("_fill", "_ensure_model"),
     "evaluation": ("_look",),
 }

@@ -16,6 +16,13 @@ _PAGES = {
     "github": "pull-requests",
     "gitlab": "pull-requests",
     "rollouts": "argo-rollouts",
+    "audit": "postgres",
+    "mlflow traces": "mlflow",
+    "scrape": "platform",
+    "store postgresql": "postgres",
+    "store sqlite": "postgres",
+    "workflow postgresql": "postgres",
+    "workflow sqlite": "postgres",
 }
 
 

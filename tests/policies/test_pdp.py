@@ -82,6 +82,7 @@ TABLE: Mapping[str, tuple[Effect, frozenset[Role]]] = {
     "lift_silence": (Effect.WRITE, frozenset({DEVOPS})),
     "annotate": (Effect.WRITE, frozenset({DEVOPS})),
     "sync_live": (Effect.WRITE, frozenset({DEVOPS})),
+    "withdraw_change": (Effect.WRITE, frozenset({DEVOPS})),
     "record_outcome": (Effect.WRITE, frozenset({SUPERVISOR})),
 }
 GOOD: Mapping[str, bool | int | str] = {
@@ -140,9 +141,13 @@ SAFE = {
     ("lift_silence", DEVOPS),
     ("annotate", DEVOPS),
     ("sync_live", DEVOPS),
+    ("withdraw_change", DEVOPS),
     *{("notify", role) for role in Role},
 }
-CLOSING = {"roll_back", "notify", "ab_stop", "tombstone", "record_outcome", "lift_silence", "annotate", "sync_live"}
+CLOSING = {
+    *("roll_back", "notify", "ab_stop", "tombstone", "record_outcome"),
+    *("lift_silence", "annotate", "sync_live", "withdraw_change"),
+}
 EVERYTHING = {(tool, role) for tool, (_, roles) in TABLE.items() for role in roles}
 
 
@@ -175,6 +180,28 @@ def test_values_are_restored_by_a_person_in_the_role_and_by_nobody_else() -> Non
         assert ask("restore_values", DEVOPS, person="ann@example.org", **dict[str, Any](context)).allowed
     for tool in ("restore_values", "mark_gold"):
         assert not ask(tool, DEVOPS, person="ann@example.org", tombstoned=True, approved=True).allowed
+
+
+def test_what_is_old_is_deleted_by_the_clock_or_a_person_and_by_nobody_else() -> None:
+    by_clock: dict[str, Any] = {"stage": "retention", "via": "stage", "needed": False}
+    by_person: dict[str, Any] = {"person": "ann@example.org", "needed": False}
+    assert ask("retire_models_and_data", DEVOPS, **by_clock).allowed
+    assert ask("retire_models_and_data", DEVOPS, **by_person).allowed
+    for stage in ("train", "promote", "learn"):
+        assert not ask("retire_models_and_data", DEVOPS, **{**by_clock, "stage": stage}).allowed
+    assert not ask("retire_models_and_data", DEVOPS, **{**by_clock, "via": "agent"}).allowed
+    for role in (SUPERVISOR, ANALYST, DATA, ML):
+        assert not ask("retire_models_and_data", role, **by_clock).allowed
+        assert not ask("retire_models_and_data", role, **by_person).allowed
+
+
+@pytest.mark.parametrize("asked", [{"stage": "retention", "via": "stage"}, {"person": "ann@example.org"}])
+def test_what_is_needed_is_never_deleted_and_no_approval_changes_that(asked: dict[str, Any]) -> None:
+    for facts in ({"needed": True}, {}, {"needed": False, "kill_switch": True}):
+        for approved in (False, True):
+            context = {**asked, **dict[str, Any](facts), "approved": approved}
+            assert ask("retire_models_and_data", DEVOPS, **context).answer is Answer.DENY
+    assert ask("retire_models_and_data", DEVOPS, **asked).policies == ("forbid-retire-needed",)
 
 
 def test_the_analyst_holds_no_write_but_a_message() -> None:
@@ -277,7 +304,7 @@ def test_a_role_without_the_tool_is_denied_not_escalated() -> None:
 def test_a_call_that_claims_another_effect_is_denied(claimed: Effect) -> None:
     for tool, (effect, roles) in TABLE.items():
         person = None if roles else "ann@example.org"
-        decision = ask(tool, min(roles, default=DEVOPS), effect=claimed, person=person)
+        decision = ask(tool, min(roles, default=DEVOPS), effect=claimed, person=person, needed=False)
         assert decision.allowed == (claimed is effect), tool
 
 

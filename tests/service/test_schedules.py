@@ -32,6 +32,16 @@ def test_the_profile_says_when() -> None:
     assert "backup" not in timings(DEV, {}, backup=True)
 
 
+def test_nothing_is_deleted_by_the_clock_unless_retention_is_enabled() -> None:
+    assert "retention" not in timings(PRODUCTION, {}, backup=True)
+    assert str(timings(DEV, {}, backup=False, retention=True)["retention"]) == "30 4 * * 0"
+    given: dict[str, Any] = {"retention": {"cron": "0 5 1 * *"}}
+    assert str(timings(DEV, given, backup=False, retention=True)["retention"]) == "0 5 1 * *"
+    with pytest.raises(ConfigurationError, match=r"tracking\.retention\.enabled"):
+        timings(PRODUCTION, given, backup=True)
+    assert "retention" not in timings(PRODUCTION, {"retention": {"enabled": False}}, backup=True)
+
+
 def test_the_configuration_has_the_last_word() -> None:
     given: dict[str, Any] = {
         "rehearsal": {"cron": "0 6 * * 1"},
@@ -48,7 +58,7 @@ def test_the_configuration_has_the_last_word() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"dinner": {}}, r"schedules\.dinner: is not a schedule. Use backup, health, rehearsal"),
+        ({"dinner": {}}, r"schedules\.dinner: is not a schedule. Use backup, health, rehearsal, retention"),
         ({"backup": {"cron": "0 2 * *"}}, r"schedules\.backup.*4 fields, not five"),
         ({"backup": {"every": "often"}}, r"schedules\.backup\.every.*no duration"),
         ({"backup": {"every": "1h", "cron": "0 2 * * *"}}, r"schedules\.backup.*either cron or every"),

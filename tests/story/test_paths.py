@@ -29,11 +29,13 @@ def test_new_subjects_are_learnt_tested_promoted_and_watched(tmp_path: Path) -> 
         "dataset_version",
         "train_model",
         "register_candidate",
+        "record_pipeline",
         "offline_evaluation",
         "ab_start",
         "promote",
         "set_alias",
         "mark_gold",
+        "describe_model",
         "notify",
     )
     assert story.path == [
@@ -79,7 +81,7 @@ def test_what_heals_by_itself_is_left_alone(tmp_path: Path, action: Action) -> N
 def test_a_promoted_model_that_turns_out_worse_is_taken_back_and_stays_dead(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).when(after_promotion=0.30).runs().expect_end(OutcomeKind.ROLLED_BACK)
     story.is_proven().said("degraded")
-    assert story.effects[-3:] == ["promote", "roll_back", "notify"]
+    assert story.effects[-4:] == ["promote", "roll_back", "describe_model", "notify"]
     candidate = story.cycle.facts["candidate"]["model"]["digest"]
     assert story.rig.store.tombstone(candidate) is not None
     assert story.rig.ports.delivery.live().digest != candidate
@@ -94,7 +96,7 @@ def test_a_promoted_model_that_is_no_better_is_kept_and_claims_nothing(tmp_path:
 def test_a_candidate_that_users_do_not_prefer_is_taken_out(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).when(candidate=DEGRADED * 0.9).runs()
     story.expect_end(OutcomeKind.NOT_PROMOTED).is_proven()
-    assert story.effects[-3:] == ["ab_start", "ab_stop", "notify"]
+    assert story.effects[-4:] == ["ab_start", "ab_stop", "describe_model", "notify"]
     assert [v.name for v in story.rig.ports.delivery.live().variants] == ["champion"]
 
 

@@ -13,13 +13,14 @@ it does so `times` times (always, when None). With `drip`, bodies come a byte at
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
+
+from tests.stubs.small_server import Asked, Said, SmallServer, said
 
 Script = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], Mapping[str, Any]]
 
@@ -66,34 +67,30 @@ class ChatStub:
         self._times = times
         self._retry_after = retry_after
         self._lock = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
-        self.stopping = threading.Event()
+        self._server = SmallServer(self._served)
         self.requests: list[dict[str, Any]] = []
 
     def start(self) -> str:
         """Serve in a thread and return the base URL, ``http://127.0.0.1:PORT/v1``."""
-        stub = self
-
-        class Handler(_Handler):
-            chat = stub
-
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"{self._server.start()}/v1"
 
     def stop(self) -> None:
         """Stop serving; requests that hang are let go."""
-        self.stopping.set()
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+        self._server.stop()
 
     def __enter__(self) -> str:
         return self.start()
 
     def __exit__(self, _k: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         self.stop()
+
+    def _served(self, request: Asked) -> Said:
+        if (request.method, request.path) == ("GET", "/v1/models"):
+            return said({"object": "list", "data": [{"id": "stub-1", "object": "model"}]})
+        if (request.method, request.path) != ("POST", "/v1/chat/completions"):
+            return said({"error": {"message": "no such path"}}, 404)
+        status, headers, body = self.answer(request.json())
+        return replace(said(body, status), headers=headers, drip=self.drip)
 
     def answer(self, request: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
         """Return status, headers and body for a completion request."""
@@ -116,7 +113,7 @@ class ChatStub:
             case Misbehaviour.STATUS_500:
                 return 500, {}, {"error": {"message": "broken", "type": "server_error"}}
             case Misbehaviour.HANG:
-                self.stopping.wait(60)
+                self._server.stopping.wait(60)
                 return 500, {}, {}
             case Misbehaviour.CLAIMS_SUCCESS:
                 return 200, {}, completion({"content": CLAIM}, number)
@@ -199,49 +196,3 @@ def completion(reply: Mapping[str, Any], number: int) -> dict[str, Any]:
         "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if calls else "stop"}],
         "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
     }
-
-
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that gave up waiting: it should."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    chat: ChatStub
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        if self.path == "/v1/models":
-            self._send(200, {}, {"object": "list", "data": [{"id": "stub-1", "object": "model"}]})
-        else:
-            self._send(404, {}, {"error": {"message": "no such path"}})
-
-    def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        if self.path != "/v1/chat/completions":
-            self._send(404, {}, {"error": {"message": "no such path"}})
-            return
-        self._send(*self.chat.answer(json.loads(raw)))
-
-    def _send(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> None:
-        content = json.dumps(body).encode()
-        try:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if not self.chat.drip:
-                self.wfile.write(content)
-                return
-            for place in range(len(content)):
-                self.wfile.write(content[place : place + 1])
-                self.chat.stopping.wait(self.chat.drip)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # the client gave up waiting, as it should
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the terminal quiet."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.stubs.small_server import Asked, Said, SmallServer, said
 
 EDITOR = {"annotations:read": ["annotations:*"], "annotations:create": ["annotations:*"], "dashboards:read": ["*"]}
 VIEWER = {"annotations:read": ["annotations:*"], "dashboards:read": ["*"]}
@@ -33,21 +33,24 @@ class GrafanaStub:
         self.annotations: list[dict[str, Any]] = []
         self.seen: list[tuple[str, str]] = []
         self._lock = threading.Lock()
+        self._server = SmallServer(self._served)
 
     def __enter__(self) -> GrafanaStub:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        threading.Thread(target=lambda: self._server.serve_forever(poll_interval=0.01), daemon=True).start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self._server.url
+
+    def _served(self, request: Asked) -> Said:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        status, content = self.answer(request.method, request.target, token, request.json())
+        return said(content, status)
 
     def answer(self, method: str, target: str, token: str, body: Any) -> tuple[int, Any]:
         """Return status and JSON of a request."""
@@ -97,26 +100,3 @@ class GrafanaStub:
             }
             self.annotations.append(made)
         return 200, {"message": "Annotation added", "id": made["id"]}
-
-
-def _handler(stub: GrafanaStub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            status, content = stub.answer(self.command, self.path, token, json.loads(raw) if raw else None)
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
-
-    return Handler

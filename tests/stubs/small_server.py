@@ -1,4 +1,4 @@
-"""The HTTP server of the stubs: all methods, headers, credentials, a delay, a lie and a cut or dripping answer on demand.
+"""The HTTP server of the stubs: all methods, headers, credentials; a delay, a lie, a cut or dripping answer on demand.
 
 A stub is a function from what was asked to what is said; what it keeps besides is its own.
 """

@@ -53,7 +53,7 @@ from policies.contract import Contract, breached, load_contract
 from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
 from policies.pdp import load_decision_point
 from policies.profiles import Profile, load_profile
-from service.sections import JobsConfig
+from service.sections import JobsConfig, RetentionConfig
 from service.toolbox import Ports, toolbox
 from tests.support.cluster import clustered
 from tests.support.jobs import EXPLAIN, SCORE, TRAIN, bundle_of, digest_of, ranked, sandboxed, train
@@ -205,7 +205,17 @@ def assemble(
     of = of or profile()
     rules = contract(of)
     reader = signal_reader(ports.metrics, of, rules, clock)
-    registry = toolbox(ports, reader, of, JOBS, clock, model=MODEL, bundles=folder / "bundles", code_revision="c0de")
+    registry = toolbox(
+        ports,
+        reader,
+        of,
+        JOBS,
+        clock,
+        model=MODEL,
+        bundles=folder / "bundles",
+        code_revision="c0de",
+        retention=RetentionConfig(enabled=True, keep_days=30, keep_last=1),
+    )
     events: list[Event] = []
 
     def note(event: Event) -> None:

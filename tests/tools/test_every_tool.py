@@ -34,6 +34,8 @@ from domain.permit import Permit
 from domain.plan import AugmentationMethod, AugmentationPlan, TrainingPlan
 from tests.support.cluster import SyncedDelivery
 from tests.support.office import MODEL, Rig, alert_of, office_in_memory
+from tests.support.reviews import WAITING, Reviewed, reviewed
+from tests.support.strays import stray
 from tools.data.dataset import DatasetMade
 from tools.deliver.release import Released
 from tools.deliver.values import parse_values
@@ -58,6 +60,7 @@ class Bench:
     revision: str
     silence: str
     held: str = ""
+    old: str = ""
 
     def call(self, name: str) -> Outcome:
         """Take a sensible call of this tool through the door, in its stage and role."""
@@ -100,11 +103,13 @@ class Bench:
         assert isinstance(ports.annotations, MemoryAnnotations)
         assert isinstance(ports.vectors, MemoryVectors)
         assert isinstance(ports.delivery, SyncedDelivery)
+        assert isinstance(ports.vcs, Reviewed)
         aliases = [ports.tracking.by_alias(MODEL, alias) for alias in ("champion", "candidate", "gold")]
         return [
-            (ports.vcs.head(), ports.vcs.read()),
+            (ports.vcs.head(), ports.vcs.read(), sorted(ports.vcs.open)),
             (sorted(ports.tracking._runs), ports.tracking.versions(MODEL), aliases),
-            sorted(ports.datasets._keys),
+            dict(ports.tracking._cards),
+            (sorted(ports.datasets._keys), sorted(ports.datasets._pipelines)),
             sorted(ports.training._results),
             sorted(ports.evaluation._results),
             sorted(ports.notify.sent),
@@ -163,6 +168,20 @@ def _restore(b: Bench) -> Args:
     return {"revision": b.revision, "digest": b.live, "reason": "it was better"}
 
 
+def _record(b: Bench) -> Args:
+    made = _register(b)
+    return {name: made[name] for name in ("training_key", "digest", "dataset", "plan")}
+
+
+def _describe(b: Bench) -> Args:
+    return {"model": MODEL, "version": "2", "card": {"title": MODEL, "what": "it ranks"}}
+
+
+def _retire(b: Bench) -> Args:
+    before = b.rig.clock.now() - timedelta(days=100)
+    return {"before": before, "keep_last": 1, "versions": [{"version": "3", "digest": b.old}]}
+
+
 TABLE: Mapping[str, Row] = {
     "signal_snapshot": Row(),
     "metric_query": Row(lambda _: {"signal": "ndcg_at_10"}),
@@ -192,6 +211,8 @@ TABLE: Mapping[str, Row] = {
     "quarantine_feedback": Row(lambda b: {"since": b.scope.alert_at}, Role.DATA_ENGINEER, "augment"),
     "train_model": Row(_train, Role.ML_ENGINEER, "train"),
     "register_candidate": Row(_register, Role.ML_ENGINEER, "train"),
+    "record_pipeline": Row(_record, Role.ML_ENGINEER, "train"),
+    "describe_model": Row(_describe, Role.ML_ENGINEER, "learn"),
     "set_alias": Row(lambda b: {"alias": "gold", "digest": b.live}, Role.ML_ENGINEER, "watch"),
     "offline_evaluation": Row(
         lambda b: {"baseline": b.live, "candidate": b.trained.digest}, Role.ML_ENGINEER, "evaluate"
@@ -211,6 +232,9 @@ TABLE: Mapping[str, Row] = {
     "release_vectors": Row(lambda b: {"quarantine": b.held}),
     "mark_gold": Row(lambda b: {"digest": b.live, "values_revision": b.revision}, stage="learn"),
     "restore_values": Row(_restore, stage="roll_back", person="ann@example.org"),
+    "retention_report": Row(lambda _: {"keep_days": 100, "keep_last": 1}),
+    "retire_models_and_data": Row(_retire, stage="retention", person="ann@example.org"),
+    "withdraw_change": Row(lambda _: {"proposal": WAITING, "reason": "it has ended"}, stage="promote"),
     "notify": Row(lambda _: {"title": "hello", "body": "there"}),
     "silence_alerts": Row(_silence, stage="watch"),
     "lift_silence": Row(lambda b: {"silence": b.silence}, stage="watch"),
@@ -219,7 +243,12 @@ TABLE: Mapping[str, Row] = {
 
 
 def bench_in(folder: Path, **wiring: Any) -> Bench:
-    rig = office_in_memory(folder, Action.RETRAIN, announces=True, surroundings=True, cluster=True, **wiring)
+    rig = office_in_memory(
+        folder, Action.RETRAIN, announces=True, surroundings=True, cluster=True, change=reviewed(0), **wiring
+    )
+    assert isinstance(rig.ports.delivery, SyncedDelivery)
+    rig.ports.delivery._vcs = rig.ports.vcs
+    rig.world.values, rig.world.head = rig.ports.vcs.read, rig.ports.vcs.head
     cycle = rig.open(alert_of(Action.RETRAIN, rig.clock))
     desk = rig.desk(cycle)
     first, live = rig.ports.vcs.head(), parse_values(rig.ports.vcs.read()).model.digest
@@ -239,7 +268,17 @@ def bench_in(folder: Path, **wiring: Any) -> Bench:
     )
     held = rig.gate.call("quarantine_vectors", {"ids": [11, 12]}, Actor(role=Role.DATA_ENGINEER), bench.scope)
     assert isinstance(held, Done)
-    return replace(bench, held=held.receipt.key)
+    return replace(bench, held=held.receipt.key, old=_old_version(rig, folder))
+
+
+def _old_version(rig: Rig, folder: Path) -> str:
+    """Register a version nothing needs, long ago, and a newer one; return the old one's digest."""
+    tracking = rig.ports.tracking
+    assert isinstance(tracking, MemoryTracking)
+    old, _ = (stray(rig, folder / name, name) for name in ("old", "newest"))
+    tracking._made[MODEL, old.version] -= timedelta(days=200)
+    tracking._made_runs[old.run_id] -= timedelta(days=200)
+    return old.digest
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_with_the_kill_switch_on_only_a_rollback_and_a_message_get_through(bench
     bench.rig.store.set_flag(FlagRow(name="kill_switch", enabled=True), by="a person", at=bench.rig.clock.now())
     before = bench.world()
     outcome = bench.call(name)
-    if name in ("roll_back", "restore_values", "notify", "lift_silence", "annotate", "sync_live"):
+    if name in ("roll_back", "restore_values", "notify", "lift_silence", "annotate", "sync_live", "withdraw_change"):
         assert isinstance(outcome, Done)
     else:
         assert isinstance(outcome, Refused)

@@ -221,3 +221,7 @@ def test_a_path_names_a_document_where_there_are_several() -> None:
         YamlText(two).changed({parse_path("A/z#v"): 2})
     with pytest.raises(InvalidInput, match="holds 2 documents"):
         YamlText(two).changed({parse_path("v"): 2})
+
+
+def test_a_number_that_python_writes_otherwise_than_yaml_stays_a_number() -> None:
+    assert YamlText("a: 1\n").changed({parse_path("a"): 1e-05}).text == "a: 1.0e-05\n"

@@ -78,9 +78,7 @@ class RetentionReport(Result):
 
     def asked(self) -> RetireArgs:
         """Return the arguments that delete what is listed."""
-        return RetireArgs(
-            before=self.before, keep_last=self.keep_last, versions=self.versions, datasets=self.datasets
-        )
+        return RetireArgs(before=self.before, keep_last=self.keep_last, versions=self.versions, datasets=self.datasets)
 
 
 class Retired(Result):
@@ -129,10 +127,10 @@ class Keeper:
         """Return what nothing needs and is older than `before`."""
         needed = {*self.needed(), *keep}
         models = self.tracking.retirable(self.model, keep_last=keep_last, before=before, keep=needed)
-        data = needed | self._data_of(set(models.versions)) | self._young(before)
+        data = needed | self.data_of(set(models.versions)) | self._young(before)
         return Look(models, self.datasets.collectable(data), frozenset(needed), frozenset(data))
 
-    def _data_of(self, gone: Collection[str]) -> set[str]:
+    def data_of(self, gone: Collection[str]) -> set[str]:
         """Dataset hashes of the versions that are not `gone`."""
         kept = (ref for ref in self.tracking.versions(self.model) if ref.version not in gone)
         return {ref.tags.get("dataset_md5", "") for ref in kept}
@@ -205,7 +203,7 @@ class RetireModelsAndData(Tool[RetireArgs, Retired]):
         self._check_limits(args)
         keeper, listed = self._keeper, {old.version: old.digest for old in args.versions}
         there = {ref.version: ref.digest for ref in keeper.tracking.versions(keeper.model)}
-        unlisted = {digest for version, digest in there.items() if listed.get(version) != digest}
+        unlisted = {digest for version, digest in there.items() if version not in listed} - set(listed.values())
         look = keeper.look(args.before, args.keep_last, unlisted)
         _check_listed(args, look, there)
         models = keeper.tracking.retire(
@@ -218,7 +216,7 @@ class RetireModelsAndData(Tool[RetireArgs, Retired]):
         )
         spared = {ref.md5 for ref in look.datasets.datasets if ref.md5 not in args.datasets}
         # A round of the registry may end before all that was listed is gone; what is left still needs its data.
-        left = keeper._data_of(models.versions)
+        left = keeper.data_of(models.versions)
         data = keeper.datasets.collect(keep={*look.data, *spared, *left}, key=call.key, permit=call.permit)
         return _retired(models, data)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from adapters.metrics.base import MetricsPort
 from adapters.vcs.base import VcsPort
 from domain.signal import SeriesQuery, Stat
-from tools.deliver.values import parse_values
+from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout, parse_values
 from tools.observe.reading import SignalReader
 from tools.tool import Call, Nothing, Result, Tool, ToolSpec
 
@@ -39,7 +39,10 @@ class EtlCheck(Tool[Nothing, EtlReport]):
     input = Nothing
     output = EtlReport
 
-    def __init__(self, metrics: MetricsPort, vcs: VcsPort, reader: SignalReader) -> None:
+    def __init__(
+        self, metrics: MetricsPort, vcs: VcsPort, reader: SignalReader, layout: ValuesLayout = DEFAULT_LAYOUT
+    ) -> None:
+        self._layout = layout
         self._metrics = metrics
         self._vcs = vcs
         self._reader = reader
@@ -49,7 +52,7 @@ class EtlCheck(Tool[Nothing, EtlReport]):
         pending = self._gauge("search_etl_pending_documents")
         now = self._rate(windows.current, None)
         before = self._rate(windows.baseline, call.scope.alert_at - windows.gap)
-        declared = parse_values(self._vcs.read(self._vcs.head())).etl
+        declared = parse_values(self._vcs.read(self._vcs.head()), self._layout).etl
         known = pending is not None and now is not None and before is not None
         return EtlReport(
             pending=None if pending is None else round(pending),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from domain.permit import PermitOffice
 from testbed.argocd import Account, ArgoCd
 from tests.contract.delivery_contract import NEW, OLD, OTHER
 from tests.integrations.argocd.openapi import Recorder
+from tests.stubs.small_server import Asked, Said, SmallServer, said
 
 APPLICATION = "search-staging"
 ADMIN, READER, NOBODY = "admin-token-1", "reader-token-1", "nobody-token-1"
@@ -156,27 +154,11 @@ def bench(commits: Commits, folder: Path, recorder: Recorder) -> Iterator[Bench]
 def served(version: Callable[[], Mapping[str, str]]) -> Iterator[str]:
     """Answer ``/version`` as the platform does, and nothing else."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
+    def answer(request: Asked) -> Said:
+        return said(version()) if request.path == "/version" else said({"detail": "not found"}, 404)
 
-        def do_GET(self) -> None:
-            known = self.path == "/version"
-            body = json.dumps(version() if known else {"detail": "not found"}).encode()
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with SmallServer(answer) as server:
+        yield server.url
 
 
 def _git(*arguments: str, sent: str | None = None) -> str:

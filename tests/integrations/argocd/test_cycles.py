@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from adapters.delivery.argocd import ArgoCdDelivery
+from adapters.delivery.base import RolloutStatus
 from domain.clock import FrozenClock
 from domain.diagnosis import Action
 from domain.outcome import OutcomeKind
@@ -22,11 +23,13 @@ from testbed.argocd.exchange import Exchange
 from tests.contract.gitremote import Remote, git, open_vcs
 from tests.integrations.argocd.bench import ACCOUNTS, APPLICATION, endpoint, served
 from tests.integrations.argocd.openapi import Recorder
+from tests.support.cluster import MemoryRollout
 from tests.support.meddling import when_stage
 from tests.support.office import profile
 from tests.support.story import Story, given
 from tools.deliver.values import parse_values
 
+WELL = RolloutStatus(phase="Healthy", weight=100)
 BY_SOMEBODY = "# a line by somebody\n"
 
 
@@ -69,6 +72,7 @@ class Builder:
     stack: ExitStack
     automated: bool
     watch: Callable[[Site], object]
+    rollout: MemoryRollout | None
     clock: FrozenClock = field(default_factory=FrozenClock)
     site: Site | None = None
     parts: dict[str, Any] = field(default_factory=dict)
@@ -99,10 +103,12 @@ class Builder:
             clock=self.clock,
             application=APPLICATION,
             refresh=timedelta(seconds=1),
+            grace=timedelta(seconds=5),
+            rollout=self.rollout,
         )
         self.stack.callback(delivery.close)
         self.parts = {"remote": remote, "cluster": cluster, "argo": argo}
-        return replace(ports, vcs=vcs, delivery=delivery)
+        return replace(ports, vcs=vcs, delivery=delivery, rollout=self.rollout)
 
     def argo(self, remote: Remote, cluster: Path) -> ArgoCd:
         """Return the stand-in."""
@@ -135,8 +141,10 @@ def built(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Site]]:
     """Makes a site."""
     with ExitStack() as stack:
 
-        def make(*, automated: bool, watch: Callable[[Site], object] = lambda _: None) -> Site:
-            return Builder(tmp_path, recorder, stack, automated, watch).build()
+        def make(
+            *, automated: bool, watch: Callable[[Site], object] = lambda _: None, rollout: MemoryRollout | None = None
+        ) -> Site:
+            return Builder(tmp_path, recorder, stack, automated, watch, rollout).build()
 
         yield make
 
@@ -215,3 +223,19 @@ def test_somebody_else_s_commit_during_the_wait_ends_it_and_stays(built: Callabl
     assert story.effects.count("roll_back") == 1
     assert (site.live(), site.desired()) == (before, before)
     assert site.values().endswith(BY_SOMEBODY)
+
+
+@pytest.mark.integration("argocd", "lying")
+def test_a_rollout_that_aborts_takes_the_release_back_though_argo_cd_says_healthy(built: Callable[..., Site]) -> None:
+    rollout = MemoryRollout(WELL)
+    aborted = WELL.model_copy(update={"phase": "Degraded", "aborted": True, "message": "ndcg below its limit"})
+    site = built(automated=True, rollout=rollout)
+    before = site.live()
+
+    def abort() -> None:
+        rollout.given = aborted
+        when_stage(site.story.rig, "roll_back", lambda: setattr(rollout, "given", WELL))
+
+    when_stage(site.story.rig, "promote", abort)
+    site.story.runs().expect_end(OutcomeKind.ROLLED_BACK).said("Degraded", "aborted: ndcg below its limit").is_proven()
+    assert (site.live(), site.desired()) == (before, before)

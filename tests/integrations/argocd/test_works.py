@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from adapters.delivery.argocd import ArgoCdDelivery
 from adapters.delivery.base import EFFECT_SYNC, DeliveryPort, NotSynced, Superseded
+from domain.actor import Actor, Role
 from domain.candidate import LiveState
 from domain.clock import FrozenClock
-from domain.errors import ConflictError
+from domain.errors import ConflictError, PermitMissing
 from domain.observation import Seen
 from domain.permit import PermitOffice
 from testbed.argocd import ArgoCd, Fault
 from tests.contract.delivery_contract import Becomes, DeliveryContract
 from tests.contract.permits import Effect, EffectContract, permit_for
 from tests.integrations.argocd.bench import PASSWORD, SECOND, Bench, endpoint
+from tools.deliver.live import SyncArgs, SyncLive, SyncView
+from tools.tool import Call, Scope
 
 pytestmark = pytest.mark.integration("argocd", "works")
 
@@ -106,6 +110,39 @@ def test_with_automated_sync_nothing_is_asked_for(it: Bench, argo: ArgoCd) -> No
     assert not delivery.sync(it.new.revision, key="k1", permit=permit_for(it.office, EFFECT_SYNC, "k1"))
     assert wait(delivery, it.new) == it.new
     assert not any(exchange.method == "POST" for exchange in it.recorder.exchanges)
+
+
+def test_a_commit_that_is_not_seen_yet_is_asked_for_again_and_is_not_called_superseded(it: Bench) -> None:
+    argo = it.argo(automated=False)
+    delivery = it.delivery(argo)
+    argo.fault(Fault.STALE)
+    it.push(it.new)
+    with pytest.raises(ConflictError, match="has not seen") as caught:
+        delivery.sync(it.new.revision, key="k1", permit=permit_for(it.office, EFFECT_SYNC, "k1"))
+    assert not isinstance(caught.value, Superseded)
+    argo.fault(Fault.STALE, on=False)
+    assert delivery.sync(it.new.revision, key="k1", permit=permit_for(it.office, EFFECT_SYNC, "k1"))
+
+
+def test_an_old_copy_is_nothing_to_ask_about_where_commits_are_applied_by_themselves(it: Bench, argo: ArgoCd) -> None:
+    argo.fault(Fault.STALE)
+    it.push(it.new)
+    assert not it.delivery(argo).sync(it.new.revision, key="k1", permit=permit_for(it.office, EFFECT_SYNC, "k1"))
+
+
+def test_the_tool_syncs_with_its_permit_and_finds_it_again(it: Bench) -> None:
+    tool = SyncLive(it.delivery(it.argo(automated=False)))
+    it.push(it.new)
+    scope = Scope("si_2026_01_01_001", "promote", "search", "staging", it.clock.now(), it.clock.now())
+    call = Call(scope=scope, actor=Actor(role=Role.DEVOPS_ENGINEER), key="k1", place="promote/sync_live/0")
+    args = SyncArgs(revision=it.new.revision)
+    assert tool.observe(args, call).seen is Seen.ABSENT
+    with pytest.raises(PermitMissing):
+        tool.run(args, call)
+    assert it.applied() == it.old.revision
+    done = tool.run(args, replace(call, permit=permit_for(it.office, EFFECT_SYNC, "k1")))
+    assert done == SyncView(revision=it.new.revision, asked=True)
+    assert SyncView.model_validate(tool.observe(args, call).outcome) == done
 
 
 def test_a_commit_that_is_not_the_newest_is_never_applied(it: Bench) -> None:

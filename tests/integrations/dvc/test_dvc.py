@@ -33,9 +33,9 @@ from domain.permit import PermitOffice
 from testbed.servers.moto import Moto
 from tests.contract.datasets_contract import FILES, Damage, DatasetsContract, contents, folder_of
 from tests.contract.gitremote import git
-from tests.contract.httpstub import Answer, Stub
 from tests.contract.permits import permit_for
 from tests.integrations.stores import silence
+from tests.stubs.small_server import Said, SmallServer
 from tests.support import jobs as small
 from tests.support.jobs import SCORE, TRAIN
 
@@ -324,7 +324,7 @@ def test_an_object_altered_in_the_bucket_is_caught_with_a_warm_cache_too(
 @pytest.mark.integration("dvc", "lying")
 def test_another_product_at_the_address_is_told(s3: Moto, office: PermitOffice, tmp_path: Path) -> None:
     with (
-        Stub(lambda request: Answer(200, b"<html>hi</html>", kind="text/html")) as stub,
+        SmallServer(lambda request: Said(200, b"<html>hi</html>", kind="text/html")) as stub,
         pytest.raises(DependencyLied, match=r"no S3 store.*datasets\.s3\.endpoint_url"),
     ):
         datasets_at(stub.url, office, tmp_path).check()

@@ -23,6 +23,7 @@ from domain.errors import ConflictError, DependencyUnavailable, InvalidInput
 from domain.gold import GOLD, GoldBaseline, gold_name
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
+from tests.support.cluster import SyncedDelivery
 from tests.support.flaky import Flaky, always, first
 from tests.support.office import MODEL, Rig, alert_of, office_in_memory
 from tests.support.story import Story, given
@@ -91,6 +92,16 @@ def test_what_is_no_promotion_is_no_baseline(tmp_path: Path, action: Action) -> 
     story = given(tmp_path, action).runs()
     assert "mark_gold" not in story.effects
     assert baselines(story.rig.store, "search", "dev") == []
+
+
+@pytest.mark.integration("gold", "works")
+def test_what_is_restored_by_hand_is_applied_where_that_has_to_be_asked_for(tmp_path: Path) -> None:
+    rig = golden(tmp_path, cluster=True).rig
+    spoilt(rig)
+    done = by_hand(rig, restorer(rig).resolve(GOLD))
+    delivery = rig.ports.delivery
+    assert isinstance(delivery, SyncedDelivery)
+    assert list(delivery.asked.values())[-1] == done.released.revision == rig.ports.vcs.head()
 
 
 @pytest.mark.integration("gold", "works")

@@ -26,10 +26,10 @@ from domain.permit import PermitOffice
 from testbed.servers.base import ServerError
 from testbed.servers.mlflow import MlflowServer
 from testbed.servers.moto import Moto
-from tests.contract.httpstub import Answer, Request, Stub
 from tests.contract.permits import permit_for
 from tests.contract.tracking_contract import MODEL, TrackingContract, bundle_of, digest_of
 from tests.integrations.stores import silence
+from tests.stubs.small_server import Asked, Said, SmallServer
 
 pytest.importorskip("boto3", reason="boto3 is not installed: pip install 'evercrew[s3]'")
 
@@ -191,7 +191,7 @@ def test_a_bundle_altered_in_the_bucket_is_not_handed_out(
     ("status", "body"), [(404, b"<html>not found</html>"), (200, b"<html>welcome</html>")], ids=["404", "200"]
 )
 def test_another_product_that_answers_is_told(office: PermitOffice, status: int, body: bytes) -> None:
-    with Stub(lambda request: Answer(status, body, kind="text/html")) as stub:
+    with SmallServer(lambda request: Said(status, body, kind="text/html")) as stub:
         tracking = tracking_at(stub.url, office)
         for look in (tracking.check, lambda: tracking.by_alias(MODEL, "champion")):
             with pytest.raises(DependencyLied, match=r"no MLflow server.*Mend tracking\.uri"):
@@ -203,13 +203,13 @@ def test_a_server_that_is_down_and_one_that_refuses_are_told_apart(office: Permi
     with pytest.raises(DependencyUnavailable, match=r"no connection.*tracking\.uri"):
         tracking_at("http://127.0.0.1:9", office).check()
     with (
-        Stub(lambda request: Answer(401, b"You are not authenticated", kind="text/plain")) as stub,
+        SmallServer(lambda request: Said(401, b"You are not authenticated", kind="text/plain")) as stub,
         pytest.raises(DependencyUnavailable, match=r"credentials.*EVERCREW_TRACKING_TOKEN"),
     ):
         tracking_at(stub.url, office).check()
     refusal = json.dumps({"error_code": "PERMISSION_DENIED", "message": "Permission denied"}).encode()
     with (
-        Stub(lambda request: Answer(403, refusal)) as stub,
+        SmallServer(lambda request: Said(403, refusal)) as stub,
         pytest.raises(DependencyUnavailable, match=r"not permitted.*Grant EDIT"),
     ):
         tracking_at(stub.url, office).check()
@@ -222,11 +222,11 @@ def test_credentials_of_the_environment_reach_the_server_and_no_error(
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "a-secret")
     seen: list[str] = []
 
-    def answer(request: Request) -> Answer:
+    def answer(request: Asked) -> Said:
         seen.append(request.path)
-        return Answer(401, b"no", kind="text/plain")
+        return Said(401, b"no", kind="text/plain")
 
-    with Stub(answer) as stub, pytest.raises(DependencyUnavailable) as told:
+    with SmallServer(answer) as stub, pytest.raises(DependencyUnavailable) as told:
         tracking_at(stub.url, office).check()
     assert seen
     assert "a-secret" not in str(told.value)

@@ -206,7 +206,7 @@ def test_a_read_is_tried_again_and_a_reindex_is_not(server: SmallServer, api: Qd
 
 
 def _late(server: SmallServer) -> Said:
-    server._stopping.wait(1.3)
+    server.stopping.wait(1.3)
     return said({})
 
 

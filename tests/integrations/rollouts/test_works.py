@@ -145,4 +145,4 @@ def test_the_doctor_is_told_what_answers(cluster: Cluster) -> None:
     cluster.put(rollout())
     line = cluster.rollouts().check()
     assert line.startswith("rollouts: Kubernetes v")
-    assert line.endswith("search is Paused, canary weight 20 %")
+    assert line.endswith("search is Paused, canary weight 20 %; patch is allowed")

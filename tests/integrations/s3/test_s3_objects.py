@@ -23,8 +23,8 @@ from domain.errors import (
 )
 from testbed.servers.moto import Moto
 from tests.contract.backup_contract import ObjectsContract, sha256
-from tests.contract.httpstub import Answer, Stub
 from tests.integrations.stores import silence
+from tests.stubs.small_server import Said, SmallServer
 
 pytest.importorskip("boto3", reason="boto3 is not installed: pip install 'evercrew[s3]'")
 
@@ -116,7 +116,7 @@ def xml(code: str, message: str = "no") -> bytes:
 )
 def test_every_refusal_has_its_own_answer(s3: Moto, status: int, code: str, said: str) -> None:
     with (
-        Stub(lambda request: Answer(status, xml(code), kind="application/xml")) as stub,
+        SmallServer(lambda request: Said(status, xml(code), kind="application/xml")) as stub,
         pytest.raises(DependencyUnavailable, match=said),
     ):
         at(stub.url).check()
@@ -144,7 +144,7 @@ def test_an_object_altered_in_the_store_is_not_handed_out(s3: Moto, tmp_path: Pa
 @pytest.mark.parametrize("body", [b"<html>welcome</html>", b"{}", b"<x"])
 def test_another_product_that_answers_is_told(s3: Moto, body: bytes) -> None:
     with (
-        Stub(lambda request: Answer(200, body, kind="text/html")) as stub,
+        SmallServer(lambda request: Said(200, body, kind="text/html")) as stub,
         pytest.raises((DependencyLied, DependencyUnavailable), match=r"endpoint_url"),
     ):
         at(stub.url).check()
@@ -160,7 +160,7 @@ def test_a_bucket_that_is_not_there_is_named(s3: Moto) -> None:
 @pytest.mark.parametrize("code", ["PermanentRedirect", "AuthorizationHeaderMalformed"])
 def test_another_region_is_named(s3: Moto, code: str) -> None:
     with (
-        Stub(lambda request: Answer(400, xml(code), kind="application/xml")) as stub,
+        SmallServer(lambda request: Said(400, xml(code), kind="application/xml")) as stub,
         pytest.raises(DependencyUnavailable, match=r"another region.*Mend backup\.s3\.region"),
     ):
         at(stub.url).check()

@@ -6,11 +6,11 @@ import json
 import threading
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tests.stubs import small_server
 from tests.stubs.forge.repository import Bare, Style
 
 Answer = tuple[int, Any]
@@ -68,28 +68,34 @@ class ForgeStub:
         self.fault = ""
         self.proposed: list[Proposed] = []
         self.seen: list[tuple[str, str, dict[str, str]]] = []
-        self.stopping = threading.Event()
+        self._server = small_server.SmallServer(self._served)
         self._minute = 0
         self._lock = threading.RLock()
 
     def __enter__(self) -> ForgeStub:
-        stub = self
-
-        class Handler(_Handler):
-            home = stub
-
-        self._server = _Quiet(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self._server.url
+
+    def _served(self, request: small_server.Asked) -> small_server.Said:
+        match self.fault:
+            case "slow":
+                self._server.stopping.wait(30)
+                return _said(503, {})
+            case "down":
+                return _said(503, {"message": "Service Unavailable"})
+            case "page":
+                return _said(200, "<!doctype html><title>Sign in</title>")
+            case "limited":
+                return _said(403, {"message": "API rate limit exceeded for user ID 1."})
+            case _:
+                return _said(*self.take(request.method, request.target, dict(request.headers), request.body))
 
     # -- what people do ---------------------------------------------------------------------------------------------
 
@@ -164,42 +170,7 @@ class ForgeStub:
             return self.answer(Asked(method, path, dict(parse_qsl(parts.query)), json.loads(body or b"{}")))
 
 
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are part of the tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    home: ForgeStub
-    protocol_version = "HTTP/1.1"
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        match self.home.fault:
-            case "slow":
-                self.home.stopping.wait(30)
-                self.close_connection = True
-            case "down":
-                self._send(503, {"message": "Service Unavailable"})
-            case "page":
-                self._send(200, "<!doctype html><title>Sign in</title>")
-            case "limited":
-                self._send(403, {"message": "API rate limit exceeded for user ID 1."})
-            case _:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                self._send(*self.home.take(self.command, self.path, headers, body))
-
-    do_GET = do_POST = do_PATCH = do_PUT = _serve
-
-    def _send(self, status: int, body: Any) -> None:
-        content = (body if isinstance(body, str) else json.dumps(body)).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the terminal quiet."""
+def _said(status: int, body: Any) -> small_server.Said:
+    if isinstance(body, str):
+        return small_server.Said(status, body.encode(), "text/html")
+    return small_server.Said(status, json.dumps(body).encode(), "application/json; charset=utf-8")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import timedelta
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from adapters.traces.base import TracesPort
 from adapters.traces.langsmith import LangSmithTraces
 from adapters.traces.mlflow import MlflowTraces
-from adapters.traces.redact import MASK, redacted
+from adapters.traces.redact import MASK
 from domain.clock import SystemClock
 from domain.errors import DependencyUnavailable
+from tests.contract.traces_contract import Seen, TracesContract
 from tests.stubs.langsmith_server import LangSmithStub
 
 CLOCK = SystemClock()
@@ -28,6 +30,7 @@ def trace(traces: LangSmithTraces | MlflowTraces, times: int = 1) -> float:
     return CLOCK.monotonic() - before
 
 
+@pytest.mark.integration("langsmith", "refused")
 def test_a_dead_endpoint_costs_nothing_and_is_counted() -> None:
     traces = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=DEAD)
     assert trace(traces, 50) < 0.5
@@ -37,6 +40,7 @@ def test_a_dead_endpoint_costs_nothing_and_is_counted() -> None:
         traces.check()
 
 
+@pytest.mark.integration("langsmith", "slow")
 def test_a_slow_endpoint_does_not_hold_up_the_caller_and_flush_gives_up_in_time() -> None:
     stub = LangSmithStub(delay=30)
     traces = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=stub.start())
@@ -47,6 +51,7 @@ def test_a_slow_endpoint_does_not_hold_up_the_caller_and_flush_gives_up_in_time(
     stub.stop()
 
 
+@pytest.mark.integration("langsmith", "refused")
 def test_what_the_endpoint_refuses_is_counted() -> None:
     stub = LangSmithStub(status=500)
     traces = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=stub.start())
@@ -57,6 +62,7 @@ def test_what_the_endpoint_refuses_is_counted() -> None:
     stub.stop()
 
 
+@pytest.mark.integration("langsmith", "slow")
 def test_what_does_not_fit_the_queue_is_counted() -> None:
     stub = LangSmithStub(delay=30)
     traces = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=stub.start(), waiting=4)
@@ -65,6 +71,7 @@ def test_what_does_not_fit_the_queue_is_counted() -> None:
     stub.stop()
 
 
+@pytest.mark.integration("langsmith", "works")
 def test_an_endpoint_without_multipart_gets_batches() -> None:
     stub = LangSmithStub(multipart=False)
     traces = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=stub.start())
@@ -76,6 +83,7 @@ def test_an_endpoint_without_multipart_gets_batches() -> None:
     stub.stop()
 
 
+@pytest.mark.integration("langsmith", "works")
 def test_the_key_the_project_and_the_cycle_go_along() -> None:
     stub = LangSmithStub()
     traces = LangSmithTraces(api_key="k-1", clock=CLOCK, endpoint=stub.start(), project="team")
@@ -89,6 +97,7 @@ def test_the_key_the_project_and_the_cycle_go_along() -> None:
     stub.stop()
 
 
+@pytest.mark.integration("langsmith", "works")
 def test_inputs_and_outputs_can_be_hidden_and_secrets_always_are() -> None:
     secret = "sk-abcdefghijklmnop"
     stub = LangSmithStub()
@@ -109,6 +118,7 @@ def test_inputs_and_outputs_can_be_hidden_and_secrets_always_are() -> None:
     stub.stop()
 
 
+@pytest.mark.integration("langsmith", "refused")
 def test_a_dead_endpoint_does_not_hold_up_the_end_of_the_process() -> None:
     program = (
         "from adapters.traces.langsmith import LangSmithTraces\n"
@@ -122,25 +132,32 @@ def test_a_dead_endpoint_does_not_hold_up_the_end_of_the_process() -> None:
     assert ended.stdout == "traced\n"
 
 
-def test_a_tracking_server_that_is_down_neither_blocks_nor_raises() -> None:
-    traces = MlflowTraces(DEAD, patience=timedelta(seconds=0.3))
-    assert trace(traces, 5) < 5
-    assert traces.lost == 5
-    with pytest.raises(DependencyUnavailable, match="mlflow"):
-        traces.check()
-    traces.close(0.1)
+@pytest.mark.integration("langsmith", "works")
+class TestLangSmithTraces(TracesContract):
+    @pytest.fixture
+    def stub(self) -> Iterator[LangSmithStub]:
+        stub = LangSmithStub()
+        yield stub
+        stub.stop()
 
+    @pytest.fixture
+    def traces(self, stub: LangSmithStub) -> TracesPort:
+        return LangSmithTraces(api_key="key", clock=SystemClock(), endpoint=stub.start())
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ({"OPENAI_API_KEY": "abc"}, {"OPENAI_API_KEY": MASK}),
-        ({"headers": {"Authorization": "Bearer abcdefghij"}}, {"headers": {"Authorization": MASK}}),
-        ({"note": "Bearer abcdefghij.k"}, {"note": MASK}),
-        ({"url": "postgresql://user:pass@host/db"}, {"url": f"postgresql{MASK}host/db"}),
-        ({"tokens": 12, "target_tokens": ["a"], "token": "t"}, {"tokens": 12, "target_tokens": ["a"], "token": MASK}),
-        ({"list": [{"password": "x"}, ("y",)]}, {"list": [{"password": MASK}, ["y"]]}),
-    ],
-)
-def test_secrets_are_masked_and_everything_else_is_kept(value: dict[str, object], expected: dict[str, object]) -> None:
-    assert redacted(value) == expected
+    @pytest.fixture
+    def seen(self, traces: TracesPort, stub: LangSmithStub) -> Callable[[], dict[str, Seen]]:
+        def read() -> dict[str, Seen]:
+            names = {identity: run["name"] for identity, run in stub.runs.items()}
+            return {
+                run["name"]: Seen(
+                    name=run["name"],
+                    kind=run["run_type"],
+                    parent=names.get(run.get("parent_run_id") or "", ""),
+                    inputs=run.get("inputs") or {},
+                    outputs=run.get("outputs") or {},
+                    error=run.get("error") or "",
+                )
+                for run in stub.runs.values()
+            }
+
+        return read

@@ -1,6 +1,6 @@
 """A process that runs one workflow and is killed in the middle of its second step; run again, it finishes.
 
-python -m tests.adapters.dbos_child DATABASE JOURNAL
+python -m tests.integrations.workflow.child DATABASE JOURNAL
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 import adapters.store.migrations as migrations
-from adapters.store.base import FlagRow
+from adapters.store.base import FlagRow, StorePort
 from adapters.store.models import Base
 from adapters.store.sqlalchemy import SqlStore
 from domain.clock import SystemClock
-from domain.errors import ConfigurationError, DependencyUnavailable
+from domain.errors import ConfigurationError, DependencyTimeout, DependencyUnavailable
 from tests.contract.alerts import NOON, alert
-from tests.contract.store_contract import at_once
+from tests.contract.store_contract import StoreContract, at_once
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def store(path: Path) -> Iterator[SqlStore]:
     store.close()
 
 
+@pytest.mark.integration("store sqlite", "works")
 def test_the_migrations_make_exactly_the_tables_of_the_models(store: SqlStore, path: Path) -> None:
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
@@ -45,12 +46,14 @@ def test_the_migrations_make_exactly_the_tables_of_the_models(store: SqlStore, p
     engine.dispose()
 
 
+@pytest.mark.integration("store sqlite", "works")
 def test_the_head_revision_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
 
 
+@pytest.mark.integration("store sqlite", "works")
 def test_migrating_is_quick_and_a_second_time_does_nothing(store: SqlStore, path: Path, tmp_path: Path) -> None:
     clock = SystemClock()
     before = clock.monotonic()
@@ -62,6 +65,7 @@ def test_migrating_is_quick_and_a_second_time_does_nothing(store: SqlStore, path
     again.close()
 
 
+@pytest.mark.integration("store sqlite", "works")
 def test_stores_that_start_at_once_on_a_new_file_migrate_it_once(path: Path) -> None:
     stores: list[SqlStore] = []
     at_once(4, lambda _number: stores.append(SqlStore(f"sqlite:///{path}")))
@@ -71,6 +75,7 @@ def test_stores_that_start_at_once_on_a_new_file_migrate_it_once(path: Path) -> 
         store.close()
 
 
+@pytest.mark.integration("store sqlite", "works")
 def test_several_stores_on_one_file_open_one_cycle_a_target(path: Path) -> None:
     stores = [SqlStore(f"sqlite:///{path}") for _ in range(4)]
     answers: list[tuple[bool, str]] = []
@@ -86,6 +91,7 @@ def test_several_stores_on_one_file_open_one_cycle_a_target(path: Path) -> None:
         store.close()
 
 
+@pytest.mark.integration("store sqlite", "works")
 def test_the_flag_table_has_the_columns_that_were_promised(store: SqlStore, path: Path) -> None:
     engine = create_engine(f"sqlite:///{path}")
     columns = {column["name"] for column in inspect(engine).get_columns("feature_flags")}
@@ -93,6 +99,7 @@ def test_the_flag_table_has_the_columns_that_were_promised(store: SqlStore, path
     assert columns == {"name", "enabled", "environment", "metadata"}
 
 
+@pytest.mark.integration("store sqlite", "works")
 def test_every_change_of_a_flag_is_kept_with_who_and_when(store: SqlStore, path: Path) -> None:
     for number, enabled in enumerate((True, False)):
         flag = FlagRow(name="kill_switch", enabled=enabled, details={"reason": f"r{number}"})
@@ -102,6 +109,7 @@ def test_every_change_of_a_flag_is_kept_with_who_and_when(store: SqlStore, path:
     assert kept == [(1, "operator-0", '{"reason":"r0"}'), (0, "operator-1", '{"reason":"r1"}')]
 
 
+@pytest.mark.integration("store sqlite", "refused")
 def test_the_database_itself_forbids_two_open_cycles_of_a_target(store: SqlStore, path: Path) -> None:
     store.open_cycle(alert(), NOON)
     with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError):
@@ -111,11 +119,12 @@ def test_the_database_itself_forbids_two_open_cycles_of_a_target(store: SqlStore
         )
 
 
+@pytest.mark.integration("store sqlite", "slow")
 def test_a_database_that_stays_locked_is_unavailable_and_works_again_afterwards(path: Path) -> None:
     store = SqlStore(f"sqlite:///{path}", busy=timedelta(milliseconds=100))
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DependencyUnavailable, match="locked"):
+    with pytest.raises(DependencyTimeout, match=r"locked.*store_url"):
         store.open_cycle(alert(), NOON)
     assert store.cycles() == []
     holder.execute("ROLLBACK")
@@ -124,12 +133,14 @@ def test_a_database_that_stays_locked_is_unavailable_and_works_again_afterwards(
     store.close()
 
 
+@pytest.mark.integration("store sqlite", "misconfigured")
 @pytest.mark.parametrize("url", ["nonsense", "nodialect://host/db", "sqlite+nodriver:///x.db"])
 def test_a_url_that_is_none_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match="store_url"):
         SqlStore(url)
 
 
+@pytest.mark.integration("store sqlite", "misconfigured")
 def test_a_place_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for url in (f"sqlite:///{tmp_path}", f"sqlite:///{tmp_path / 'file' / 'store.db'}"):
@@ -137,8 +148,27 @@ def test_a_place_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
             SqlStore(url)
 
 
+@pytest.mark.integration("store sqlite", "lying")
 def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(DependencyUnavailable, match="not a database"):
         SqlStore(f"sqlite:///{path}")
+
+
+@pytest.mark.integration("store sqlite", "works")
+class TestSqliteStore(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[StorePort]:
+        store = SqlStore(f"sqlite:///{tmp_path / 'store.db'}")
+        yield store
+        store.close()
+
+
+@pytest.mark.integration("store postgresql", "works")
+class TestPostgresStore(StoreContract):
+    @pytest.fixture
+    def store(self, fresh_url: Callable[[], str]) -> Iterator[StorePort]:
+        store = SqlStore(fresh_url())
+        yield store
+        store.close()

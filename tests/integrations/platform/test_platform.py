@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.platform.base import EFFECT_QUARANTINE
+from adapters.platform.base import EFFECT_QUARANTINE, PlatformPort
 from adapters.platform.http import HttpPlatform
+from adapters.platform.memory import MemoryPlatform
 from domain.clock import FrozenClock
 from domain.errors import DependencyError, DependencyLied, DependencyTimeout, DependencyUnavailable, InvalidInput
 from domain.permit import PermitOffice
 from tests.contract.permits import permit_for
+from tests.contract.platform_contract import DOCUMENTS, JUDGEMENTS, LOGS, STATE, PlatformContract
+from tests.contract.platform_stub import PlatformApi
 from tests.contract.promserver import free_port
 from tests.stubs.small_server import Asked, Said, SmallServer
 
@@ -43,6 +46,7 @@ def always(status: int, body: str) -> Callable[[Asked], Said]:
     return lambda _request: Said(status, body.encode())
 
 
+@pytest.mark.integration("platform", "works")
 def test_a_service_that_is_not_ready_is_asked_again() -> None:
     answers = iter([Said(503, b"starting"), Said(502, b"gone"), Said(200, json.dumps(VERSION).encode())])
     with SmallServer(lambda _: next(answers)) as stub:
@@ -50,6 +54,7 @@ def test_a_service_that_is_not_ready_is_asked_again() -> None:
         assert len(stub.seen) == 3
 
 
+@pytest.mark.integration("platform", "refused")
 def test_asking_again_has_an_end() -> None:
     with SmallServer(always(503, "still starting")) as stub:
         with pytest.raises(DependencyUnavailable, match="still starting"):
@@ -57,6 +62,7 @@ def test_asking_again_has_an_end() -> None:
         assert len(stub.seen) == 3
 
 
+@pytest.mark.integration("platform", "lying")
 def test_an_answer_cut_short_is_asked_for_again() -> None:
     body = json.dumps(VERSION).encode()
     answers = iter([Said(200, body[:20], promised=len(body)), Said(200, body)])
@@ -64,11 +70,13 @@ def test_an_answer_cut_short_is_asked_for_again() -> None:
         assert client(stub.url).live().tier == "premium"
 
 
+@pytest.mark.integration("platform", "refused")
 def test_nobody_listening_is_unavailable() -> None:
     with pytest.raises(DependencyUnavailable, match="/version"):
         client(f"http://127.0.0.1:{free_port()}").live()
 
 
+@pytest.mark.integration("platform", "slow")
 def test_a_service_that_hangs_is_a_timeout() -> None:
     def hang(_request: Asked) -> Said:
         time.sleep(1)
@@ -78,6 +86,7 @@ def test_a_service_that_hangs_is_a_timeout() -> None:
         client(stub.url, seconds=0.1).live()
 
 
+@pytest.mark.integration("platform", "lying")
 @pytest.mark.parametrize(
     "body", ["", "{", "[]", json.dumps({**VERSION, "digest": 5}), json.dumps({**VERSION, "index": {}})]
 )
@@ -86,6 +95,7 @@ def test_a_state_that_is_none_is_a_lie(body: str) -> None:
         client(stub.url).live()
 
 
+@pytest.mark.integration("platform", "lying")
 def test_a_damaged_row_is_named_by_line_and_field() -> None:
     good = {"id": "a", "title": "t", "text": "x", "subject": "s", "arrived_at": 1.0, "seq": 1}
     bad = {**good, "seq": "many"}
@@ -96,11 +106,13 @@ def test_a_damaged_row_is_named_by_line_and_field() -> None:
         client(stub.url).logs()
 
 
+@pytest.mark.integration("platform", "lying")
 def test_an_endless_answer_is_cut_off() -> None:
     with SmallServer(always(200, "x" * 100_000)) as stub, pytest.raises(DependencyLied, match="longer than 1000 bytes"):
         client(stub.url, most_bytes=1000).documents()
 
 
+@pytest.mark.integration("platform", "works")
 def test_times_and_limits_are_asked_of_the_service() -> None:
     with SmallServer(always(200, "")) as stub:
         moment = datetime(2026, 1, 1, tzinfo=UTC)
@@ -114,12 +126,14 @@ def test_times_and_limits_are_asked_of_the_service() -> None:
         assert stub.seen[1].query == {"contains": "a&b=c", "level": "error", "limit": "200"}
 
 
+@pytest.mark.integration("platform", "lying")
 def test_a_service_that_sends_more_than_the_limit_is_cut_to_the_newest() -> None:
     lines = "".join(json.dumps({"ts": n, "level": "info", "event": f"e{n}"}) + "\n" for n in range(5))
     with SmallServer(always(200, lines)) as stub:
         assert [line.event for line in client(stub.url).logs(limit=2)] == ["e3", "e4"]
 
 
+@pytest.mark.integration("platform", "refused")
 @pytest.mark.parametrize(
     ("status", "error"),
     [(422, InvalidInput), (400, InvalidInput), (404, DependencyUnavailable), (500, DependencyError)],
@@ -138,12 +152,26 @@ def test_refusals_of_a_quarantine_are_told_apart(status: int, error: type[Except
             )
 
 
+@pytest.mark.integration("platform", "works")
 def test_a_key_is_no_path() -> None:
     with SmallServer(always(404, "")) as stub:
         client(stub.url).observe("../version?x=1")
         assert stub.seen[0].target == "/data/quarantine/..%2Fversion%3Fx%3D1"
 
 
+@pytest.mark.integration("platform", "lying")
 def test_a_quarantine_of_another_key_is_a_lie() -> None:
     with SmallServer(always(200, json.dumps({"key": "other", "dropped": 3}))) as stub, pytest.raises(DependencyLied):
         client(stub.url).observe("k1")
+
+
+@pytest.mark.integration("platform", "works")
+class TestHttpPlatform(PlatformContract):
+    @pytest.fixture
+    def platform(self, office: PermitOffice) -> Iterator[PlatformPort]:
+        service = PermitOffice(FrozenClock())
+        filled = MemoryPlatform(permits=service, state=STATE, documents=DOCUMENTS, judgements=JUDGEMENTS, logs=LOGS)
+        with SmallServer(PlatformApi(filled, service)) as stub:
+            client = HttpPlatform(url=stub.url, permits=office, clock=FrozenClock())
+            yield client
+            client.close()

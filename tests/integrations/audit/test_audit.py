@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.audit.base import AuditPort
 from adapters.audit.sqlite import SqliteAudit
 from domain.clock import FrozenClock
 from domain.errors import AuditUnavailable, ChainBroken
 from domain.receipt import AuditRecord, RecordKind
-from tests.contract.audit_contract import CYCLE, entry
+from tests.contract.audit_contract import CYCLE, AuditContract, entry
 from tests.contract.store_contract import at_once
 
 RECORDS = 6
@@ -65,12 +66,14 @@ def broken(whole: Path, change: Callable[[sqlite3.Connection], object]) -> str:
     return str(told.value)
 
 
+@pytest.mark.integration("audit", "works")
 def test_the_untouched_copy_verifies(whole: Path) -> None:
     audit = tampered(whole, lambda _connection: None)
     assert audit.verify() == RECORDS
     audit.close()
 
 
+@pytest.mark.integration("audit", "lying")
 @given(
     record=st.integers(1, RECORDS),
     column=st.sampled_from(COLUMNS),
@@ -95,6 +98,7 @@ def test_any_changed_byte_of_any_field_of_any_record_is_named(
     assert f"record {record}" in broken(whole, change)
 
 
+@pytest.mark.integration("audit", "lying")
 @given(record=st.integers(1, RECORDS), place=st.integers(0, 10_000), flip=st.integers(1, 255))
 def test_a_byte_changed_in_the_file_itself_is_noticed(whole: Path, record: int, place: int, flip: int) -> None:
     with closing(sqlite3.connect(whole)) as connection:
@@ -113,12 +117,14 @@ def test_a_byte_changed_in_the_file_itself_is_noticed(whole: Path, record: int, 
     audit.close()
 
 
+@pytest.mark.integration("audit", "lying")
 @pytest.mark.parametrize("record", [1, 3, RECORDS])
 def test_a_deleted_record_is_missed_wherever_it_stood(whole: Path, record: int) -> None:
     told = broken(whole, lambda connection: connection.execute(f"DELETE FROM records WHERE sequence = {record}"))
     assert f"record {record} is missing" in told
 
 
+@pytest.mark.integration("audit", "lying")
 def test_a_record_cut_out_with_the_rest_moved_up_is_noticed(whole: Path) -> None:
     def change(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM records WHERE sequence = 3")
@@ -128,10 +134,12 @@ def test_a_record_cut_out_with_the_rest_moved_up_is_noticed(whole: Path) -> None
     assert "record 3" in broken(whole, change)
 
 
+@pytest.mark.integration("audit", "lying")
 def test_an_emptied_chain_is_noticed(whole: Path) -> None:
     assert "record 1 is missing" in broken(whole, lambda c: c.execute("DELETE FROM records"))
 
 
+@pytest.mark.integration("audit", "lying")
 def test_a_record_added_behind_the_head_is_noticed(whole: Path) -> None:
     def change(connection: sqlite3.Connection) -> None:
         audit = SqliteAudit(Path(connection.execute("PRAGMA database_list").fetchone()[2]), FrozenClock())
@@ -143,6 +151,7 @@ def test_a_record_added_behind_the_head_is_noticed(whole: Path) -> None:
     assert f"record {RECORDS + 1} is beyond the head" in broken(whole, change)
 
 
+@pytest.mark.integration("audit", "lying")
 @pytest.mark.parametrize(
     ("statement", "told"),
     [("UPDATE head SET hash = 'x'", "head"), ("DELETE FROM head", "head"), ("UPDATE head SET count = 9", "record 7")],
@@ -151,6 +160,7 @@ def test_a_changed_head_is_noticed(whole: Path, statement: str, told: str) -> No
     assert told in broken(whole, lambda connection: connection.execute(statement))
 
 
+@pytest.mark.integration("audit", "refused")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -172,6 +182,7 @@ def test_the_database_refuses_to_change_or_drop_a_record(tmp_path: Path, stateme
     audit.close()
 
 
+@pytest.mark.integration("audit", "slow")
 def test_a_lock_that_outlasts_the_wait_is_unavailable_and_nothing_is_recorded(tmp_path: Path) -> None:
     audit = SqliteAudit(tmp_path / "audit.db", FrozenClock(), busy=timedelta(milliseconds=100))
     with closing(sqlite3.connect(tmp_path / "audit.db", isolation_level=None)) as holder:
@@ -184,6 +195,7 @@ def test_a_lock_that_outlasts_the_wait_is_unavailable_and_nothing_is_recorded(tm
     audit.close()
 
 
+@pytest.mark.integration("audit", "misconfigured")
 def test_a_place_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no database" * 100)
     for path in (tmp_path, tmp_path / "file", tmp_path / "file" / "audit.db"):
@@ -191,6 +203,7 @@ def test_a_place_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
             SqliteAudit(path, FrozenClock())
 
 
+@pytest.mark.integration("audit", "refused")
 def test_a_closed_chain_is_unavailable(tmp_path: Path) -> None:
     audit = SqliteAudit(tmp_path / "audit.db", FrozenClock())
     audit.close()
@@ -221,6 +234,7 @@ print(failed, audit.verify())
 """
 
 
+@pytest.mark.integration("audit", "refused")
 def test_a_full_disk_is_unavailable_and_the_chain_stays_whole(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "audit.db")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -229,6 +243,7 @@ def test_a_full_disk_is_unavailable_and_the_chain_stays_whole(tmp_path: Path) ->
     assert failed + whole == 22
 
 
+@pytest.mark.integration("audit", "works")
 def test_two_writers_on_one_file_make_one_chain(tmp_path: Path) -> None:
     writers = [SqliteAudit(tmp_path / "audit.db", FrozenClock()) for _ in range(3)]
     at_once(6, lambda number: [writers[number % 3].append(entry(key=f"{number}")) for _ in range(5)])
@@ -237,6 +252,7 @@ def test_two_writers_on_one_file_make_one_chain(tmp_path: Path) -> None:
         writer.close()
 
 
+@pytest.mark.integration("audit", "works")
 def test_writers_that_wait_share_a_flush(tmp_path: Path) -> None:
     path = tmp_path / "audit.db"
     audit = SqliteAudit(path, FrozenClock())
@@ -265,6 +281,7 @@ def test_writers_that_wait_share_a_flush(tmp_path: Path) -> None:
     audit.close()
 
 
+@pytest.mark.integration("audit", "works")
 def test_a_cycle_is_exported_as_lines_that_verify(tmp_path: Path) -> None:
     audit = SqliteAudit(tmp_path / "audit.db", FrozenClock())
     for number in range(3):
@@ -281,9 +298,19 @@ def test_a_cycle_is_exported_as_lines_that_verify(tmp_path: Path) -> None:
     audit.close()
 
 
+@pytest.mark.integration("audit", "works")
 def test_the_head_is_what_can_be_anchored_elsewhere(tmp_path: Path) -> None:
     audit = SqliteAudit(tmp_path / "audit.db", FrozenClock())
     assert audit.head() == (0, "0" * 64)
     last = [audit.append(entry()) for _ in range(2)][-1]
     assert audit.head() == (2, last.hash)
     audit.close()
+
+
+@pytest.mark.integration("audit", "works")
+class TestSqliteAudit(AuditContract):
+    @pytest.fixture
+    def audit(self, tmp_path: Path) -> Iterator[AuditPort]:
+        audit = SqliteAudit(tmp_path / "audit.db", FrozenClock())
+        yield audit
+        audit.close()

@@ -27,7 +27,7 @@ def machinery(path: Path, version: str = "1") -> DbosWorkflow:
 
 
 def child(database: Path, journal: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tests.adapters.dbos_child", str(database), str(journal)])
+    return subprocess.Popen([sys.executable, "-m", "tests.integrations.workflow.child", str(database), str(journal)])
 
 
 def wait_for(journal: Path, line: str) -> None:
@@ -39,6 +39,7 @@ def wait_for(journal: Path, line: str) -> None:
     raise AssertionError(f"{line} never came: {journal.read_text()}")
 
 
+@pytest.mark.integration("workflow sqlite", "works")
 def test_after_kill_9_the_finished_step_is_not_run_again_and_the_unfinished_one_is(tmp_path: Path) -> None:
     database, journal = tmp_path / "workflows.db", tmp_path / "journal"
     journal.touch()
@@ -59,6 +60,7 @@ def test_after_kill_9_the_finished_step_is_not_run_again_and_the_unfinished_one_
     assert journal.read_text().split("\n")[:-1] == ["first", "second", "second", "third", "result first-second-third"]
 
 
+@pytest.mark.integration("workflow sqlite", "slow")
 def test_a_sleep_of_a_week_neither_holds_up_closing_nor_survives_a_cancellation(tmp_path: Path) -> None:
     asleep = threading.Event()
 
@@ -90,6 +92,7 @@ def numbered(world: int) -> Body:
     return lambda run, workflow_id: run.step("only", lambda: {"got": [workflow_id, world]})
 
 
+@pytest.mark.integration("workflow sqlite", "works")
 def test_many_worlds_follow_one_another_in_a_process(tmp_path: Path) -> None:
     for world in range(4):
         workflow = machinery(tmp_path / f"{world}.db")
@@ -100,6 +103,7 @@ def test_many_worlds_follow_one_another_in_a_process(tmp_path: Path) -> None:
         workflow.close()
 
 
+@pytest.mark.integration("workflow sqlite", "refused")
 def test_a_process_runs_one_machinery_at_a_time(tmp_path: Path) -> None:
     first, second = machinery(tmp_path / "a.db"), machinery(tmp_path / "b.db")
     with pytest.raises(InvalidInput, match="launch"):
@@ -112,6 +116,7 @@ def test_a_process_runs_one_machinery_at_a_time(tmp_path: Path) -> None:
     second.close()
 
 
+@pytest.mark.integration("workflow sqlite", "misconfigured")
 def test_a_place_that_cannot_be_used_is_unavailable_and_another_can_be_launched_after_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DependencyUnavailable, match="workflow"):
@@ -121,6 +126,7 @@ def test_a_place_that_cannot_be_used_is_unavailable_and_another_can_be_launched_
     workflow.close()
 
 
+@pytest.mark.integration("workflow sqlite", "works")
 def test_checkpoints_are_json_in_a_database_with_a_write_ahead_log(tmp_path: Path) -> None:
     workflow = machinery(tmp_path / "workflows.db")
     workflow.launch(lambda run, _: run.step("only", lambda: {"text": "✓"}))
@@ -133,6 +139,7 @@ def test_checkpoints_are_json_in_a_database_with_a_write_ahead_log(tmp_path: Pat
     assert kept == [('{"text":"✓"}', "portable_json")]
 
 
+@pytest.mark.integration("workflow sqlite", "lying")
 def test_a_workflow_of_another_version_is_left_for_a_process_that_knows_it(tmp_path: Path) -> None:
     ran: list[str] = []
     asleep = threading.Event()

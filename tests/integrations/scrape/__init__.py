@@ -1,0 +1,1 @@
+"""Metrics scraped from the service's own page."""

@@ -1,0 +1,1 @@
+"""Durable workflows on DBOS, on SQLite and on PostgreSQL."""
