@@ -27,7 +27,7 @@ def gateway(
     from service.config import load_config
     from service.llm_studio_gateway import Gateway, gateway_app
     from service.settings import load
-    from service.systems import Site
+    from service.site import Site
     from service.trainers import studio_of
     from service.vendors import audit_of
 

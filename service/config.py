@@ -11,27 +11,31 @@ from pydantic import Field, ValidationError
 
 from domain.errors import ConfigurationError
 from domain.signal import SignalSpec
-from service.sections import (
+from service.delivery_sections import (
     AlertmanagerConfig,
-    BackupConfig,
-    CostsConfig,
-    DatasetsConfig,
     DeliveryConfig,
-    EvaluationConfig,
-    FeedbackConfig,
     GrafanaConfig,
+    ValuesConfig,
+)
+from service.sections import (
+    BackupConfig,
+    DatasetsConfig,
+    EvaluationConfig,
     H2oConfig,
     JobsConfig,
     LlmStudioConfig,
+    Section,
+    TrackingConfig,
+    anchored,
+)
+from service.source_sections import (
+    CostsConfig,
+    FeedbackConfig,
     LogsConfig,
     MetricsConfig,
     PlatformConfig,
     SearchConfig,
-    Section,
-    TrackingConfig,
-    ValuesConfig,
     VectorsConfig,
-    anchored,
 )
 
 

@@ -15,7 +15,7 @@ from service.backup import objects_of
 from service.config import load_config
 from service.schedules import scheduler_of
 from service.settings import Settings
-from service.systems import Site
+from service.site import Site
 from service.trainers import h2o_of, studio_of, workers
 from service.wiring import App, build
 

@@ -1,4 +1,7 @@
-"""The sections of `evercrew.yaml`. A section that is left out is a system that is not there.
+"""The sections of `evercrew.yaml`, and what they are made of. A section that is left out is a system that is not there.
+
+Here: training, and what is kept. `delivery_sections` has what says and shows what is live,
+`source_sections` what is looked at.
 
 Secrets are never in the file: `EVERCREW_<SECTION>_TOKEN` and `EVERCREW_<SECTION>_PASSWORD` are settings.
 """
@@ -36,97 +39,6 @@ class HttpSection(Reached):
     """What answers over HTTP, and where."""
 
     url: str = Field(pattern=URL)
-
-
-class PlatformConfig(Section):
-    """Where the search platform answers."""
-
-    url: str = Field(pattern=r"^https?://")
-
-
-class MetricsConfig(HttpSection):
-    """`scrape` reads the platform's own /metrics page; `prometheus` asks a Prometheus server.
-
-    There a sample that is older than `lookback_s` seconds counts as missing.
-    """
-
-    kind: Literal["scrape", "prometheus"] = "scrape"
-    interval_s: float = Field(default=1.0, gt=0)
-    lookback_s: float = Field(default=300, gt=0, le=300)
-
-
-class AlertmanagerConfig(HttpSection):
-    """Where alerts about our own watched changes are silenced."""
-
-
-class GrafanaConfig(HttpSection):
-    """Where promotions and roll-backs are marked: on the dashboard with this UID (and panel), or on all."""
-
-    dashboard: str = ""
-    panel: int | None = None
-
-
-class ForgeConfig(HttpSection):
-    """The service whose pull requests stand for approval; `project` is ``owner/name`` or GitLab's path or number.
-
-    A request is asked about every `poll_s` seconds; how long it may stay open is the profile's `poll.approval_timeout`.
-    """
-
-    kind: Literal["github", "gitlab"]
-    project: str = Field(min_length=1)
-    poll_s: float = Field(default=10, gt=0, le=30)
-
-
-class ValuesConfig(Section):
-    """The GitOps repository that says what is served, and how it is reached.
-
-    `mode` pull_request makes the merge the approval; then `emergency` says whether a roll-back may go straight to the
-    branch.
-    """
-
-    remote: str
-    branch: str = "main"
-    path: str = "values.yaml"
-    mode: Literal["commit", "pull_request"] = "commit"
-    emergency: Literal["direct", "pull_request"] = "direct"
-    username: str = ""
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    ssh_key: Path | None = None
-    known_hosts: Path | None = None
-    credential_helper: str = ""
-    signing_key: str = ""
-    depth: int | None = Field(default=None, ge=1)
-    timeout_s: float = Field(default=30, gt=0, le=110)
-    author_name: str = "Evercrew"
-    author_email: str = "evercrew@localhost"
-    forge: ForgeConfig | None = None
-    layout: Mapping[str, Any] = Field(default_factory=dict)
-
-
-class RolloutConfig(HttpSection):
-    """The Kubernetes API and the Argo Rollout of the application; `token_file` is a service account's."""
-
-    namespace: str = Field(min_length=1)
-    name: str = Field(min_length=1)
-    token_file: Path | None = None
-
-
-class DeliveryConfig(Reached):
-    """`local`: the platform follows the values by itself; `argocd`: an Argo CD application applies them.
-
-    `application` is a template with ``{target}`` and ``{environment}``; `path` is what it is expected to follow, empty
-    is not compared.
-    """
-
-    kind: Literal["local", "argocd"] = "local"
-    url: str = Field(default="", pattern=r"^(https?://[^@\s]+)?$")
-    application: str = "{target}-{environment}"
-    app_namespace: str = ""
-    project: str = ""
-    path: str = ""
-    rollout: RolloutConfig | None = None
 
 
 class RetentionConfig(Section):
@@ -226,73 +138,6 @@ class EvaluationConfig(Section):
 
     sealed: Path
     max_queries: int = Field(default=800, ge=50)
-
-
-class CostsConfig(HttpSection):
-    """OpenCost or Kubecost: what the target costs, and what it may cost in a month."""
-
-    kind: Literal["opencost"] = "opencost"
-    path: str = "/allocation"
-    aggregate: str = "namespace"
-    names: Mapping[str, str] = Field(default_factory=dict)
-    filter: str = ""
-    share_idle: bool = False
-    monthly_budget_usd: float = Field(default=0.0, ge=0)
-
-
-class VectorsConfig(HttpSection):
-    """A Qdrant server and the collection of the target."""
-
-    kind: Literal["qdrant"] = "qdrant"
-    collection: str = Field(min_length=1)
-    vector: str = ""
-
-
-class UbiConfig(Section):
-    """Where user behaviour insights are kept, which field holds the query, and which actions are clicks."""
-
-    queries: str = "ubi_queries"
-    events: str = "ubi_events"
-    query_field: str = "user_query"
-    clicks: tuple[str, ...] = ("click",)
-
-
-class SearchConfig(HttpSection):
-    """An OpenSearch cluster and the index (or alias) of the target."""
-
-    kind: Literal["opensearch"] = "opensearch"
-    index: str = Field(min_length=1)
-    fields: tuple[str, ...] = ("title", "text")
-    ubi: UbiConfig | None = None
-
-
-class LogsConfig(Section):
-    """Where logs are looked up: the platform itself, files, Loki or OpenSearch."""
-
-    kind: Literal["platform", "files", "loki", "opensearch"] = "platform"
-    files: tuple[Path, ...] = ()
-    pattern: str = ""
-    most_mib: int = Field(default=32, ge=1, le=4096)
-    selector: str = ""
-    level_label: str = ""
-    tenant: str = ""
-    index: str = ""
-    time_field: str = "@timestamp"
-    text_field: str = "message"
-    level_field: str = "level"
-    http: HttpSection | None = None
-
-
-class FeedbackConfig(Section):
-    """Where users' clicks, thumbs and ratings come from: the platform's endpoint, or a table (SQLAlchemy URL)."""
-
-    kind: Literal["platform", "table"] = "platform"
-    path: str = "/data/feedback"
-    database: str = ""
-    table: str = "feedback"
-    time_type: Literal["timestamp", "unix"] = "timestamp"
-    timeout_s: float = Field(default=20, gt=0, le=600)
-    columns: Mapping[str, str] = Field(default_factory=dict)
 
 
 class BackupConfig(Section):

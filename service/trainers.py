@@ -13,7 +13,7 @@ from domain.clock import Clock
 from domain.errors import ConfigurationError
 from service.endpoints import endpoint_of
 from service.settings import inherited
-from service.systems import Site
+from service.site import Site
 
 if TYPE_CHECKING:
     from adapters.training.h2o import H2OLearner

@@ -25,19 +25,9 @@ from prompts.runbook import names, runbook
 from service.config import Config
 from service.endpoints import location_of
 from service.settings import Settings
-from service.systems import (
-    Site,
-    annotations_of,
-    costs_of,
-    delivery_of,
-    feedback_of,
-    logs_of,
-    rollouts_of,
-    search_of,
-    silences_of,
-    vcs_of,
-    vectors_of,
-)
+from service.site import Site
+from service.sources import costs_of, feedback_of, logs_of, search_of, vectors_of
+from service.systems import annotations_of, delivery_of, rollouts_of, silences_of, vcs_of
 from service.toolbox import Ports
 from service.trainers import Workers, training_of, workers
 

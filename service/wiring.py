@@ -38,7 +38,9 @@ from service.catalog import catalog
 from service.config import Config
 from service.models import chat_of, judges_of, warm
 from service.settings import Settings, export
-from service.systems import Site, layout_of, metrics_of
+from service.site import Site
+from service.sources import metrics_of
+from service.systems import layout_of
 from service.toolbox import Ports, toolbox
 from service.vendors import audit_of, ports_of, traces_of, workflow_of
 from tools.data.examples import Paraphraser

@@ -104,10 +104,10 @@ def _approver(desk: Desk) -> str:
 
 
 def _take_down_test(desk: Desk, outcome: OutcomeKind) -> None:
-    """A candidate that was tested and not promoted must not go on being served; one that came too late is reverted to
-    its test.
+    """A candidate that was tested and did not stay promoted must not go on being served: the revert of a promotion
+    brings the test back that went before it.
     """
-    promoted = desk.did("promote") and desk.fact("merged_late") is None
+    promoted = desk.did("promote") and not desk.did("roll_back") and desk.fact("merged_late") is None
     if desk.did("ab_start") and not desk.did("ab_stop") and not promoted:
         stopped = _optional(desk, "ab_stop", AbStopArgs(reason=outcome.value), Role.DEVOPS_ENGINEER, Released)
         if stopped is not None and SYNC in desk.office.gate.registry:

@@ -90,8 +90,8 @@ def _withdraw(desk: Desk, proposal: _Proposal, reason: str) -> str:
     except (CallRefused, CallFailed) as problem:
         desk.note(str(problem))
         return (
-            f"ATTENTION: the request of {proposal.tool} could not be withdrawn ({problem}) and may still be open: close "
-            f"it, for nobody watches what it makes live. Last heard of it: {proposal.said or 'nothing'}"
+            f"ATTENTION: the request of {proposal.tool} could not be withdrawn ({problem}) and may still be open: "
+            f"close it, for nobody watches what it makes live. Last heard of it: {proposal.said or 'nothing'}"
         )
     desk.keep(_DEALT_WITH, [*desk.fact(_DEALT_WITH, []), proposal.key])
     if view.landed:

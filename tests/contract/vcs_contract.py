@@ -6,8 +6,8 @@ from typing import Protocol
 
 import pytest
 
-from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, NothingToRevert, VcsPort
-from domain.errors import ConflictError, InvalidInput
+from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, EFFECT_WITHDRAW, NothingToRevert, VcsPort
+from domain.errors import ConflictError, InvalidInput, PermitMissing
 from domain.observation import Seen
 from domain.permit import Permit, PermitOffice
 from tests.contract.permits import CYCLE, Effect, EffectContract, permit_for
@@ -194,6 +194,24 @@ class VcsContract(EffectContract):
         assert vcs.observe("k1").outcome == {"revision": committed}
         assert vcs.observe("k2").outcome == {"revision": reverted}
         assert vcs.observe("k").seen is Seen.ABSENT
+
+    def withdraw(self, vcs: VcsPort, office: PermitOffice, proposal: str, key: str = "k9") -> bool:
+        permit = permit_for(office, EFFECT_WITHDRAW, key)
+        return vcs.withdraw(proposal=proposal, reason="it has ended", key=key, permit=permit)
+
+    def test_what_was_never_proposed_or_is_there_already_cannot_be_withdrawn(
+        self, vcs: VcsPort, office: PermitOffice
+    ) -> None:
+        revision = self.commit(vcs, office, CHANGED, key="k1")
+        for proposal, seen in (("k1", Seen.DONE), ("never", Seen.ABSENT)):
+            assert self.withdraw(vcs, office, proposal) is False
+            assert vcs.observe(proposal).seen is seen
+        assert (vcs.head(), vcs.observe("k9").seen) == (revision, Seen.ABSENT)
+
+    def test_nothing_is_withdrawn_without_a_permit_for_it(self, vcs: VcsPort, office: PermitOffice) -> None:
+        for permit in (None, permit_for(office, EFFECT_COMMIT, "k9"), permit_for(office, EFFECT_WITHDRAW, "k8")):
+            with pytest.raises(PermitMissing):
+                vcs.withdraw(proposal="k1", reason="it has ended", key="k9", permit=permit)
 
     def test_the_check_answers_in_one_line(self, vcs: VcsPort) -> None:
         assert vcs.check()

@@ -107,7 +107,7 @@ def test_a_release_that_never_comes_live_is_taken_back(tmp_path: Path) -> None:
 
     object.__setattr__(story.rig.office, "observer", unstick)
     story.runs().expect_end(OutcomeKind.ROLLED_BACK).said("did not come live")
-    assert story.effects[-4:] == ["promote", "roll_back", "describe_model", "notify"]
+    assert story.effects[-5:] == ["promote", "roll_back", "ab_stop", "describe_model", "notify"]
 
 
 def test_a_candidate_whose_test_never_comes_live_is_taken_out_again(tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ EXPECTED: Mapping[str, Expected] = {
     ),
     "worse model": Expected(
         "rolled_back",
-        (*LEARNING, "promote", "roll_back", "describe_model", "notify"),
-        {**LEARNT, "commits": 3, "aliases": 1},
+        (*LEARNING, "promote", "roll_back", "ab_stop", "describe_model", "notify"),
+        {**LEARNT, "commits": 4, "aliases": 1},
     ),
     "rollback": Expected("restored", ("roll_back", "set_alias", "notify"), {"commits": 1, "aliases": 1, "messages": 1}),
     "data fix": Expected(

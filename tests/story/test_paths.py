@@ -81,10 +81,12 @@ def test_what_heals_by_itself_is_left_alone(tmp_path: Path, action: Action) -> N
 def test_a_promoted_model_that_turns_out_worse_is_taken_back_and_stays_dead(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).when(after_promotion=0.30).runs().expect_end(OutcomeKind.ROLLED_BACK)
     story.is_proven().said("degraded")
-    assert story.effects[-4:] == ["promote", "roll_back", "describe_model", "notify"]
+    assert story.effects[-5:] == ["promote", "roll_back", "ab_stop", "describe_model", "notify"]
     candidate = story.cycle.facts["candidate"]["model"]["digest"]
     assert story.rig.store.tombstone(candidate) is not None
-    assert story.rig.ports.delivery.live().digest != candidate
+    served = {variant.digest for variant in parse_values(story.rig.ports.vcs.read()).variants if variant.weight}
+    assert served == {story.rig.ports.delivery.live().digest}
+    assert candidate not in served
     assert story.path[-4:] == ["watch", "roll_back", "learn", "done"]
 
 

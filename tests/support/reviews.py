@@ -77,7 +77,7 @@ class Reviewed(MemoryVcs):
 
 
 def reviewed(patience: int, found: list[Reviewed] | None = None) -> Callable[[Ports], Ports]:
-    """Return the change that puts a review before every commit; where something is merged at once, one waits already."""
+    """Return the change that puts a review before every commit; where patience is 0 or 1, one waits already."""
 
     def change(ports: Ports) -> Ports:
         before = ports.vcs

@@ -38,7 +38,7 @@ def only(number: int, error: EvercrewError) -> Plan:
 def test_a_promotion_that_does_not_come_live_is_taken_back(tmp_path: Path, error: EvercrewError) -> None:
     story = given(tmp_path, Action.RETRAIN, change=failing("delivery", wait_until=only(PROMOTION, error)))
     story.runs().expect_end(OutcomeKind.ROLLED_BACK).said("did not come live", type(error).__name__).is_proven()
-    assert story.effects[-4:] == ["promote", "roll_back", "describe_model", "notify"]
+    assert story.effects[-5:] == ["promote", "roll_back", "ab_stop", "describe_model", "notify"]
 
 
 def test_a_tuning_that_somebody_else_overtakes_goes_to_a_person(tmp_path: Path) -> None:

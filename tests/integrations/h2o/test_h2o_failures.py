@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,9 @@ from tests.stubs.small_server import endpoint as small
 
 SOON = timedelta(seconds=60)
 CLOUD = {"version": "3.46.0.11", "cloud_healthy": True, "cloud_size": 1, "locked": True, "nodes": [{"free_mem": 2**30}]}
+needs_client = pytest.mark.skipif(
+    importlib.util.find_spec("h2o") is None, reason="h2o is not installed: pip install evercrew[h2o]"
+)
 needs_java = pytest.mark.skipif(
     shutil.which("java") is None, reason="Java is not installed: apt-get install openjdk-17-jre-headless"
 )
@@ -84,6 +88,7 @@ def test_a_wrong_password_is_refused(endpoint: Endpoint, classes: Path, tmp_path
         learner(wrong).check()
 
 
+@needs_client
 @case("refused")
 def test_a_cluster_that_is_down_is_named(classes: Path, tmp_path: Path) -> None:
     with pytest.raises(DependencyUnavailable, match=r"cannot be reached.*h2o\.url"):
@@ -92,6 +97,7 @@ def test_a_cluster_that_is_down_is_named(classes: Path, tmp_path: Path) -> None:
         learner(small(NOBODY)).check()
 
 
+@needs_client
 @case("slow")
 def test_a_cluster_that_never_answers_costs_no_more_than_the_jobs_time(classes: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -127,6 +133,7 @@ def test_the_parts_of_a_job_share_its_time(tmp_path: Path) -> None:
         runner.run("x:y", {"learner": "h2o"}, tmp_path, timeout=timedelta(seconds=1), memory_mib=512)
 
 
+@needs_client
 @case("lying")
 @pytest.mark.parametrize("lie", [said([]), said({"version": "1"}), Said(body=b"<html>"), Said(body=b"")])
 def test_another_product_at_the_address_is_no_cluster(cloud: SmallServer, lie: Said) -> None:
@@ -165,6 +172,7 @@ def test_a_model_that_does_not_fit_never_becomes_a_bundle(prepared: Path, tmp_pa
         PortableModel.read(tmp_path / "model.json")
 
 
+@needs_client
 @case("lying")
 def test_a_sick_cluster_is_not_used(cloud: SmallServer) -> None:
     cloud.lie = said({**CLOUD, "cloud_healthy": False})
@@ -172,6 +180,7 @@ def test_a_sick_cluster_is_not_used(cloud: SmallServer) -> None:
         learner(small(cloud.url)).check()
 
 
+@needs_client
 @case("misconfigured")
 def test_a_cluster_of_another_version_is_refused(cloud: SmallServer, classes: Path, tmp_path: Path) -> None:
     cloud.lie = said({**CLOUD, "version": "3.40.0.1"})
@@ -181,6 +190,7 @@ def test_a_cluster_of_another_version_is_refused(cloud: SmallServer, classes: Pa
         check_cloud("3.46.0.11", {"version": "3.46.0.9", "healthy": True})
 
 
+@needs_client
 @case("misconfigured")
 def test_a_locked_cloud_with_too_few_nodes_is_told(cloud: SmallServer) -> None:
     assert "1 nodes" in learner(small(cloud.url)).check()
@@ -188,6 +198,7 @@ def test_a_locked_cloud_with_too_few_nodes_is_told(cloud: SmallServer) -> None:
         learner(small(cloud.url), nodes=3).check()
 
 
+@needs_client
 @case("misconfigured")
 def test_no_java_is_named_with_its_remedy(classes: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"h2o\.java.*Install Java 17"):
@@ -229,6 +240,7 @@ def test_a_table_nothing_can_be_learnt_from_is_refused(tmp_path: Path, damage: s
         learn(learner(), table, tmp_path / "out")
 
 
+@needs_client
 @case("refused")
 @needs_java
 @pytest.mark.slow
@@ -237,6 +249,7 @@ def test_a_java_machine_that_runs_out_of_memory_is_told_as_such(classes: Path, t
         learn(learner(max_memory_mib=20), classes, tmp_path / "out")
 
 
+@needs_client
 @case("misconfigured")
 @needs_java
 def test_a_java_that_cannot_start_the_cluster_tells_its_words(classes: Path, tmp_path: Path) -> None:
