@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -166,6 +167,8 @@ class DvcRepository:
         from dvc.exceptions import DvcException
         from dvc.repo import Repo as DvcRepo
 
+        # Importing DVC has its logger print every step to the terminal, which is not DVC's here.
+        logging.getLogger("dvc").setLevel(logging.WARNING)
         config: dict[str, Any] = {
             "core": {
                 "remote": STORE,

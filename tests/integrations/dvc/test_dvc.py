@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -245,6 +246,12 @@ def test_every_cycle_changes_the_lock_and_another_dataset_changes_what_came_out(
     assert reseeded["train"]["params"]["params.yaml"]["train"]["spec"] == {"seed": 2}
     assert reseeded["train"]["outs"] != new["train"]["outs"]
     assert datasets.find(first.md5) == first
+
+
+@pytest.mark.integration("dvc", "works")
+def test_dvc_does_not_tell_its_steps_on_the_terminal(office: PermitOffice, tmp_path: Path) -> None:
+    stored(local_datasets(office, tmp_path), office, tmp_path)
+    assert not logging.getLogger("dvc").isEnabledFor(logging.INFO)
 
 
 @pytest.mark.integration("dvc", "works")
