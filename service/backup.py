@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib import metadata
@@ -30,7 +30,8 @@ from adapters.locks import exclusive
 from domain.clock import Clock
 from domain.errors import ConfigurationError, IntegrityError, InvalidInput
 from service.config import Config
-from service.sections import BackupConfig, S3Config
+from service.endpoints import location_of
+from service.sections import BackupConfig
 
 STATE, DATASETS, REMOTE, MODELS, STORE = "state", "datasets.bundle", "dataset-remote", "models", "store.jsonl"
 AUDIT = f"{STATE}/audit.db"
@@ -77,9 +78,8 @@ def objects_of(target: BackupConfig) -> ObjectsPort:
     """
     if target.to.startswith("s3://"):
         from adapters.backup.s3 import S3Objects
-        from adapters.s3 import s3_location
 
-        return S3Objects(s3_location("backup.s3", address="backup.to", url=target.to, **_given(target.s3)))
+        return S3Objects(location_of(target.to, target.s3, address="backup.to", field="backup.s3"))
     if "://" in target.to:
         raise ConfigurationError("backup.to", f"{target.to!r} is no known kind", "Name a folder, or s3://bucket/prefix")
     from adapters.backup.local import LocalObjects
@@ -296,7 +296,3 @@ def _place(source: Path, place: Path) -> None:
 
 def _parts_in(manifest: Manifest) -> list[str]:
     return sorted({file.name.split("/")[0] for file in manifest.files})
-
-
-def _given(section: S3Config) -> Mapping[str, str]:
-    return {name: value for name, value in section.model_dump().items() if value}

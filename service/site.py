@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from domain.clock import Clock
 from domain.permit import PermitOffice
 from service.config import Config
 from service.settings import Settings
+
+
+class Closable(Protocol):
+    """Something with connections."""
+
+    def close(self) -> None: ...
+
+
+Made = TypeVar("Made", bound=Closable)
 
 
 @dataclass(frozen=True)
@@ -20,3 +30,8 @@ class Site:
     permits: PermitOffice
     clock: Clock
     closing: ExitStack
+
+    def keep(self, made: Made) -> Made:
+        """Return what was made, to be closed with everything else."""
+        self.closing.callback(made.close)
+        return made

@@ -27,13 +27,13 @@ def metrics_of(site: Site) -> MetricsPort:
     if section.kind == "prometheus":
         from adapters.metrics.prometheus import PrometheusMetrics
 
-        prometheus = PrometheusMetrics(
-            endpoint=endpoint_of(section, site.settings, "metrics"),
-            clock=site.clock,
-            lookback=timedelta(seconds=section.lookback_s),
+        return site.keep(
+            PrometheusMetrics(
+                endpoint=endpoint_of(section, site.settings, "metrics"),
+                clock=site.clock,
+                lookback=timedelta(seconds=section.lookback_s),
+            )
         )
-        site.closing.callback(prometheus.close)
-        return prometheus
     from adapters.metrics.scrape import ScrapedMetrics
 
     scraped = ScrapedMetrics(
@@ -56,18 +56,18 @@ def costs_of(site: Site) -> CostsPort:
         return NoCosts()
     from adapters.costs.opencost import OpenCostCosts
 
-    costs = OpenCostCosts(
-        endpoint=endpoint_of(section, site.settings, "costs"),
-        clock=site.clock,
-        path=section.path,
-        aggregate=section.aggregate,
-        names={site.config.target: site.config.target, **section.names},
-        filter=section.filter,
-        share_idle=section.share_idle,
-        monthly_budget_usd=section.monthly_budget_usd,
+    return site.keep(
+        OpenCostCosts(
+            endpoint=endpoint_of(section, site.settings, "costs"),
+            clock=site.clock,
+            path=section.path,
+            aggregate=section.aggregate,
+            names={site.config.target: site.config.target, **section.names},
+            filter=section.filter,
+            share_idle=section.share_idle,
+            monthly_budget_usd=section.monthly_budget_usd,
+        )
     )
-    site.closing.callback(costs.close)
-    return costs
 
 
 def vectors_of(site: Site) -> VectorsPort:
@@ -79,15 +79,15 @@ def vectors_of(site: Site) -> VectorsPort:
         return NoVectors()
     from adapters.vectors.qdrant import QdrantVectors
 
-    vectors = QdrantVectors(
-        endpoint=endpoint_of(section, site.settings, "vectors"),
-        collection=section.collection,
-        permits=site.permits,
-        clock=site.clock,
-        vector=section.vector,
+    return site.keep(
+        QdrantVectors(
+            endpoint=endpoint_of(section, site.settings, "vectors"),
+            collection=section.collection,
+            permits=site.permits,
+            clock=site.clock,
+            vector=section.vector,
+        )
     )
-    site.closing.callback(vectors.close)
-    return vectors
 
 
 def logs_of(site: Site, platform: PlatformPort) -> LogsPort:
@@ -112,27 +112,27 @@ def logs_of(site: Site, platform: PlatformPort) -> LogsPort:
     if section.kind == "loki":
         from adapters.logs.loki import LokiLogs
 
-        loki = LokiLogs(
-            endpoint=endpoint,
-            clock=site.clock,
-            selector=section.selector,
-            level_label=section.level_label,
-            tenant=section.tenant,
+        return site.keep(
+            LokiLogs(
+                endpoint=endpoint,
+                clock=site.clock,
+                selector=section.selector,
+                level_label=section.level_label,
+                tenant=section.tenant,
+            )
         )
-        site.closing.callback(loki.close)
-        return loki
     from adapters.logs.opensearch import OpenSearchLogs
 
-    opensearch = OpenSearchLogs(
-        endpoint=endpoint,
-        clock=site.clock,
-        index=section.index,
-        time_field=section.time_field,
-        text_field=section.text_field,
-        level_field=section.level_field,
+    return site.keep(
+        OpenSearchLogs(
+            endpoint=endpoint,
+            clock=site.clock,
+            index=section.index,
+            time_field=section.time_field,
+            text_field=section.text_field,
+            level_field=section.level_field,
+        )
     )
-    site.closing.callback(opensearch.close)
-    return opensearch
 
 
 def search_of(site: Site) -> SearchPort:
@@ -144,15 +144,15 @@ def search_of(site: Site) -> SearchPort:
         return NoSearch()
     from adapters.search.opensearch import OpenSearchEngine, Ubi
 
-    search = OpenSearchEngine(
-        endpoint=endpoint_of(section, site.settings, "search"),
-        clock=site.clock,
-        index=section.index,
-        fields=section.fields,
-        ubi=Ubi(**section.ubi.model_dump()) if section.ubi else None,
+    return site.keep(
+        OpenSearchEngine(
+            endpoint=endpoint_of(section, site.settings, "search"),
+            clock=site.clock,
+            index=section.index,
+            fields=section.fields,
+            ubi=Ubi(**section.ubi.model_dump()) if section.ubi else None,
+        )
     )
-    site.closing.callback(search.close)
-    return search
 
 
 def feedback_of(site: Site) -> FeedbackPort:
@@ -165,22 +165,20 @@ def feedback_of(site: Site) -> FeedbackPort:
     if section.kind == "platform":
         from adapters.feedback.platform import PlatformFeedback
 
-        platform = PlatformFeedback(
-            endpoint=Endpoint(url=site.config.platform.url), clock=site.clock, path=section.path
+        return site.keep(
+            PlatformFeedback(endpoint=Endpoint(url=site.config.platform.url), clock=site.clock, path=section.path)
         )
-        site.closing.callback(platform.close)
-        return platform
     from adapters.feedback.table import TableFeedback
 
     password = site.settings.feedback_password
-    table = TableFeedback(
-        url=section.database,
-        clock=site.clock,
-        table=section.table,
-        columns=section.columns,
-        time_type=section.time_type,
-        timeout=timedelta(seconds=section.timeout_s),
-        password=SecretStr(password) if password else None,
+    return site.keep(
+        TableFeedback(
+            url=section.database,
+            clock=site.clock,
+            table=section.table,
+            columns=section.columns,
+            time_type=section.time_type,
+            timeout=timedelta(seconds=section.timeout_s),
+            password=SecretStr(password) if password else None,
+        )
     )
-    site.closing.callback(table.close)
-    return table

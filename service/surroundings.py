@@ -6,7 +6,7 @@ repository and applies it for real.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +61,6 @@ class Surroundings:
 
     sections: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
     inbox: Inbox | None = None
 
 

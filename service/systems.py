@@ -100,16 +100,16 @@ def rollouts_of(site: Site) -> RolloutPort | None:
         return None
     from adapters.delivery.rollouts import ArgoRollouts
 
-    rollouts = ArgoRollouts(
-        endpoint=endpoint_of(section, site.settings, "rollout"),
-        permits=site.permits,
-        clock=site.clock,
-        namespace=section.namespace,
-        name=section.name,
-        token_file=section.token_file,
+    return site.keep(
+        ArgoRollouts(
+            endpoint=endpoint_of(section, site.settings, "rollout"),
+            permits=site.permits,
+            clock=site.clock,
+            namespace=section.namespace,
+            name=section.name,
+            token_file=section.token_file,
+        )
     )
-    site.closing.callback(rollouts.close)
-    return rollouts
 
 
 def delivery_of(site: Site, platform: PlatformPort, rollout: RolloutPort | None = None) -> DeliveryPort:
@@ -131,21 +131,21 @@ def delivery_of(site: Site, platform: PlatformPort, rollout: RolloutPort | None 
         raise ConfigurationError(
             "delivery.application", f"{section.application!r} is no template", "Use {target} and {environment} only"
         ) from None
-    argocd = ArgoCdDelivery(
-        endpoint=endpoint_of(section, site.settings, "delivery"),
-        platform=platform,
-        permits=site.permits,
-        clock=site.clock,
-        application=application,
-        app_namespace=section.app_namespace,
-        project=section.project,
-        repository=config.values.remote,
-        branch=config.values.branch,
-        path=section.path,
-        rollout=rollout,
+    return site.keep(
+        ArgoCdDelivery(
+            endpoint=endpoint_of(section, site.settings, "delivery"),
+            platform=platform,
+            permits=site.permits,
+            clock=site.clock,
+            application=application,
+            app_namespace=section.app_namespace,
+            project=section.project,
+            repository=config.values.remote,
+            branch=config.values.branch,
+            path=section.path,
+            rollout=rollout,
+        )
     )
-    site.closing.callback(argocd.close)
-    return argocd
 
 
 def silences_of(site: Site) -> SilencesPort:
@@ -158,9 +158,7 @@ def silences_of(site: Site) -> SilencesPort:
     from adapters.silences.alertmanager import AlertmanagerSilences
 
     endpoint = endpoint_of(section, site.settings, "alertmanager")
-    silences = AlertmanagerSilences(endpoint=endpoint, clock=site.clock, permits=site.permits)
-    site.closing.callback(silences.close)
-    return silences
+    return site.keep(AlertmanagerSilences(endpoint=endpoint, clock=site.clock, permits=site.permits))
 
 
 def annotations_of(site: Site) -> AnnotationsPort:
@@ -172,12 +170,12 @@ def annotations_of(site: Site) -> AnnotationsPort:
         return NoAnnotations(site.permits)
     from adapters.annotations.grafana import GrafanaAnnotations
 
-    annotations = GrafanaAnnotations(
-        endpoint=endpoint_of(section, site.settings, "grafana"),
-        clock=site.clock,
-        permits=site.permits,
-        dashboard=section.dashboard,
-        panel=section.panel,
+    return site.keep(
+        GrafanaAnnotations(
+            endpoint=endpoint_of(section, site.settings, "grafana"),
+            clock=site.clock,
+            permits=site.permits,
+            dashboard=section.dashboard,
+            panel=section.panel,
+        )
     )
-    site.closing.callback(annotations.close)
-    return annotations
