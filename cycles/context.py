@@ -8,6 +8,7 @@ from typing import Any
 
 from adapters.store.base import StorePort
 from cycles.desk import APPROVAL
+from domain.actor import Actor
 from domain.clock import Clock
 from domain.errors import InvalidInput
 from domain.verdict import Verdict
@@ -15,7 +16,7 @@ from policies.context import CycleFacts, policy_context
 from policies.contract import Contract
 from policies.flags import FeatureFlag, FlagSet
 from policies.profiles import Profile
-from tools.gate import PolicyContext
+from tools.ask import PolicyContext
 from tools.model.retire import RETENTION
 from tools.tool import Scope, ToolSpec
 
@@ -30,7 +31,7 @@ class ContextSource:
         self._profile = profile
         self._calls: Counter[str] = Counter()
 
-    def __call__(self, scope: Scope, spec: ToolSpec, args: Mapping[str, Any]) -> PolicyContext:
+    def __call__(self, scope: Scope, spec: ToolSpec, args: Mapping[str, Any], actor: Actor) -> PolicyContext:
         """Return the context of a decision.
 
         Raises:

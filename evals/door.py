@@ -123,7 +123,7 @@ class Door:
 
     def request(self, scope: Scope) -> AuthorizationRequest:
         """The question the gate asks the policies."""
-        facts: Mapping[str, bool | int | str] = self.context(scope, self.write.spec, {})
+        facts: Mapping[str, bool | int | str] = self.context(scope, self.write.spec, {}, ACTOR)
         return AuthorizationRequest(
             actor=ACTOR,
             tool="notify",
@@ -167,7 +167,7 @@ def _calls(door: Door, scope: Scope, number: int, file: int) -> dict[str, Callab
         "bare": lambda: door.read.run(door.read.input.model_validate(args), bare),
         "read": lambda: through("metric_query"),
         "effect": lambda: through("notify"),
-        "facts": lambda: door.context(scope, door.write.spec, args),
+        "facts": lambda: door.context(scope, door.write.spec, args, ACTOR),
         "decide": lambda: door.pdp.decide(request),
     }
 

@@ -34,6 +34,7 @@ from domain.canonical import canonical_hash, json_ready
 from domain.decision import Answer, AuthorizationRequest, Decision, Effect
 from domain.errors import (
     AuditUnavailable,
+    BudgetExhausted,
     DependencyError,
     DependencyTimeout,
     EvercrewError,
@@ -45,12 +46,23 @@ from domain.ids import idempotency_key
 from domain.observation import Observation, Seen
 from domain.permit import PermitOffice
 from domain.receipt import AuditRecord, RecordKind
+from tools.ask import Approvals, Budget, NoApprovals, NoBudget, PolicyContext, Witness, Witnessed, no_witness
 from tools.outcome import Done, Failed, Outcome, Refused
-from tools.records import Admitted, Answered, answered, audit_entry, call_place, event_of, receipt_of
+from tools.records import (
+    Admitted,
+    Answered,
+    answered,
+    audit_entry,
+    call_place,
+    event_of,
+    intent_body,
+    read_body,
+    receipt_of,
+)
 from tools.registry import Registry
 from tools.tool import Call, Scope, Tool, ToolSpec
 
-PolicyContext = Mapping[str, bool | int | str]
+_UNDECIDED = Decision(answer=Answer.DENY, reason="not decided yet")
 
 
 class Decider(Protocol):
@@ -63,8 +75,11 @@ class Gate:
     """The one door; see the module's text.
 
     Args:
-        context: facts for the policies (flags, kill switch, approvals, gate verdicts ...) for a scope and a tool.
+        context: facts for the policies (flags, kill switch, gate verdicts ...) for a scope, a tool and whoever asks.
+        approvals: asked where a policy wants a person's approval.
+        budget: what a call may cost is set aside there before it is made.
         observer: told of every answer; it cannot change one.
+        witness: told of every call whole, for the record that a replay is made from.
     """
 
     def __init__(
@@ -76,8 +91,11 @@ class Gate:
         store: StorePort,
         office: PermitOffice,
         traces: TracesPort,
-        context: Callable[[Scope, ToolSpec, Mapping[str, Any]], PolicyContext],
+        context: Callable[[Scope, ToolSpec, Mapping[str, Any], Actor], PolicyContext],
+        approvals: Approvals | None = None,
+        budget: Budget | None = None,
         observer: Observer = nobody,
+        witness: Witness = no_witness,
     ) -> None:
         self.registry = registry
         self._pdp = pdp
@@ -86,7 +104,10 @@ class Gate:
         self._office = office
         self._traces = traces
         self._context = context
+        self._approvals = approvals or NoApprovals()
+        self._budget = budget or NoBudget()
         self._observer = observer
+        self._witness = witness
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="gate")
 
     def call(
@@ -96,7 +117,9 @@ class Gate:
 
         `place` names it among calls with the same arguments, e.g. the look of a watch.
         """
-        outcome = self._through(name, args, actor, scope, place)
+        outcome, admitted = self._through(name, args, actor, scope, place)
+        context, decision = (admitted.context, admitted.decision) if admitted else ({}, None)
+        self._witness(Witnessed(name, args, actor, scope, place, context, decision, outcome))
         self._observer(event_of(name, outcome, actor, scope))
         return outcome
 
@@ -111,20 +134,20 @@ class Gate:
 
     def _through(
         self, name: str, args: Mapping[str, Any] | BaseModel, actor: Actor, scope: Scope, place: str
-    ) -> Outcome:
+    ) -> tuple[Outcome, Admitted | None]:
         try:
             tool, parsed = self._validated(name, args)
         except InvalidInput as problem:
-            return Refused("unknown_tool" if problem.field == "tool" else "invalid", str(problem), place)
+            return Refused("unknown_tool" if problem.field == "tool" else "invalid", str(problem), place), None
         args_hash = canonical_hash([parsed, place])
         place = call_place(scope.stage, name, args_hash)
         key = idempotency_key(scope.cycle_id, scope.stage, name, args_hash)
         call = Call(scope=scope, actor=actor, key=key, place=place)
         with self._traces.span(name, "tool", parsed.model_dump(mode="json"), cycle_id=scope.cycle_id) as span:
-            decision = self._decide(tool, parsed, actor, scope)
-            outcome = self._decided(Admitted(tool, parsed, args_hash, call, decision))
-            span.done({"answer": type(outcome).__name__, "policies": list(decision.policies)})
-        return outcome
+            admitted = self._weighed(Admitted(tool, parsed, args_hash, call, _UNDECIDED))
+            outcome = self._decided(admitted)
+            span.done({"answer": type(outcome).__name__, "policies": list(admitted.decision.policies)})
+        return outcome, admitted
 
     def _decided(self, admitted: Admitted) -> Outcome:
         decision, call = admitted.decision, admitted.call
@@ -150,27 +173,52 @@ class Gate:
             raise InvalidInput("arguments", f"a number is not finite ({problem})", remedy) from None
         return tool, parsed
 
-    def _decide(self, tool: Tool[Any, Any], args: BaseModel, actor: Actor, scope: Scope) -> Decision:
-        spec = tool.spec
+    def _weighed(self, call: Admitted) -> Admitted:
+        """Return the call with the decision about it; an approval that covers it is used up by it."""
+        spec, scope = call.tool.spec, call.call.scope
         try:
-            context = {**tool.facts(args), **self._context(scope, spec, args.model_dump(mode="json"))}
-            request = AuthorizationRequest(
-                actor=actor,
-                tool=spec.name,
-                effect=spec.effect,
-                target=scope.target,
-                environment=scope.environment,
-                context=context,
-            )
-            return self._pdp.decide(request)
+            facts = self._context(scope, spec, call.args.model_dump(mode="json"), call.call.actor)
+            context = {**call.tool.facts(call.args), **facts}
+            decision = self._pdp.decide(self._request(call, context))
+            weighed = replace(call, decision=decision, context=context)
+            if decision.answer is not Answer.ESCALATE:
+                return weighed
+            grant = self._approvals.use(weighed.asked)
+            if grant is None:
+                return weighed
+            context = {**context, "approved": True}
+            decision = self._pdp.decide(self._request(call, context))
+            return replace(call, decision=decision, context=context, grant=grant)
         except EvercrewError as problem:
-            return Decision(answer=Answer.DENY, reason=f"no decision could be had: {problem}")
+            denied = Decision(answer=Answer.DENY, reason=f"no decision could be had: {problem}")
+            return replace(call, decision=denied)
+
+    @staticmethod
+    def _request(call: Admitted, context: PolicyContext) -> AuthorizationRequest:
+        spec, scope = call.tool.spec, call.call.scope
+        return AuthorizationRequest(
+            actor=call.call.actor,
+            tool=spec.name,
+            effect=spec.effect,
+            target=scope.target,
+            environment=scope.environment,
+            context=context,
+        )
 
     def _refuse(self, admitted: Admitted) -> Refused:
         kind = "escalate" if admitted.decision.answer is Answer.ESCALATE else "denied"
         reason = admitted.decision.reason or "no policy allows it"
+        if kind == "escalate":
+            try:
+                reason = f"{reason}; {self._approvals.request(admitted.asked)}"
+            except DependencyError as problem:
+                reason = f"{reason} (and nobody could be asked: {problem})"
+        return self._refused(admitted, kind, reason)
+
+    def _refused(self, admitted: Admitted, kind: str, reason: str) -> Refused:
+        body = {"reason": reason, "context_hash": canonical_hash(admitted.context)}
         try:
-            self._audit.append(audit_entry(RecordKind.REFUSAL, admitted, status=kind, body={"reason": reason}))
+            self._audit.append(audit_entry(RecordKind.REFUSAL, admitted, status=kind, body=body))
         except AuditUnavailable as problem:
             return Refused(kind, f"{reason} (and the refusal could not be recorded: {problem})", admitted.call.place)
         return Refused(kind, reason, admitted.call.place)
@@ -191,7 +239,10 @@ class Gate:
         before = self._outcome_of(admitted)
         if before is not None:
             return before
-        intent = self._audit.append(audit_entry(RecordKind.INTENT, admitted, body=json_ready({"args": admitted.args})))
+        refused = self._reserved(admitted)
+        if refused is not None:
+            return refused
+        intent = self._audit.append(audit_entry(RecordKind.INTENT, admitted, body=intent_body(admitted)))
         permit = self._office.mint(
             tool=admitted.tool.spec.name,
             effects=admitted.tool.spec.effects,
@@ -210,21 +261,30 @@ class Gate:
             reason = f"{admitted.tool.spec.name} was made, and what came of it could not be recorded: {problem}"
             return Failed(type(problem).__name__, reason, admitted.call.place)
 
+    def _reserved(self, admitted: Admitted) -> Refused | None:
+        """Set aside what the call may cost; the refusal when it cannot be."""
+        if admitted.price.nothing:
+            return None
+        try:
+            self._budget.reserve(admitted.call.key, admitted.call.scope, admitted.price)
+        except (BudgetExhausted, DependencyError) as problem:
+            return self._refused(admitted, "budget", str(problem))
+        return None
+
     # -- what may have happened before ------------------------------------------------------------------------------
 
     def _outcome_of(self, admitted: Admitted) -> Outcome | None:
         """Answer from the record when this key has an outcome, or from observation when it has an open intent."""
         # A refusal under the same key in between says nothing about an intent that is still open.
         mine = [
-            r
-            for r in self._audit.records(admitted.call.scope.cycle_id)
-            if r.entry.key == admitted.call.key and r.entry.kind in (RecordKind.INTENT, RecordKind.OUTCOME)
+            r for r in self._audit.of_key(admitted.call.key) if r.entry.kind in (RecordKind.INTENT, RecordKind.OUTCOME)
         ]
         intents = [r for r in mine if r.entry.kind is RecordKind.INTENT]
         done = next((r for r in reversed(mine) if r.entry.status == "done"), None)
         if done is not None:
             value = admitted.tool.output.model_validate(done.entry.body["result"])
             self._keep(admitted, Answered(value, done.entry.body["result"]))
+            self._settle(admitted, value)
             permit = str(done.entry.body["permit"])
             receipt = receipt_of(admitted, intent=intents[-1], outcome=done, permit=permit, repeated=True)
             return Done(value, admitted.call.place, receipt)
@@ -241,6 +301,7 @@ class Gate:
                 self._audit.append(
                     audit_entry(RecordKind.OUTCOME, admitted, status="absent", body={"detail": seen.detail})
                 )
+                self._release(admitted)
                 return None
             case _:
                 reason = f"whether {admitted.tool.spec.name} happened cannot be found out: {seen.detail}"
@@ -268,6 +329,7 @@ class Gate:
                 RecordKind.OUTCOME, admitted, status="failed", body={"error": failure.error, "reason": failure.reason}
             )
         )
+        self._release(admitted)
         return failure
 
     def _reconcile(self, record: AuditRecord, scope: Scope, actor: Actor) -> Outcome:
@@ -303,8 +365,17 @@ class Gate:
         body = {"result": result.plain, "permit": nonce[:8], "observed": repeated}
         outcome = self._audit.append(audit_entry(RecordKind.OUTCOME, admitted, status="done", body=body))
         self._keep(admitted, result)
+        self._settle(admitted, result.value)
         receipt = receipt_of(admitted, intent=intent, outcome=outcome, permit=nonce[:8], repeated=repeated)
         return Done(result.value, admitted.call.place, receipt)
+
+    def _settle(self, admitted: Admitted, result: BaseModel) -> None:
+        if not admitted.price.nothing:
+            self._budget.settle(admitted.call.key, admitted.tool.spent(admitted.args, result))
+
+    def _release(self, admitted: Admitted) -> None:
+        if not admitted.price.nothing:
+            self._budget.release(admitted.call.key)
 
     def _keep(self, admitted: Admitted, result: Answered) -> None:
         """Record the result under its place: claims are checked against it, and a replay is answered by it."""
@@ -314,6 +385,4 @@ class Gate:
             Recording(cycle_id=admitted.call.scope.cycle_id, place=admitted.call.place, kind="tool", payload=payload)
         )
         if admitted.tool.spec.effect is Effect.READ:
-            self._audit.append(
-                audit_entry(RecordKind.READ, admitted, status="done", body={"result_hash": canonical_hash(payload)})
-            )
+            self._audit.append(audit_entry(RecordKind.READ, admitted, status="done", body=read_body(admitted, payload)))

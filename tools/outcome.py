@@ -28,7 +28,7 @@ class Done(Generic[Out]):
 class Refused:
     """It did not happen, and will not as asked.
 
-    `kind`: ``unknown_tool``, ``invalid``, ``denied``, ``escalate`` or ``audit``.
+    `kind`: ``unknown_tool``, ``invalid``, ``denied``, ``escalate``, ``budget`` or ``audit``.
     """
 
     kind: str

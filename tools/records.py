@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
 from domain.actor import Actor
-from domain.canonical import json_ready
+from domain.budget import Amounts
+from domain.canonical import canonical_hash, json_ready
 from domain.decision import Decision, Effect
 from domain.errors import DependencyLied
 from domain.events import Event
 from domain.receipt import AuditEntry, AuditRecord, Receipt, RecordKind
+from tools.ask import Asked, Grant, PolicyContext
 from tools.outcome import Done, Outcome, Refused
 from tools.tool import Call, Scope, Tool
 
@@ -28,13 +30,35 @@ class Answered:
 
 @dataclass(frozen=True)
 class Admitted:
-    """A validated call with the decision about it."""
+    """A validated call with the decision about it, what it was decided by, and the approval it used."""
 
     tool: Tool[Any, Any]
     args: Any
     args_hash: str
     call: Call
     decision: Decision
+    context: PolicyContext = field(default_factory=dict)
+    grant: Grant | None = None
+
+    @property
+    def asked(self) -> Asked:
+        """The call as an approval is bound to it."""
+        return Asked(
+            scope=self.call.scope,
+            tool=self.tool.spec.name,
+            args=json_ready({"args": self.args})["args"],
+            args_hash=self.args_hash,
+            actor=self.call.actor,
+            policy_hash=self.decision.policy_hash,
+            key=self.call.key,
+            reason=self.decision.reason,
+        )
+
+    @property
+    def price(self) -> Amounts:
+        """What the call may cost at most."""
+        amounts: Amounts = self.tool.price(self.args)
+        return amounts
 
 
 def call_place(stage: str, tool: str, args_hash: str) -> str:
@@ -72,6 +96,21 @@ def audit_entry(
         status=status,
         body=body or {},
     )
+
+
+def intent_body(admitted: Admitted) -> dict[str, Any]:
+    """Return what an intent says: the arguments, what it was decided by, who approved it, and what is reserved."""
+    body = json_ready({"args": admitted.args, "context_hash": canonical_hash(admitted.context)})
+    if admitted.grant is not None:
+        body["approval"] = {"id": admitted.grant.approval, "by": list(admitted.grant.approvers)}
+    if not admitted.price.nothing:
+        body["reserved"] = json_ready(admitted.price.model_dump(exclude_defaults=True))
+    return body
+
+
+def read_body(admitted: Admitted, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a read says of itself: the hash of its recording, and what it was decided by."""
+    return {"result_hash": canonical_hash(payload), "context_hash": canonical_hash(admitted.context)}
 
 
 def receipt_of(

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from domain.actor import Actor
+from domain.budget import Amounts
 from domain.decision import Effect
 from domain.observation import Observation
 from domain.permit import Permit
@@ -99,3 +100,11 @@ class Tool(ABC, Generic[In, Out]):
             EvercrewError: it cannot be known; then the call is denied.
         """
         return {}
+
+    def price(self, args: In) -> Amounts:
+        """Return what the call may cost at most; it is set aside before the call is made."""
+        return Amounts()
+
+    def spent(self, args: In, result: Out) -> Amounts:
+        """Return what the call did cost, by its result."""
+        return self.price(args)

@@ -31,6 +31,14 @@ class AuditPort(Protocol):
         """
         ...
 
+    def of_key(self, key: str) -> Sequence[AuditRecord]:
+        """Return the records under an idempotency key, oldest first, without reading any other.
+
+        Raises:
+            AuditUnavailable: the store cannot be read.
+        """
+        ...
+
     def open_intents(self, cycle_id: str | None = None) -> Sequence[AuditRecord]:
         """Return intents that have no outcome under the same key after them, oldest first."""
         ...

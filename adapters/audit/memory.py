@@ -43,6 +43,10 @@ class MemoryAudit:
         with self._lock:
             return [record for record in self._records if cycle_id is None or record.entry.cycle_id == cycle_id]
 
+    def of_key(self, key: str) -> Sequence[AuditRecord]:
+        """See `AuditPort.of_key`."""
+        return [record for record in self.records() if record.entry.key == key]
+
     def open_intents(self, cycle_id: str | None = None) -> Sequence[AuditRecord]:
         """See `AuditPort.open_intents`."""
         found = self.records(cycle_id)

@@ -129,6 +129,10 @@ class SqliteAudit:
         """See `AuditPort.records`."""
         return list(self._records(cycle_id))
 
+    def of_key(self, key: str) -> Sequence[AuditRecord]:
+        """See `AuditPort.of_key`."""
+        return [_record(row) for row in self._rows("key = ?", (key,))]
+
     def open_intents(self, cycle_id: str | None = None) -> Sequence[AuditRecord]:
         """See `AuditPort.open_intents`."""
         closed = (

@@ -1,67 +1,52 @@
 """The store on SQLAlchemy: SQLite in WAL by default, PostgreSQL by URL.
 
-Every write is one transaction that takes the write lock first (``BEGIN IMMEDIATE`` on SQLite), so that reading the
-highest cycle number and inserting the next one cannot interleave with another writer, thread or process. On
-PostgreSQL the table lock in `open_cycle` does the same; the partial unique index holds the rule even against code
-that goes around this class.
+Reading the highest cycle number and inserting the next one cannot interleave with another writer: on SQLite a write
+takes the lock first, on PostgreSQL the table lock in `open_cycle` does the same; the partial unique index holds the
+rule even against code that goes around this class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text, update
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
 
-from adapters.sql import database_url, explained, impatient
+from adapters.database import Database
 from adapters.store.base import FlagRow, Recording, Tombstone
-from adapters.store.migrations import current_revision, migrate
+from adapters.store.migrations import current_revision
 from adapters.store.models import CycleRow, FlagHistoryRow, FlagTableRow, RecordingRow, TombstoneRow
 from domain.alert import Alert
-from domain.canonical import canonical_json, json_ready
+from domain.canonical import json_ready
 from domain.cycle import Cycle
 from domain.diagnosis import Action
-from domain.errors import ConfigurationError, DependencyLied, DependencyUnavailable, InvalidInput
+from domain.errors import InvalidInput
 from domain.ids import cycle_id
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
 
-_FIELD = "store_url"
-_DAMAGED = "Restore a backup of the database: somebody else has written into it"
-
 
 class SqlStore:
-    """A `StorePort` on a database by URL, e.g. ``sqlite:////var/lib/evercrew/store.db`` or
-    ``postgresql+psycopg://...``.
-
-    Migrates the database when constructed. `busy` is how long a write waits for another; a PostgreSQL server has 5 s to
-    answer, unless the URL says otherwise (``connect_timeout``).
+    """A `StorePort` on a `Database`, or on the one of a URL.
 
     Raises:
-        ConfigurationError: the URL is not one.
-        DependencyUnavailable: the database cannot be reached. DependencyTimeout: another program keeps it locked.
-        DependencyLied: it is of another schema, or holds rows that none of ours can be.
+        ConfigurationError, DependencyError: as `Database`.
     """
 
-    def __init__(self, url: str, *, busy: timedelta = timedelta(seconds=10)) -> None:
-        self._engine = _engine(url, busy)
-        with self._guarded(), self._begin(write=True) as connection:
-            migrate(connection)
+    def __init__(self, database: Database | str) -> None:
+        self._database = database if isinstance(database, Database) else Database(database)
 
     def close(self) -> None:
         """Give the connections back."""
-        self._engine.dispose()
+        self._database.close()
 
     def open_cycle(self, alert: Alert, at: datetime) -> tuple[Cycle, bool]:
         """See `StorePort.open_cycle`."""
         day = at.astimezone(UTC).date()
-        with self._session(write=True) as session:
-            if self._engine.dialect.name == "postgresql":
+        with self._database.session(write=True) as session:
+            if self._database.is_postgresql:
                 session.execute(text("LOCK TABLE cycles IN SHARE ROW EXCLUSIVE MODE"))
             same = (CycleRow.target == alert.target, CycleRow.environment == alert.environment, CycleRow.is_open)
             found = session.scalars(select(CycleRow).where(*same)).first()
@@ -84,13 +69,13 @@ class SqlStore:
 
     def cycle(self, cycle_id: str) -> Cycle | None:
         """See `StorePort.cycle`."""
-        with self._session() as session:
+        with self._database.session() as session:
             row = session.get(CycleRow, cycle_id)
             return None if row is None else _cycle(row)
 
     def save(self, cycle: Cycle) -> None:
         """See `StorePort.save`. A cancel request made meanwhile by somebody else survives the save."""
-        with self._session(write=True) as session:
+        with self._database.session(write=True) as session:
             row = session.get(CycleRow, cycle.id)
             if row is None:
                 raise _no_such_cycle(cycle.id)
@@ -99,7 +84,7 @@ class SqlStore:
 
     def request_cancel(self, cycle_id: str) -> None:
         """See `StorePort.request_cancel`."""
-        with self._session(write=True) as session:
+        with self._database.session(write=True) as session:
             row = session.get(CycleRow, cycle_id)
             if row is None:
                 raise _no_such_cycle(cycle_id)
@@ -114,18 +99,18 @@ class SqlStore:
         wanted = select(CycleRow).order_by(CycleRow.day.desc(), CycleRow.number.desc()).limit(limit)
         if open_only:
             wanted = wanted.where(CycleRow.is_open)
-        with self._session() as session:
+        with self._database.session() as session:
             return [_cycle(row) for row in session.scalars(wanted)]
 
     def cycles_on(self, day: datetime) -> int:
         """See `StorePort.cycles_on`."""
-        with self._session() as session:
+        with self._database.session() as session:
             wanted = select(func.count()).select_from(CycleRow).where(CycleRow.day == day.astimezone(UTC).date())
             return session.scalar(wanted) or 0
 
     def flags(self) -> Sequence[FlagRow]:
         """See `StorePort.flags`."""
-        with self._session() as session:
+        with self._database.session() as session:
             rows = session.scalars(select(FlagTableRow).order_by(FlagTableRow.name, FlagTableRow.environment))
             return [
                 FlagRow(name=row.name, enabled=row.enabled, environment=row.environment, details=row.details)
@@ -135,7 +120,7 @@ class SqlStore:
     def set_flag(self, flag: FlagRow, *, by: str, at: datetime) -> None:
         """See `StorePort.set_flag`; who changed it and when goes to ``flag_history`` in the same transaction."""
         details = _plain("details", flag.details)
-        with self._session(write=True) as session:
+        with self._database.session(write=True) as session:
             session.merge(
                 FlagTableRow(name=flag.name, environment=flag.environment, enabled=flag.enabled, details=details)
             )
@@ -152,7 +137,7 @@ class SqlStore:
 
     def entomb(self, stone: Tombstone) -> None:
         """See `StorePort.entomb`."""
-        with self._session(write=True) as session:
+        with self._database.session(write=True) as session:
             if session.get(TombstoneRow, stone.digest) is None:
                 session.add(
                     TombstoneRow(digest=stone.digest, cycle_id=stone.cycle_id, reason=stone.reason, at=stone.at)
@@ -160,7 +145,7 @@ class SqlStore:
 
     def tombstone(self, digest: str) -> Tombstone | None:
         """See `StorePort.tombstone`."""
-        with self._session() as session:
+        with self._database.session() as session:
             row = session.get(TombstoneRow, digest)
             if row is None:
                 return None
@@ -171,7 +156,7 @@ class SqlStore:
         payload = _plain("payload", recording.payload)
         same = (RecordingRow.cycle_id == recording.cycle_id, RecordingRow.place == recording.place)
         new = {"kind": recording.kind, "payload": payload}
-        with self._session(write=True) as session:
+        with self._database.session(write=True) as session:
             known = session.scalar(select(RecordingRow.id).where(*same))
             if known is not None:
                 session.execute(update(RecordingRow).where(RecordingRow.id == known).values(new))
@@ -184,9 +169,9 @@ class SqlStore:
         new = {"kind": recording.kind, "payload": _plain("payload", recording.payload)}
         place = {"cycle_id": recording.cycle_id, "place": recording.place}
         same = (RecordingRow.cycle_id == recording.cycle_id, RecordingRow.place == recording.place)
-        with self._guarded():
+        with self._database.guarded():
             try:
-                with self._begin(write=True) as connection:
+                with self._database.begin(write=True) as connection:
                     if connection.scalar(select(RecordingRow.id).where(*same)) is not None:
                         return False
                     connection.execute(insert(RecordingRow).values({**place, **new}))
@@ -200,7 +185,7 @@ class SqlStore:
         if prefix:
             # Not LIKE: it ignores case on SQLite and reads % and _ as wildcards.
             wanted = wanted.where(func.substr(RecordingRow.place, 1, len(prefix)) == prefix)
-        with self._session() as session:
+        with self._database.session() as session:
             return [
                 Recording(cycle_id=row.cycle_id, place=row.place, kind=row.kind, payload=row.payload)
                 for row in session.scalars(wanted)
@@ -208,75 +193,11 @@ class SqlStore:
 
     def check(self) -> str:
         """See `StorePort.check`."""
-        with self._guarded(), self._begin(write=False) as connection:
+        with self._database.guarded(), self._database.begin(write=False) as connection:
             revision = current_revision(connection)
             count = connection.execute(select(func.count()).select_from(CycleRow)).scalar_one()
-        place = self._engine.url.render_as_string(hide_password=True)
+        place = self._database.engine.url.render_as_string(hide_password=True)
         return f"store: {place}, schema {revision}, {count} cycles"
-
-    @contextmanager
-    def _session(self, *, write: bool = False) -> Iterator[Session]:
-        with (
-            self._guarded(),
-            self._begin(write=write) as connection,
-            Session(connection, expire_on_commit=False) as session,
-        ):
-            yield session
-            session.flush()
-
-    @contextmanager
-    def _begin(self, *, write: bool) -> Iterator[Connection]:
-        with self._engine.connect().execution_options(evercrew_write=write) as connection, connection.begin():
-            yield connection
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except SQLAlchemyError as error:
-            raise explained(error, name="store", field=_FIELD) from error
-        except (ValueError, TypeError) as error:
-            raise DependencyLied(
-                "store", f"a row cannot be read: {' '.join(str(error).split())[:300]}", _DAMAGED
-            ) from error
-
-
-def _engine(url: str, busy: timedelta) -> Engine:
-    parsed = database_url(url, field=_FIELD)
-    try:
-        engine = create_engine(parsed, json_serializer=canonical_json, pool_pre_ping=True)
-    except (ArgumentError, ImportError) as error:
-        remedy = "Install evercrew[postgres] for postgresql://, and leave the driver out"
-        raise ConfigurationError(_FIELD, f"its driver cannot be used ({error})", remedy) from error
-    if parsed.get_backend_name() == "sqlite":
-        _prepare_sqlite(engine, busy)
-    else:
-        impatient(engine, busy)
-    return engine
-
-
-def _prepare_sqlite(engine: Engine, busy: timedelta) -> None:
-    path = engine.url.database
-    if path and path != ":memory:":
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DependencyUnavailable(
-                "store", f"{path} cannot be made: {error}", f"Mend {_FIELD}, or make the folder of `state` writable"
-            ) from error
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
-        # The driver must not open transactions by itself: `_begin` says which kind.
-        connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout={int(busy.total_seconds() * 1000)}")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("evercrew_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 def _fill(row: CycleRow, cycle: Cycle) -> None:

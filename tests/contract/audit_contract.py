@@ -50,6 +50,12 @@ class AuditContract:
         assert [record.sequence for record in audit.records("si_2026_01_31_002")] == [2]
         assert list(audit.records("si_2026_01_31_003")) == []
 
+    def test_a_key_finds_its_records_and_no_others(self, audit: AuditPort) -> None:
+        for key in ("k1", "k2", "k1"):
+            audit.append(entry(key=key))
+        assert [record.sequence for record in audit.of_key("k1")] == [1, 3]
+        assert list(audit.of_key("k3")) == []
+
     def test_an_empty_chain_verifies(self, audit: AuditPort) -> None:
         assert audit.verify() == 0
 

@@ -18,7 +18,7 @@ from agents.playbook import Playbook
 from agents.roster import Roster, default_roster
 from crews.judges import CrewJudges
 from crews.session import Limits
-from domain.actor import Role
+from domain.actor import Actor, Role
 from domain.alert import Alert, AlertStatus
 from domain.brief import Brief
 from domain.clock import SystemClock
@@ -129,7 +129,7 @@ def brief(signal: str = "ndcg_at_10", stage: str = "diagnose", facts: Mapping[st
     )
 
 
-def _context(scope: Scope, spec: ToolSpec, args: Mapping[str, Any]) -> Mapping[str, bool | int | str]:
+def _context(scope: Scope, spec: ToolSpec, args: Mapping[str, Any], actor: Actor) -> Mapping[str, bool | int | str]:
     facts = CycleFacts(
         stage=scope.stage,
         cycles_today=1,

@@ -12,13 +12,15 @@ import pytest
 from adapters.store.base import FlagRow, Recording, Tombstone
 from cycles.context import ContextSource
 from cycles.desk import APPROVAL
-from domain.actor import Role
+from domain.actor import Actor, Role
 from domain.diagnosis import Action
 from domain.errors import InvalidInput
 from domain.stage import Stage
 from tests.support.office import Rig, alert_of, office_in_memory
 from tests.support.story import opened
 from tools.outcome import Done, Refused
+
+ACTOR = Actor(role=Role.DEVOPS_ENGINEER)
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def asked(
     """Return the context of a call in the promote stage."""
     source = ContextSource(rig.store, rig.clock, rig.profile, rig.office.contract)
     desk = rig.desk(opened(rig, Action.RETRAIN, Stage.PROMOTE, (facts or {}).items()))
-    return dict(source(desk.scope, rig.gate.registry.get(tool).spec, args or {}))
+    return dict(source(desk.scope, rig.gate.registry.get(tool).spec, args or {}, ACTOR))
 
 
 def test_the_gates_have_passed_only_when_both_have(rig: Rig) -> None:
@@ -77,7 +79,7 @@ def test_calls_cycles_and_the_hour_are_counted(rig: Rig) -> None:
     source = ContextSource(rig.store, rig.clock, rig.profile, rig.office.contract)
     desk = rig.desk(rig.open(alert_of(Action.RETRAIN, rig.clock)))
     spec = rig.gate.registry.get("promote").spec
-    told = [dict(source(desk.scope, spec, {})) for _ in range(3)]
+    told = [dict(source(desk.scope, spec, {}, ACTOR)) for _ in range(3)]
     assert [t["calls"] for t in told] == [1, 2, 3]
     assert (told[0]["cycles_today"], told[0]["hour"]) == (1, rig.clock.now().hour)
     assert told[0]["signal"] == "ndcg_at_10"
@@ -87,7 +89,7 @@ def test_a_cycle_that_is_not_there_has_no_context(rig: Rig) -> None:
     source = ContextSource(rig.store, rig.clock, rig.profile, rig.office.contract)
     desk = rig.desk(rig.open(alert_of(Action.RETRAIN, rig.clock)).model_copy(update={"id": "si_2020_01_01_001"}))
     with pytest.raises(InvalidInput, match="si_2020_01_01_001"):
-        source(desk.scope, rig.gate.registry.get("promote").spec, {})
+        source(desk.scope, rig.gate.registry.get("promote").spec, {}, ACTOR)
 
 
 def test_too_many_cycles_a_day_close_the_door_for_new_work(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ class Door:
             store=self.store,
             office=self.permits,
             traces=self.traces,
-            context=lambda scope, spec, args: self.context(scope, spec, args),
+            context=lambda scope, spec, args, _actor: self.context(scope, spec, args),
             observer=self._note,
         )
 

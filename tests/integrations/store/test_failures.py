@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 
+from adapters.database import Database
 from adapters.store.sqlalchemy import SqlStore
 from domain.clock import SystemClock
 from domain.errors import ConfigurationError, DependencyLied, DependencyTimeout, DependencyUnavailable
@@ -44,8 +45,9 @@ def test_a_database_on_a_full_disk_is_unavailable_and_nothing_is_half_written(tm
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    full = SqlStore(f"sqlite:///{path}")
-    with full._engine.connect() as small:
+    database = Database(f"sqlite:///{path}")
+    full = SqlStore(database)
+    with database.engine.connect() as small:
         small.exec_driver_sql(f"PRAGMA max_page_count={pages}")
         small.rollback()
 
@@ -143,7 +145,7 @@ def test_a_user_or_a_database_that_is_not_there_is_named(fresh_url: Fresh, what:
 @cell(POSTGRES, "slow")
 def test_a_lock_that_outlasts_the_wait_is_a_timeout_and_passes(fresh_url: Fresh) -> None:
     url = fresh_url()
-    store = SqlStore(url, busy=SHORT)
+    store = SqlStore(Database(url, busy=SHORT))
     with opened(url) as other:
         other.execute(text("LOCK TABLE cycles IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(DependencyTimeout, match=r"lock timeout.*keeps store_url locked"):

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 import adapters.store.migrations as migrations
+from adapters.database import Database
 from adapters.store.base import FlagRow, StorePort
 from adapters.store.models import Base
 from adapters.store.sqlalchemy import SqlStore
@@ -121,7 +122,7 @@ def test_the_database_itself_forbids_two_open_cycles_of_a_target(store: SqlStore
 
 @pytest.mark.integration("store sqlite", "slow")
 def test_a_database_that_stays_locked_is_unavailable_and_works_again_afterwards(path: Path) -> None:
-    store = SqlStore(f"sqlite:///{path}", busy=timedelta(milliseconds=100))
+    store = SqlStore(Database(f"sqlite:///{path}", busy=timedelta(milliseconds=100)))
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(DependencyTimeout, match=r"locked.*store_url"):

@@ -1,0 +1,124 @@
+"""The database of Evercrew's own records, for every adapter that keeps tables there: SQLite in WAL or PostgreSQL.
+
+Every write is one transaction that takes the write lock first (``BEGIN IMMEDIATE`` on SQLite), so that what it reads
+and what it writes cannot interleave with another writer, thread or process. On PostgreSQL a write that depends on what
+it read locks the rows, or the table, itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from adapters.sql import database_url, explained, impatient
+from adapters.store.migrations import migrate
+from domain.canonical import canonical_json
+from domain.errors import ConfigurationError, DependencyLied, DependencyUnavailable
+
+FIELD = "store_url"
+_DAMAGED = "Restore a backup of the database: somebody else has written into it"
+
+
+class Database:
+    """A database by URL, e.g. ``sqlite:////var/lib/evercrew/store.db`` or ``postgresql://...``; threads share it.
+
+    Migrates the database when constructed. `busy` is how long a write waits for another; a PostgreSQL server has 5 s to
+    answer, unless the URL says otherwise (``connect_timeout``).
+
+    Raises:
+        ConfigurationError: the URL is not one.
+        DependencyUnavailable: the database cannot be reached. DependencyTimeout: another program keeps it locked.
+        DependencyLied: it is of another schema.
+    """
+
+    def __init__(self, url: str, *, busy: timedelta = timedelta(seconds=10)) -> None:
+        self.engine = _engine(url, busy)
+        with self.guarded(), self.begin(write=True) as connection:
+            migrate(connection)
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether it is PostgreSQL, and not SQLite."""
+        return self.engine.dialect.name == "postgresql"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    @contextmanager
+    def session(self, *, write: bool = False) -> Iterator[Session]:
+        """A transaction with a session on it, committed at the end.
+
+        Raises:
+            DependencyError: the database cannot be used, or holds rows that none of ours can be.
+        """
+        with (
+            self.guarded(),
+            self.begin(write=write) as connection,
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            yield session
+            session.flush()
+
+    @contextmanager
+    def begin(self, *, write: bool) -> Iterator[Connection]:
+        """A transaction, committed at the end; its errors are those of the driver, unless it is `guarded`."""
+        with self.engine.connect().execution_options(evercrew_write=write) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Turn what the driver raises into errors of ours."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise explained(error, name="store", field=FIELD) from error
+        except (ValueError, TypeError) as error:
+            raise DependencyLied(
+                "store", f"a row cannot be read: {' '.join(str(error).split())[:300]}", _DAMAGED
+            ) from error
+
+
+def _engine(url: str, busy: timedelta) -> Engine:
+    parsed = database_url(url, field=FIELD)
+    try:
+        engine = create_engine(parsed, json_serializer=canonical_json, pool_pre_ping=True)
+    except (ArgumentError, ImportError) as error:
+        remedy = "Install evercrew[postgres] for postgresql://, and leave the driver out"
+        raise ConfigurationError(FIELD, f"its driver cannot be used ({error})", remedy) from error
+    if parsed.get_backend_name() == "sqlite":
+        _prepare_sqlite(engine, busy)
+    else:
+        impatient(engine, busy)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine, busy: timedelta) -> None:
+    path = engine.url.database
+    if path and path != ":memory:":
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DependencyUnavailable(
+                "store", f"{path} cannot be made: {error}", f"Mend {FIELD}, or make the folder of `state` writable"
+            ) from error
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        # The driver must not open transactions by itself: `_begin` says which kind.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={int(busy.total_seconds() * 1000)}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("evercrew_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
