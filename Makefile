@@ -14,7 +14,7 @@ COVERED := domain policies tools cycles
 # Fixed, so that two runs of the same seed do the same arithmetic and two cores are not fought over.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup setup-runtime setup-integration demo demo-full integration test check format bench lock cov env-example wheel-check clean
+.PHONY: help setup setup-runtime setup-integration demo demo-full integration test check format chaos bench lock cov env-example wheel-check clean
 
 help:  ## list the verbs
 	@printf 'usage: make VERB\n\n'
@@ -54,6 +54,9 @@ check: setup  ## linters, formatting, types (strict, code and tests), import con
 format: setup  ## put code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+chaos: setup-integration  ## every dependency down, slow and lying at every stage, and kill -9 between any two writes; writes docs/safety.md
+	$(BIN)/python -m evals.chaos $(ARGS)
 
 bench: setup  ## overhead of the gate, policy decisions, cycle and start-up, beside their bare work
 	$(BIN)/evercrew bench $(ARGS)

@@ -7,7 +7,7 @@ it read locks the rows, or the table, itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -40,6 +40,8 @@ class Database:
 
     def __init__(self, url: str, *, busy: timedelta = timedelta(seconds=10)) -> None:
         self.engine = _engine(url, busy)
+        # Run first in every write transaction: it raises where this process may not write any more.
+        self.fence: Callable[[Connection], None] | None = None
         with self.guarded(), self.begin(write=True) as connection:
             migrate(connection)
 
@@ -71,6 +73,8 @@ class Database:
     def begin(self, *, write: bool) -> Iterator[Connection]:
         """A transaction, committed at the end; its errors are those of the driver, unless it is `guarded`."""
         with self.engine.connect().execution_options(evercrew_write=write) as connection, connection.begin():
+            if write and self.fence is not None:
+                self.fence(connection)
             yield connection
 
     @contextmanager

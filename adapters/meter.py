@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from domain.errors import DependencyLied, DependencyTimeout, DependencyUnavailable, EvercrewError
 
@@ -24,6 +24,12 @@ _SECONDS = Histogram(
     ["adapter"],
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300),
     registry=REGISTRY,
+)
+_POLICY_CHANGES = Counter(
+    "evercrew_policy_changes", "Changed policy sets, taken into force or kept out of it.", ["result"], registry=REGISTRY
+)
+_POLICY_STALE = Gauge(
+    "evercrew_policy_stale", "1 while the policy set on disk is not the one in force.", registry=REGISTRY
 )
 _OUTCOMES = ((DependencyTimeout, "slow"), (DependencyLied, "lying"), (DependencyUnavailable, "refused"))
 
@@ -42,6 +48,12 @@ def metered(adapter: str) -> Iterator[None]:
     finally:
         _REQUESTS.labels(adapter, outcome).inc()
         _SECONDS.labels(adapter).observe(perf_counter() - started)
+
+
+def policy_change(*, taken: bool) -> None:
+    """Count a changed policy set, and say whether the one on disk is in force."""
+    _POLICY_CHANGES.labels("taken" if taken else "kept_out").inc()
+    _POLICY_STALE.set(0 if taken else 1)
 
 
 def exposition() -> str:

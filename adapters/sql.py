@@ -20,6 +20,8 @@ from domain.errors import (
 KNOWN = ("sqlite", "postgresql")
 CONNECT_SECONDS = 5
 _STATEMENT_SECONDS = 60
+PAUSED_S = 10
+"""After so long the server ends the transaction of a program that does nothing in it: it is paused, or cut off."""
 _SCHEMA = "Name a database of its own for this version in {field}, or restore a backup of it"
 # By SQLSTATE where the server says it, else by words: a connection that fails has no state.
 _MEANINGS: tuple[tuple[tuple[str, ...], type[DependencyError], str], ...] = (
@@ -57,13 +59,14 @@ def database_url(url: str, *, field: str) -> URL:
 
 
 def impatient(engine: Engine, busy: timedelta) -> None:
-    """Let PostgreSQL give up on a lock after `busy`, and on a statement after a minute."""
+    """Let PostgreSQL give up on a lock after `busy`, on a statement after a minute, and on a program that is paused."""
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"SET lock_timeout = {int(busy.total_seconds() * 1000)}")
             cursor.execute(f"SET statement_timeout = '{_STATEMENT_SECONDS}s'")
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{PAUSED_S}s'")
         connection.commit()
 
 

@@ -3,6 +3,9 @@
 A block is a fence of its own, ```` ```json brief ````. JSON has no raw line breaks inside strings, so nothing inside
 a value can open or close one; readers take the first block of a label, and every untrusted text stands after the
 typed blocks in a prompt.
+
+Which text is untrusted is decided by its form and not by a list of fields, so that a new field cannot be forgotten: a
+string that is no plain name stands in a marked block, whoever wrote it; a key that is none is made one.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from domain.canonical import json_ready
-from domain.untrusted import Untrusted
+from domain.untrusted import Untrusted, name_of, one_line, plain
+from domain.untrusted import shown as shown_text
 
 BRIEF = "brief"
 PROPOSAL = "proposal"
@@ -23,20 +27,23 @@ CHECK = "check"
 HELD = "results you already hold"
 REASON = "reason"
 
-# The end marker cannot stand in the body (its angle brackets are defused) nor, on a line of its own, in the source.
-_UNTRUSTED = re.compile(r"<<untrusted source=.*?\nuntrusted>>", flags=re.DOTALL)
+# A block on lines of its own; one inside of JSON is on a single line, with what is typed around it.
+_UNTRUSTED = re.compile(r"^<<untrusted source=[^\n]*\n(?:\| [^\n]*\n)+untrusted>>$", flags=re.MULTILINE)
 # What CrewAI would replace in any prompt it formats, wherever it stands.
 _PLACEHOLDERS = re.compile(r"\{(input|tools|tool_names|role|goal|backstory)\}")
 
 
-def block(label: str, value: Mapping[str, Any]) -> str:
-    """Return `value` as a marked block. Untrusted texts inside are rendered as such."""
-    text = json.dumps(shown(json_ready(value)), ensure_ascii=False, sort_keys=True)
+def block(label: str, value: Mapping[str, Any], *, marked: bool = False) -> str:
+    """Return `value` as a marked block; untrusted texts inside are rendered as such, unless they are `marked` already."""
+    ready = json_ready(value)
+    text = json.dumps(ready if marked else shown(ready, label), ensure_ascii=False, sort_keys=True)
     return inert(f"```json {label}\n{text}\n```")
 
 
 def read(text: str, label: str) -> dict[str, Any] | None:
-    """Return the content of the first block of that label outside untrusted text, or None."""
+    """Return the content of the first block of that label outside untrusted text, or None; for programs, which are
+    given what stands in the marked texts inside.
+    """
     typed = _UNTRUSTED.sub("", text)
     found = re.search(rf"^```json {re.escape(label)}\n(.*)\n```$", typed, flags=re.MULTILINE)
     if found is None:
@@ -45,7 +52,7 @@ def read(text: str, label: str) -> dict[str, Any] | None:
         value = json.loads(found.group(1))
     except json.JSONDecodeError:
         return None
-    return value if isinstance(value, dict) else None
+    return unmarked(value) if isinstance(value, dict) else None
 
 
 def inert(text: str) -> str:
@@ -53,19 +60,34 @@ def inert(text: str) -> str:
     return _PLACEHOLDERS.sub(r"{ \1 }", text)
 
 
-def shown(value: Any) -> Any:
-    """Return a JSON value as a model may see it: every `{text, source}` of an untrusted text becomes its marked
-    block.
+def shown(value: Any, source: str = "a result") -> Any:
+    """Return a JSON value as a model may see it.
+
+    Every `{text, source}` of an untrusted text becomes its marked block, and so does every string that is no name;
+    keys are made names.
     """
     match value:
         case {"text": str(), "source": str()} if len(value) == 2:
             return Untrusted.model_validate(value).block()
         case Mapping():
-            return {key: shown(item) for key, item in value.items()}
+            return {name_of(str(key)): shown(item, source) for key, item in value.items()}
         case str():
-            return value
+            return shown_text(value, source)
         case Sequence():
-            return [shown(item) for item in value]
+            return [shown(item, source) for item in value]
+        case _:
+            return value
+
+
+def unmarked(value: Any) -> Any:
+    """Return a shown value with the texts of its marked blocks, for programs that follow no text."""
+    match value:
+        case Mapping():
+            return {key: unmarked(item) for key, item in value.items()}
+        case str():
+            return plain(value)
+        case Sequence():
+            return [unmarked(item) for item in value]
         case _:
             return value
 
@@ -85,13 +107,13 @@ def first_json(text: str) -> dict[str, Any]:
 
 
 def complaint(problem: ValidationError | ValueError) -> str:
-    """Return what is wrong with an answer, in words its author can act on."""
+    """Return what is wrong with an answer, in words its author can act on; of the answer itself only names, cut."""
     if isinstance(problem, ValidationError):
         return "; ".join(
-            f"{'.'.join(str(part) for part in error['loc']) or 'answer'}: {error['msg']}"
+            f"{name_of('.'.join(str(part) for part in error['loc'])) or 'answer'}: {one_line(error['msg'])}"
             for error in problem.errors()[:5]
         )
-    return f"the answer is not one JSON object: {problem}"
+    return f"the answer is not one JSON object: {one_line(str(problem))}"
 
 
 def schema_text(model: type[BaseModel]) -> str:

@@ -112,8 +112,9 @@ class CrewModel(BaseLLM):
         self, messages: Sequence[ChatMessage], functions: Sequence[Mapping[str, Any]]
     ) -> ChatReply | EvercrewError:
         seat = self._seating
-        if seat.meter.stopped is not None:
-            return seat.meter.stopped
+        call = seat.meter.begin(_estimate(messages))
+        if isinstance(call, EvercrewError):
+            return call
         try:
             with seat.traces.span(seat.task, "llm", {"messages": len(messages)}, cycle_id=seat.cycle_id) as span:
                 with seat.meter.active():
@@ -122,8 +123,9 @@ class CrewModel(BaseLLM):
                     )
                 span.done({"model": reply.model, "tokens": reply.tokens, "calls": [c.name for c in reply.tool_calls]})
         except EvercrewError as problem:
+            seat.meter.failed(call, problem)
             return problem
-        stopped = seat.meter.count(reply, _estimate(messages, reply))
+        stopped = seat.meter.count(reply, _estimate(messages, reply.text), call)
         seat.answered(reply)
         if reply.tool_calls and not functions:
             return BudgetExhausted(f"{reply.model} asked for tools when it had to answer ({seat.task})")
@@ -168,5 +170,6 @@ def _written(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
-def _estimate(messages: Sequence[ChatMessage], reply: ChatReply) -> int:
-    return (sum(len(message.content) for message in messages) + len(reply.text)) // _CHARACTERS_A_TOKEN
+def _estimate(messages: Sequence[ChatMessage], answer: str = "") -> int:
+    asked = sum(len(message.content) + len(str(message.tool_calls)) for message in messages)
+    return (asked + len(answer)) // _CHARACTERS_A_TOKEN

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.llm.base import ChatMessage, ChatReply, ToolCall
-from agents.blocks import BRIEF, CHECK, HELD, PROPOSAL, REASON, read
+from agents.blocks import BRIEF, CHECK, HELD, PROPOSAL, REASON, read, unmarked
 from agents.rules import Facts
 from domain.canonical import canonical_hash
 from domain.errors import DependencyLied
@@ -140,7 +140,7 @@ def _parsed(answer: Any) -> _Answer:
         value = None
     match value:
         case {"call": str(call), "result": Mapping() as result}:
-            return _Answer(call, result)
+            return _Answer(call, unmarked(result))
         case _:
             return _Answer("", None)
 

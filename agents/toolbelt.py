@@ -19,6 +19,7 @@ from pydantic import PrivateAttr, ValidationError
 from agents.blocks import shown
 from domain.actor import Actor
 from domain.canonical import canonical_hash, json_ready
+from domain.untrusted import Untrusted, one_line
 from tools.gate import Gate
 from tools.outcome import Done, Failed, Outcome, Refused
 from tools.tool import Scope
@@ -26,8 +27,13 @@ from tools.tool import Scope
 MAX_CALLS = 8
 # Lists a model is shown are cut here; the recorded result keeps them whole, and claims are checked against that.
 MAX_LISTED = 20
+MAX_KEYS = 100
+# Arguments longer than this, as JSON, are no question to a tool.
+MAX_ARGUMENTS = 20_000
 # The same call this often is no work any more.
 MAX_REPEATS = 3
+
+_REASON = 600
 
 _ENOUGH = "you have made all the calls of this task; answer now from what you have"
 _CLOSED = "the time of this task is over; nothing is called any more"
@@ -74,6 +80,8 @@ class Belt:
     def call(self, name: str, args: Mapping[str, Any]) -> str:
         """Answer one call with JSON text: ``{"call", "result"}``, ``{"refused"}`` or ``{"failed"}``."""
         with self._lock:
+            if len(_json(args)) > MAX_ARGUMENTS:
+                return _json({"refused": f"arguments of more than {MAX_ARGUMENTS} characters are not taken"})
             key = self._key(name, args)
             if key in self._memory:
                 return self._again(key)
@@ -109,25 +117,29 @@ class Belt:
         if not self._open:
             return _CLOSED
         if name not in self._allowed:
-            return f"{name!r} is not a tool of this task; there are: {', '.join(self._allowed) or 'none'}"
+            asked = one_line(name, 60)
+            return f"{asked!r} is not a tool of this task; there are: {', '.join(self._allowed) or 'none'}"
         return _ENOUGH if self._made >= self._limit else ""
 
     def _told(self, name: str, args: Mapping[str, Any], outcome: Outcome) -> str:
-        answer = self._answer(outcome)
-        self.held.append({"tool": name, "arguments": json_ready(args), "answer": answer})
+        answer = self._answer(name, outcome)
+        self.held.append({"tool": name, "arguments": shown(json_ready(args), "a call"), "answer": answer})
         return _json(answer)
 
-    def _answer(self, outcome: Outcome) -> dict[str, Any]:
+    def _answer(self, name: str, outcome: Outcome) -> dict[str, Any]:
         match outcome:
             case Done():
                 full = json_ready(outcome.value.model_dump(mode="json"))
                 self.calls.append(outcome.call)
                 self.results[outcome.call] = full
-                return {"call": outcome.call, **_shortened(shown(full))}
+                return {"call": outcome.call, **_shortened(shown(full, name))}
+            # Reasons quote vendors, people and the call itself.
             case Refused():
-                return {"refused": outcome.reason}
+                return {
+                    "refused": f"{outcome.kind}: {Untrusted(text=outcome.reason, source='the door').block(_REASON)}"
+                }
             case Failed():
-                return {"failed": f"{outcome.error}: {outcome.reason}"}
+                return {"failed": f"{outcome.error}: {Untrusted(text=outcome.reason, source=name).block(_REASON)}"}
 
     def _key(self, name: str, args: Mapping[str, Any]) -> str:
         """Equal calls have one key, however their defaults are spelled."""
@@ -196,7 +208,10 @@ def _shortened(result: Any) -> dict[str, Any]:
 
 def _cut(value: Any, path: str, lengths: dict[str, int]) -> Any:
     if isinstance(value, Mapping):
-        return {key: _cut(item, f"{path}.{key}" if path else str(key), lengths) for key, item in value.items()}
+        if len(value) > MAX_KEYS:
+            lengths[path] = len(value)
+        kept = list(value.items())[:MAX_KEYS]
+        return {key: _cut(item, f"{path}.{key}" if path else str(key), lengths) for key, item in kept}
     if isinstance(value, list):
         if len(value) > MAX_LISTED:
             lengths[path] = len(value)

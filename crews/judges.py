@@ -16,6 +16,7 @@ from domain.clock import Clock, SystemClock
 from domain.diagnosis import Diagnosis
 from domain.events import Observer
 from domain.plan import AugmentationPlan, PostMortem, PromotionProposal, TrainingPlan
+from tools.ask import Budget, NoBudget
 from tools.gate import Gate
 
 
@@ -24,6 +25,7 @@ class CrewJudges:
 
     Args:
         chat_for: returns a model for a role; asked once for every task, so that no two agents share one.
+        budget: what a question may cost is set aside there before it is asked.
 
     Raises:
         ConfigurationError: the roster names a tool the gate does not have, or one that changes the world.
@@ -38,9 +40,19 @@ class CrewJudges:
         traces: TracesPort,
         limits: Limits | None = None,
         clock: Clock | None = None,
+        budget: Budget | None = None,
     ) -> None:
         roster.check(gate.registry)
-        self._place = Workplace(gate, roster, chat_for, observer, traces, limits or Limits(), clock or SystemClock())
+        self._place = Workplace(
+            gate,
+            roster,
+            chat_for,
+            observer,
+            traces,
+            limits or Limits(),
+            clock or SystemClock(),
+            budget or NoBudget(),
+        )
 
     def diagnose(self, brief: Brief) -> Answered[Diagnosis]:
         """Return why the platform was alerted about."""

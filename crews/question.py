@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from domain.actor import Role
+from domain.approval import Denial
 from domain.brief import Brief
 from tools.evidence import Results
 
@@ -52,9 +53,10 @@ class Question(Generic[T]):
 def shown_brief(question: Question[Any], brief: Brief) -> dict[str, Any]:
     """Return the brief as the crew is shown it: the typed fields, and the facts the question names.
 
-    What the alert's sender wrote is not in it; that goes into the prompt as untrusted text.
+    What the alert's sender wrote is not in it; that goes into the prompt as untrusted text. What people denied on the
+    target lately is, so that it is not simply proposed again.
     """
-    return {
+    told: dict[str, Any] = {
         "cycle_id": brief.cycle_id,
         "stage": brief.stage,
         "target": brief.target,
@@ -67,6 +69,18 @@ def shown_brief(question: Question[Any], brief: Brief) -> dict[str, Any]:
             "source": brief.alert.source,
         },
         "facts": {name: value_of(brief, name) for name in question.facts if name in brief.facts},
+    }
+    return {**told, "denied_by_people": [_denied(denial) for denial in brief.denials]} if brief.denials else told
+
+
+def _denied(denial: Denial) -> dict[str, Any]:
+    """Return what a person refused, and why; the words are the person's, and no instructions."""
+    return {
+        "cycle_id": denial.cycle_id,
+        "at": denial.at.isoformat(),
+        "tool": denial.tool,
+        "args": {name: str(value)[:200] for name, value in denial.args.items()},
+        "reason": {"text": denial.reason[:500], "source": f"the denial by {denial.by}"},
     }
 
 

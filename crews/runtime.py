@@ -22,6 +22,7 @@ from domain.actor import Role
 from domain.brief import Answered, Brief
 from domain.errors import ModelAnswerInvalid
 from domain.plan import Review, ReviewVerdict
+from domain.untrusted import Untrusted
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -39,9 +40,9 @@ def ask(question: Question[T], brief: Brief, place: Workplace) -> Answered[T]:
         BudgetExhausted: time, tokens, calls or iterations were used up first.
         DependencyError: no model could be had.
     """
-    session = Session(brief, place)
+    session = Session(question.name, brief, place)
     name = f"crew {question.name}"
-    with place.traces.span(name, "chain", {"stage": brief.stage}, cycle_id=brief.cycle_id) as span:
+    with session.paid(), place.traces.span(name, "chain", {"stage": brief.stage}, cycle_id=brief.cycle_id) as span:
         last = _Round(question, session, 1, "")
         last.run()
         while last.verdict is ReviewVerdict.REVISE and last.number < ROUNDS:
@@ -90,7 +91,10 @@ class _Answer(Generic[T]):
         if self._complaint:
             raise ModelAnswerInvalid(f"{self._task}: the answer did not validate twice: {self._complaint}; then {said}")
         self._complaint = said
-        return False, self._session.prompt("partials/correction.md", problem=said, held=self._session.held(self._task))
+        problem = Untrusted(text=said, source="the check of the answer").block()
+        return False, self._session.prompt(
+            "partials/correction.md", problem=problem, held=self._session.held(self._task)
+        )
 
 
 class _Proposal(_Answer[T]):
@@ -238,6 +242,7 @@ def _answered(session: Session, last: _Round[T]) -> Answered[T]:
         revisions=last.number - 1,
         tokens=session.meter.tokens,
         cost_usd=session.meter.cost_usd,
+        reservation=session.reservation,
         fallbacks=session.meter.fallbacks,
         stopped=last.stopped,
     )

@@ -7,10 +7,12 @@ can do no harm: its belts refuse every call and its models give no answer any mo
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,20 +31,36 @@ from agents.roster import Roster
 from agents.toolbelt import Belt
 from domain.actor import Actor, Role
 from domain.brief import Brief
+from domain.budget import Amounts, usd
 from domain.clock import Clock
 from domain.errors import BudgetExhausted, DependencyLied, EvercrewError
 from domain.events import Event, Observer
 from prompts.library import Prompt, render
+from tools.ask import Budget, NoBudget
 from tools.gate import Gate
+from tools.purse import ASK
 from tools.tool import Scope
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one question may cost: time for all its rounds, and tokens (None: no limit)."""
+    """What one question may cost: time for all its rounds, tokens, US dollars and model calls (None: no limit).
+
+    `usd_per_token` is what a token costs at most.
+    """
 
     time: timedelta = timedelta(minutes=10)
     tokens: int | None = 400_000
+    usd: float | None = None
+    usd_per_token: float = 0.0
+    calls: int | None = 100
+
+    @property
+    def price(self) -> Amounts:
+        """Return what is set aside for one question."""
+        tokens = self.tokens or 0
+        dollars = tokens * self.usd_per_token if self.usd is None else self.usd
+        return usd(dollars).plus(Amounts(tokens=tokens))
 
 
 @dataclass(frozen=True)
@@ -56,19 +74,36 @@ class Workplace:
     traces: TracesPort
     limits: Limits
     clock: Clock
+    budget: Budget = field(default_factory=NoBudget)
 
 
 class Session:
     """The state of one question; agents and models are made afresh for every task."""
 
-    def __init__(self, brief: Brief, place: Workplace) -> None:
+    def __init__(self, name: str, brief: Brief, place: Workplace) -> None:
         self.brief = brief
         self.place = place
-        self.meter = Meter(place.limits.tokens)
+        limits = place.limits
+        self.meter = Meter(limits.tokens, limits.usd, limits.usd_per_token, limits.calls)
+        self.reservation = f"{ASK}{brief.cycle_id}/{brief.stage}/{name}"
         self.prompts: dict[str, str] = {}
         self.belts: dict[str, Belt] = {}
         self._deadline = place.clock.monotonic() + place.limits.time.total_seconds()
         self._told: set[str] = set()
+
+    @contextmanager
+    def paid(self) -> Iterator[None]:
+        """Set aside what the question may cost, and settle what it did, however it ends.
+
+        Raises:
+            BudgetExhausted: there is not so much left; nobody was asked.
+            DependencyError: that cannot be found out; nobody was asked.
+        """
+        self.place.budget.reserve(self.reservation, self._scope(), self.place.limits.price)
+        try:
+            yield
+        finally:
+            self.place.budget.settle(self.reservation, self.meter.used)
 
     def agent(self, role: Role, task: str, answer: type[BaseModel], system: str) -> Agent:
         """Return a fresh agent for a task, with a model and, where the roster gives it tools, a belt of its own."""
@@ -101,7 +136,7 @@ class Session:
 
     def held(self, task: str) -> str:
         """Return what the tools answered in a task so far, as a block for a prompt."""
-        return block(HELD, {"results": self.belts[task].held if task in self.belts else []})
+        return block(HELD, {"results": self.belts[task].held if task in self.belts else []}, marked=True)
 
     def prompt(self, name: str, **variables: Any) -> str:
         """Return a rendered prompt whose fingerprint goes into the answer."""
@@ -120,15 +155,12 @@ class Session:
         seconds = min(limit.total_seconds(), self._deadline - self.place.clock.monotonic())
         if seconds <= 0:
             raise BudgetExhausted(f"the time for {what} is used up")
-        threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=what)
         try:
-            problem = threads.submit(contextvars.copy_context().run, work).exception(timeout=seconds)
+            problem = _begun(work, what).exception(timeout=seconds)
         except FutureTimeout:
             late = BudgetExhausted(f"{what} took longer than {seconds:.3g} s and was given up")
             self.close(late)
             raise late from None
-        finally:
-            threads.shutdown(wait=False)
         if problem is not None:
             raise self._translated(problem, what) from problem
 
@@ -182,3 +214,31 @@ class Session:
             alert_at=self.brief.alert.starts_at,
             opened_at=datetime.fromisoformat(self.brief.opened_at),
         )
+
+
+def _begun(work: Callable[[], object], what: str) -> Future[object]:
+    """Begin the work in a thread that does not keep the process alive: a model that never answers is left behind."""
+    done: Future[object] = Future()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        with _Handed(done):
+            done.set_result(context.run(work))
+
+    threading.Thread(target=run, name=what, daemon=True).start()
+    return done
+
+
+class _Handed:
+    """Whatever is raised inside is raised where the result is waited for, and not in this thread."""
+
+    def __init__(self, done: Future[object]) -> None:
+        self._done = done
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if error is not None:
+            self._done.set_exception(error)
+        return True

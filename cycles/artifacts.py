@@ -23,6 +23,7 @@ SCHEMAS: Mapping[str, str] = {
     "ab_test_results.json": "ab_test_results.schema.json",
     "helm_values_patch.yaml": "helm_values_patch.schema.json",
     "watch.json": "watch.schema.json",
+    "undo.json": "undo.schema.json",
     "outcome.json": "outcome.schema.json",
 }
 # Fields that artifacts of earlier releases lack: they stay readable, and every new one has them.

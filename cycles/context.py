@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from adapters.store.base import StorePort
-from cycles.desk import APPROVAL
+from cycles.limits import PROMOTE, Promoted, cooling, promoted_before, share_bp
+from cycles.switches import flags_of
 from domain.actor import Actor
+from domain.autonomy import Level
 from domain.clock import Clock
+from domain.cycle import Cycle
+from domain.decision import Effect
 from domain.errors import InvalidInput
 from domain.verdict import Verdict
 from policies.context import CycleFacts, policy_context
 from policies.contract import Contract
-from policies.flags import FeatureFlag, FlagSet
 from policies.profiles import Profile
 from tools.ask import PolicyContext
 from tools.model.retire import RETENTION
+from tools.purse import Purse
 from tools.tool import Scope, ToolSpec
 
 
 class ContextSource:
     """Answers what is true of a cycle and of the day."""
 
-    def __init__(self, store: StorePort, clock: Clock, profile: Profile, contract: Contract) -> None:
+    def __init__(
+        self,
+        store: StorePort,
+        clock: Clock,
+        profile: Profile,
+        contract: Contract,
+        purse: Purse | None = None,
+        autonomy: Callable[[str, str], str] | None = None,
+    ) -> None:
+        self._autonomy = autonomy or _unearned(profile)
+        self._purse = purse
         self._store = store
         self._contract = contract
         self._clock = clock
         self._profile = profile
+        self._limits = profile.limits
         self._calls: Counter[str] = Counter()
 
     def __call__(self, scope: Scope, spec: ToolSpec, args: Mapping[str, Any], actor: Actor) -> PolicyContext:
@@ -38,55 +53,82 @@ class ContextSource:
             InvalidInput: the cycle does not exist.
         """
         if scope.cycle_id == RETENTION:
-            return self._without_cycle(scope)
+            return self._without_cycle(scope, spec, args, actor)
         cycle = self._store.cycle(scope.cycle_id)
         if cycle is None:
             raise InvalidInput("cycle_id", f"{scope.cycle_id} is not a cycle", "Open a cycle first")
         self._calls[scope.cycle_id] += 1
         now = self._clock.now()
         digest = str(args.get("digest") or args.get("candidate") or "")
+        promoted = self._promoted(cycle, spec)
         facts = CycleFacts(
             stage=scope.stage,
             cycles_today=self._store.cycles_on(cycle.opened_at),
             max_cycles_per_day=self._profile.max_cycles_per_day,
-            budget_left_cents=self._budget_left(cycle.facts),
+            budget_left_cents=self._budget_left(scope, cycle.facts),
             hour=now.hour,
             calls=self._calls[scope.cycle_id],
             tombstoned=bool(digest) and self._store.tombstone(digest) is not None,
-            approved=self._approved(scope, spec),
-            approval_needed=self._contract.signal(cycle.alert.signal).needs_approval
-            and self._profile.approver == "person",
+            window_open=self._profile.windows.open_at(now),
+            cooling_down=spec.effect is not Effect.READ and cooling(self._store, self._profile, cycle, now) is not None,
+            models_today=promoted.today,
+            models_at_once=promoted.at_once,
+            share_bp=share_bp(args),
+            max_models_per_day=self._limits.max_models_per_day,
+            max_models_at_once=self._limits.max_models_at_once,
+            max_share_bp=self._limits.max_share_bp,
+            approval_needed=self._contract.signal(cycle.alert.signal).needs_approval,
             verdict_evaluate=Verdict(cycle.facts.get("verdict_evaluate", "insufficient")),
             verdict_ab=Verdict(cycle.facts.get("verdict_ab", "insufficient")),
             signal=cycle.alert.signal,
             watch_silences=self._profile.watch.silences,
+            autonomy=Level(self._autonomy(spec.name, scope.environment)).value,
         )
-        return policy_context(self._flags(), scope.environment, facts)
+        return self._told(facts, scope, spec, actor)
 
-    def _without_cycle(self, scope: Scope) -> PolicyContext:
+    def _without_cycle(self, scope: Scope, spec: ToolSpec, args: Mapping[str, Any], actor: Actor) -> PolicyContext:
         """What the clock has done belongs to no cycle: nothing was approved or judged, and no alert asked for it."""
         now = self._clock.now()
         facts = CycleFacts(
             stage=scope.stage,
             cycles_today=self._store.cycles_on(now),
             max_cycles_per_day=self._profile.max_cycles_per_day,
-            budget_left_cents=self._budget_left({}),
+            budget_left_cents=self._budget_left(scope, {}),
             hour=now.hour,
             calls=0,
             tombstoned=False,
+            window_open=self._profile.windows.open_at(now),
+            cooling_down=False,
+            models_today=0,
+            models_at_once=0,
+            share_bp=share_bp(args),
+            max_models_per_day=self._limits.max_models_per_day,
+            max_models_at_once=self._limits.max_models_at_once,
+            max_share_bp=self._limits.max_share_bp,
         )
-        return policy_context(self._flags(), scope.environment, facts)
+        return self._told(facts, scope, spec, actor)
 
-    def _flags(self) -> FlagSet:
-        rows = (
-            FeatureFlag(name=r.name, enabled=r.enabled, environment=r.environment, details=r.details)
-            for r in self._store.flags()
-        )
-        return FlagSet(rows, defaults=self._profile.flag_defaults())
+    def _told(self, facts: CycleFacts, scope: Scope, spec: ToolSpec, actor: Actor) -> PolicyContext:
+        flags = flags_of(self._store, self._profile)
+        return policy_context(flags, scope.environment, facts, role=actor.role.value, tool=spec.name)
 
-    def _budget_left(self, facts: Mapping[str, Any]) -> int:
+    def _promoted(self, cycle: Cycle, spec: ToolSpec) -> Promoted:
+        """How many models went before this one; to ask for a promotion whose gates have passed takes a place.
+
+        Two cycles that ask at once cannot both be told that they are the first.
+        """
+        if spec.name != PROMOTE:
+            return Promoted(0, 0)
+        ready = all(cycle.facts.get(name) == Verdict.PASS.value for name in ("verdict_evaluate", "verdict_ab"))
+        return promoted_before(self._store, cycle, self._clock.now(), claim=ready)
+
+    def _budget_left(self, scope: Scope, facts: Mapping[str, Any]) -> int:
+        if self._purse is not None:
+            return self._purse.left_cents(scope)
         return round(100 * (self._profile.budget.cycle_usd - float(facts.get("cost_usd", 0.0))))
 
-    def _approved(self, scope: Scope, spec: ToolSpec) -> bool:
-        given = self._store.recordings(scope.cycle_id, f"{APPROVAL}{spec.name}")
-        return any(record.payload.get("person", True) for record in given)
+
+def _unearned(profile: Profile) -> Callable[[str, str], str]:
+    """Return the levels where no record is kept: what has to be earned is not."""
+    level = Level.ACT if profile.autonomy.mode == "act" else Level.APPROVE
+    return lambda tool, environment: level.value

@@ -7,10 +7,10 @@ A stage can be run again after a crash. Whatever it learns from outside and buil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,28 +19,43 @@ from adapters.retrieval.base import RetrievalPort
 from adapters.store.base import Recording, StorePort
 from adapters.traces.base import TracesPort
 from cycles.artifacts import Artifacts
+from cycles.denials import denials
 from cycles.ports import Judges
 from cycles.reaction import STATUS, reaction
+from cycles.rules import Rulebook
+from cycles.shelf import Taping
+from cycles.tape import TapedClock, current
 from domain.actor import Actor, Role
 from domain.brief import Answered, Brief
 from domain.canonical import json_ready
 from domain.clock import Clock
 from domain.cycle import Cycle
-from domain.errors import DependencyError, EvercrewError
+from domain.errors import AuditUnavailable, DependencyError, EvercrewError
 from domain.events import Event, Observer
 from domain.outcome import OutcomeKind
-from domain.receipt import AuditEntry, RecordKind
+from domain.override import Override
+from domain.receipt import AuditEntry, AuditRecord, RecordKind
 from domain.stage import Stage, StageResult
 from policies.contract import Contract
+from policies.overrides import applied
 from policies.profiles import Profile
+from tools.consent import Consent
 from tools.gate import Gate
 from tools.outcome import Done, Failed, Outcome, Refused
+from tools.purse import Purse
 from tools.records import call_place
 from tools.tool import Scope
 
+if TYPE_CHECKING:
+    from cycles.autonomy import AutonomyRecord
+
 V = TypeVar("V", bound=BaseModel)
-# Where approvals are recorded, by the tool they are for.
-APPROVAL = "approval/"
+W = TypeVar("W")
+# Held, for a class that nobody holds is built anew each time it is named.
+_ANSWERED = Answered[Any]
+
+# The fact that says under which overrides the cycle was judged.
+OVERRIDES = "overrides"
 
 
 class CallRefused(EvercrewError):
@@ -50,6 +65,7 @@ class CallRefused(EvercrewError):
         super().__init__(f"{tool} was refused ({refusal.kind}): {refusal.reason}")
         self.tool = tool
         self.kind = refusal.kind
+        self.call = refusal.call
 
 
 class CallFailed(DependencyError):
@@ -76,6 +92,11 @@ class Office:
     profile: Profile
     contract: Contract
     observer: Observer
+    consent: Consent
+    autonomy: AutonomyRecord
+    taping: Taping = field(default_factory=Taping)
+    rulebook: Rulebook | None = None
+    purse: Purse | None = None
 
 
 class Desk:
@@ -85,9 +106,35 @@ class Desk:
         self.office = office
         self.cycle = cycle
         self.profile = office.profile
-        self.contract = office.contract
-        self.clock = office.clock
+        self._contract: Contract | None = None
+        self.overrides: tuple[Override, ...] = ()
+        self.clock: Clock = TapedClock(office.clock)
         self.artifacts = office.artifacts
+        # Whether the kill switch was on when the stage was asked to go on.
+        self.killed = False
+
+    @property
+    def contract(self) -> Contract:
+        """The contract of this stage: with the overrides that were in force when it was first asked.
+
+        Raises:
+            DependencyError: it cannot be found out what is in force.
+        """
+        if self._contract is None:
+            book = self.office.rulebook
+            if book is not None:
+                self.overrides = self.told("overrides", book.in_force, tuple[Override, ...])
+            self._contract = applied(self.office.contract, self.overrides)
+        return self._contract
+
+    def under(self) -> list[dict[str, str]]:
+        """Return the overrides that this stage judged under, and keep them for how the cycle is told."""
+        told = [{"id": each.id, "said": each.said()} for each in self.overrides]
+        known = self.fact(OVERRIDES, [])
+        new = [each for each in told if each not in known]
+        if new:
+            self.keep(OVERRIDES, [*known, *new])
+        return told
 
     @property
     def scope(self) -> Scope:
@@ -113,6 +160,7 @@ class Desk:
         Raises:
             CallRefused: the door said no.
             CallFailed: it was allowed and did not succeed.
+            AuditUnavailable: it could not be recorded; that is no answer, and nothing may be concluded from it.
         """
         outcome = self.call(tool, args, role, place=place)
         match outcome:
@@ -121,6 +169,8 @@ class Desk:
                     self.list_effects()
                     self._note_reaction()
                 return expected.model_validate(value.model_dump())
+            case Refused(kind="audit", reason=reason) | Failed(error="AuditUnavailable", reason=reason):
+                raise AuditUnavailable(f"{tool}: {reason}")
             case Refused():
                 raise CallRefused(tool, outcome)
             case Failed():
@@ -129,7 +179,7 @@ class Desk:
     def keep(self, name: str, value: Any) -> None:
         """Put a fact into the drawer, on disk."""
         self.cycle = self.cycle.with_fact(name, json_ready({"v": value})["v"])
-        self.office.store.save(self.cycle)
+        self.attempt("keep", lambda: self.office.store.save(self.cycle))
 
     def fact(self, name: str, default: Any = None) -> Any:
         """Return a fact, or the default."""
@@ -150,23 +200,30 @@ class Desk:
             with self.office.traces.span(
                 name, "chain", {"stage": self.cycle.stage.value}, cycle_id=self.cycle.id
             ) as span:
-                answered = question(self.brief())
+                answered = self._asked(name, question)
                 span.done({"models": list(answered.models), "tokens": answered.tokens})
             self._note_model(name, answered)
             self.keep(name, answered)
             known = self.fact(name)
-        answer = Answered[Any].model_validate(known)
-        return Answered[V].model_construct(**{**answer.__dict__, "value": kind.model_validate(known["value"])})
+        answer = _ANSWERED.model_validate(known)
+        return _ANSWERED.model_construct(**{**answer.__dict__, "value": kind.model_validate(known["value"])})
 
     def did(self, tool: str) -> bool:
         """Whether an effect of this tool happened in this cycle.
 
         The chain says so: a fact may not have been kept in time.
         """
-        records = self.office.audit.records(self.cycle.id)
         return any(
-            r.entry.tool == tool and r.entry.kind is RecordKind.OUTCOME and r.entry.status == "done" for r in records
+            r.entry.tool == tool and r.entry.kind is RecordKind.OUTCOME and r.entry.status == "done"
+            for r in self.records()
         )
+
+    def records(self) -> Sequence[AuditRecord]:
+        """Return the records of the cycle, oldest first: what a stage learns of its own past from."""
+        records, tape = self.office.audit.records(self.cycle.id), current()
+        if tape is not None:
+            tape.saw(records)
+        return records
 
     def brief(self) -> Brief:
         """Return the context of a question."""
@@ -178,11 +235,31 @@ class Desk:
             alert=self.cycle.alert,
             opened_at=self.cycle.opened_at.isoformat(),
             facts=self.cycle.facts,
+            denials=denials(self.office.consent.store, self.cycle.target, self.cycle.environment),
         )
+
+    def told(self, name: str, make: Callable[[], W], kind: Any) -> W:
+        """Return what `make` is told from outside of the door, e.g. by the store; `kind` is its type.
+
+        What a stage decides by has to come through here, the door or the clock: else no replay comes to the same.
+        """
+        tape = current()
+        return make() if tape is None else tape.read(name, make, kind)
+
+    def attempt(self, name: str, make: Callable[[], None]) -> None:
+        """Do something outside of the door that may fail, e.g. write to a store: `told` for what answers nothing."""
+        tape = current()
+        if tape is None:
+            make()
+        else:
+            tape.attempt(name, make)
 
     def results(self) -> dict[str, Any]:
         """Return what tools answered in this cycle so far, by call."""
-        return {r.place: r.payload["result"] for r in self.office.store.recordings(self.cycle.id) if r.kind == "tool"}
+        recordings, tape = self.office.store.recordings(self.cycle.id), current()
+        if tape is not None:
+            tape.held(recordings)
+        return {r.place: r.payload["result"] for r in recordings if r.kind == "tool"}
 
     def note(self, what: str, **details: Any) -> None:
         """Tell whoever looks on."""
@@ -221,7 +298,7 @@ class Desk:
         """Keep the list of what was done, by the chain: a process that died may not have got round to it."""
         intents: dict[str, int] = {}
         listed = []
-        for record in self.office.audit.records(self.cycle.id):
+        for record in self.records():
             entry = record.entry
             if entry.kind is RecordKind.INTENT:
                 intents[entry.key] = record.sequence
@@ -231,31 +308,13 @@ class Desk:
                 listed.append({"name": entry.tool, "call": place, "permit": permit, "receipt": intents[entry.key]})
         self.keep("effects", listed)
 
-    def approved_by_profile(self, tool: str) -> None:
-        """Put on record, once, that the environment's profile stands for the person whose approval the contract wants.
-
-        It lifts nothing: a flag that is off still asks for a person.
-        """
-        if self.fact("approved_by_profile"):
-            return
-        by = f"profile {self.profile.name}"
-        entry = AuditEntry(
-            kind=RecordKind.NOTE, cycle_id=self.cycle.id, tool=tool, actor=by, status="approved", body={"by": by}
-        )
-        self.office.audit.append(entry)
-        payload = {"by": by, "at": self.clock.now().isoformat(), "person": False}
-        place = f"{APPROVAL}{tool}"
-        self.office.store.record(Recording(cycle_id=self.cycle.id, place=place, kind="approval", payload=payload))
-        self.keep("approved_by_profile", True)
-        self.note(f"{tool} is approved by {by}")
-
     def _note_reaction(self) -> None:
         """Keep how long the first remedy took, in the cycle and in the chain; too long is an event of its own."""
         alert = self.cycle.alert
         allowed = self.contract.signal(alert.signal).reaction
         if self.fact(STATUS) is not None:
             return
-        found = reaction(self.office.audit.records(self.cycle.id), alert.signal, alert.starts_at, allowed)
+        found = reaction(self.records(), alert.signal, alert.starts_at, allowed)
         if found is None:
             return
         entry = AuditEntry(
@@ -269,6 +328,15 @@ class Desk:
         self.office.audit.append(entry)
         self.keep(STATUS, found)
         self.note(found.said(), in_time=found.in_time)
+
+    def _asked(self, name: str, question: Callable[[Brief], Answered[V]]) -> Answered[V]:
+        tape = current()
+        if tape is None:
+            return question(self.brief())
+        with tape.asking(name) as told:
+            answered = question(self.brief())
+            told(answered)
+        return answered
 
     def _note_model(self, name: str, answered: Answered[V]) -> None:
         body = json_ready({"models": answered.models, "prompts": answered.prompts, "fallbacks": answered.fallbacks})

@@ -10,15 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from adapters.inbox.base import lane_of
 from adapters.workflow.base import Run, WorkflowPort
+from cycles import approvals, budget, pace, safety
+from cycles.approvals import NotApproved
 from cycles.desk import CallFailed, CallRefused, Desk, Office
+from cycles.holding import held, persisted
+from cycles.shelf import Shelf
 from cycles.stages import ab, augment, diagnose, evaluate, learn, observe, plan, promote, roll_back, train, watch
 from cycles.stages.proposals import ending, withdrawn
+from cycles.switches import KillWatch
+from cycles.tape import Tape
 from domain.actor import Actor, Role
 from domain.cycle import Cycle, check_transition
-from domain.errors import BudgetExhausted, DependencyError, InvalidInput, ModelAnswerInvalid
+from domain.errors import AuditUnavailable, BudgetExhausted, DependencyError, InvalidInput, ModelAnswerInvalid
 from domain.events import Event
 from domain.outcome import OutcomeKind
 from domain.receipt import AuditEntry, RecordKind
@@ -45,6 +53,7 @@ PAUSE = timedelta(seconds=1)
 PENDING = "ApprovalPending"
 # Stages that look again and again are bounded by their windows; this bounds a defect.
 MOST_STEPS = 5000
+MOST_OPEN = 100_000
 
 
 class Engine:
@@ -53,19 +62,32 @@ class Engine:
     def __init__(self, office: Office, workflow: WorkflowPort) -> None:
         self._office = office
         self._workflow = workflow
+        tools = [tool.spec.name for tool in office.gate.registry]
+        self._switch = KillWatch(office.store, office.profile, office.clock)
+        self._shelf = Shelf(office.store, office.contract, office.profile, tools, office.taping)
 
     def launch(self) -> None:
         """Recover what a dead process left, and be ready for new cycles.
 
         A process that died between opening a cycle and starting its workflow left a cycle without one: it gets it here.
+        A workflow that failed for a reason nobody foresaw is tried again: an open cycle that nobody runs holds up its
+        target.
         """
         self._workflow.launch(self._body)
-        for cycle in self._office.store.cycles(open_only=True):
-            self._workflow.start(cycle.id)
+        self.sweep()
+        for cycle in self._office.store.cycles(open_only=True, limit=MOST_OPEN):
+            if self._workflow.status(cycle.id) == "failed":
+                self._workflow.resume(cycle.id)
+
+    def sweep(self) -> None:
+        """Give every open cycle its workflow: a process that opened one and died may not have got round to it."""
+        opened = {cycle.id: cycle for cycle in self._office.store.cycles(open_only=True, limit=MOST_OPEN)}
+        for cycle_id in self._workflow.missing(list(opened)):
+            self._workflow.start(cycle_id, lane=_lane(opened[cycle_id]))
 
     def start(self, cycle_id: str) -> None:
         """Begin (or join) the cycle's workflow."""
-        self._workflow.start(cycle_id)
+        self._workflow.start(cycle_id, lane=_lane(self._cycle(cycle_id)))
 
     def wait(self, cycle_id: str, timeout: timedelta | None = None) -> Cycle:
         """Return the cycle once it has ended.
@@ -91,13 +113,23 @@ class Engine:
     # -- the workflow -------------------------------------------------------------------------------------------------
 
     def _body(self, run: Run, cycle_id: str) -> dict[str, Any]:
-        for _ in range(MOST_STEPS):
-            told = run.step("advance", lambda: self.advance(cycle_id))
+        steps = times = 0
+        while steps < MOST_STEPS:
+            told = run.step("advance", partial(self._tried, cycle_id, times))
+            steps, times = (steps, times + 1) if told.get("held") else (steps + 1, 0)
             if told["ended"]:
                 return told
             if told["wait_s"] > 0:
-                run.sleep(timedelta(seconds=told["wait_s"]))
+                run.sleep(timedelta(seconds=told["wait_s"]), until=self._until(told))
         raise BudgetExhausted(f"{cycle_id} made {MOST_STEPS} steps without an end")
+
+    def _tried(self, cycle_id: str, times: int) -> dict[str, Any]:
+        """Advance; a step that could not be recorded has not happened, and is taken again."""
+        try:
+            return self.advance(cycle_id)
+        except (AuditUnavailable, DependencyError) as problem:
+            self._office.observer(Event(kind="note", cycle_id=cycle_id, what=f"held: {problem}"))
+            return held(problem, times + 1)
 
     def advance(self, cycle_id: str) -> dict[str, Any]:
         """Run the cycle's present stage once, and move it on."""
@@ -105,29 +137,50 @@ class Engine:
         if cycle.stage.terminal:
             return {"stage": cycle.stage.value, "ended": True, "wait_s": 0.0}
         started = self._office.clock.monotonic()
-        desk = Desk(self._office, cycle)
         self._tell(cycle, "begin", "")
-        with self._office.traces.span(cycle.stage.value, "chain", {"cycle": cycle_id}, cycle_id=cycle_id) as span:
-            result = self._stage(desk)
-            span.done({"next": result.next.value, "reason": result.reason})
-        seconds = self._office.clock.monotonic() - started
-        self._move(desk, cycle.stage, result, seconds)
-        return {"stage": cycle.stage.value, "ended": result.next.terminal, "wait_s": result.wait.total_seconds()}
+        with self._shelf.step(cycle) as tape:
+            desk = Desk(self._office, cycle)
+            with self._office.traces.span(cycle.stage.value, "chain", {"cycle": cycle_id}, cycle_id=cycle_id) as span:
+                result = self._stage(desk)
+                span.done({"next": result.next.value, "reason": result.reason})
+            seconds = self._office.clock.monotonic() - started
+            self._move(desk, tape, cycle.stage, result, seconds)
+        told = {"stage": cycle.stage.value, "ended": result.next.terminal, "wait_s": result.wait.total_seconds()}
+        told["killed"] = desk.killed
+        waits_for = desk.fact(approvals.WAITING_FOR)
+        return {**told, "waits_for": waits_for} if waits_for else told
+
+    def _until(self, told: Mapping[str, Any]) -> Callable[[], bool]:
+        """What wakes a cycle: people who have decided, and the kill switch, thrown or lifted."""
+        waits_for, office = told.get("waits_for"), self._office
+        switched = self._switch.differs(bool(told.get("killed")))
+        if not waits_for:
+            return switched
+        decided = approvals.decided(office, str(waits_for))
+        return lambda: switched() or decided()
 
     def _stage(self, desk: Desk) -> StageResult:
         self._office.gate.reconcile(desk.scope, Actor(role=Role.SUPERVISOR))
+        budget.settle_left(desk)
         result = ending(desk) or self._run(desk)
-        return withdrawn(desk, result) if result.next is Stage.LEARN else result
+        if result.next is not Stage.LEARN:
+            return result
+        result = withdrawn(desk, result)
+        return approvals.closed(desk, result) if result.next is Stage.LEARN else result
 
     def _run(self, desk: Desk) -> StageResult:
         stage = desk.cycle.stage
         if desk.cycle.cancel_requested and stage is not Stage.LEARN and not _half_done(desk):
             return desk.finish(OutcomeKind.CANCELLED, "cancelled by a person")
         try:
-            result = STAGES[stage](desk)
-        except CallRefused as refusal:
+            result = pace.in_time(desk, _worked(desk))
+        except (CallRefused, NotApproved) as refusal:
+            if isinstance(refusal, CallRefused) and refusal.kind == "budget":
+                budget.refused(desk, str(refusal))
             return self._ended(desk, OutcomeKind.HANDED_OFF, str(refusal))
         except (BudgetExhausted, ModelAnswerInvalid) as problem:
+            if isinstance(problem, BudgetExhausted):
+                budget.refused(desk, str(problem))
             return self._ended(desk, OutcomeKind.HANDED_OFF, str(problem))
         except (DependencyError, InvalidInput) as problem:
             if isinstance(problem, CallFailed) and problem.error == PENDING:
@@ -150,6 +203,9 @@ class Engine:
         failures = int(desk.fact(f"failures_{stage.value}", 0)) + 1
         desk.keep(f"failures_{stage.value}", failures)
         if unknown or failures >= ATTEMPTS:
+            persisting = persisted(desk, problem, failures)
+            if persisting is not None:
+                return persisting
             return self._ended(desk, OutcomeKind.HANDED_OFF, f"{stage.value} failed {failures} times: {problem}")
         desk.note(f"{stage.value} failed, attempt {failures} of {ATTEMPTS}: {problem}")
         return StageResult(next=stage, reason=str(problem), wait=PAUSE * 2 ** (failures - 1))
@@ -165,9 +221,12 @@ class Engine:
             return StageResult(next=Stage.ROLL_BACK, reason=reason)
         return desk.finish(outcome, reason)
 
-    def _move(self, desk: Desk, before: Stage, result: StageResult, seconds: float) -> None:
+    def _move(self, desk: Desk, tape: Tape, before: Stage, result: StageResult, seconds: float) -> None:
+        """Keep the tape, then the transition, which carries its hash, then the cycle."""
         timings = {**desk.cycle.timings, before.value: desk.cycle.timings.get(before.value, 0.0) + seconds}
         same = result.next is before
+        now = desk.clock.now()
+        digest = self._shelf.keep(tape, desk.cycle, result)
         if not same:
             check_transition(before, result.next)
             entry = AuditEntry(
@@ -176,17 +235,18 @@ class Engine:
                 stage=before.value,
                 actor="engine",
                 status=result.next.value,
-                body={"reason": result.reason},
+                body={"reason": result.reason, "step": tape.mark.steps, "tape": digest},
             )
             self._office.audit.append(entry)
         moved = desk.cycle.model_copy(
             update={
                 "stage": result.next,
-                "updated_at": self._office.clock.now(),
+                "updated_at": now,
                 "reason": result.reason,
                 "timings": timings,
             }
         )
+        moved = self._shelf.marked(tape, moved, digest)
         self._office.store.save(moved)
         self._tell(moved.model_copy(update={"stage": before}), "wait" if same else "end", result.reason, seconds)
 
@@ -201,6 +261,38 @@ class Engine:
         self._office.observer(
             Event(kind="stage", cycle_id=cycle.id, stage=cycle.stage.value, what=what, details=details)
         )
+
+
+def _worked(desk: Desk) -> StageResult:
+    """Run the stage, unless the kill switch is on, a limit holds it or it waits for people.
+
+    Where the switch is thrown, or a window closes, while the stage works, the door refuses its next effect; a call for
+    people makes it wait for them.
+    """
+    stage = desk.cycle.stage
+    halted = safety.halted(desk)
+    if halted is not None:
+        return halted
+    if stage is Stage.LEARN:
+        return STAGES[stage](desk)
+    pace.note_overdue(desk)
+    still = pace.held(desk) or approvals.pending(desk)
+    if still is not None:
+        return still
+    try:
+        return STAGES[stage](desk)
+    except CallRefused as refusal:
+        if refusal.kind == "escalate":
+            return approvals.waiting(desk, refusal)
+        held = safety.halted(desk) or pace.held(desk)
+        if held is None:
+            raise
+        return held
+
+
+def _lane(cycle: Cycle) -> str:
+    """Whose turn it is when there are more cycles than room."""
+    return lane_of(cycle.environment, cycle.target)
 
 
 def _half_done(desk: Desk) -> bool:

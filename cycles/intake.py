@@ -1,19 +1,25 @@
 """Intake: a webhook body becomes alerts, and an alert opens a cycle or joins the one that is open.
 
 Bodies come from outside. They are checked against the shape their sender documents; a body that does not fit is an
-`InvalidInput` that names the field, and nothing is opened. Labels and annotations stay untrusted text: of them only the
-signal, the target and the environment are read, and only as names that the configuration knows.
+`InvalidInput` that names the field, and nothing is opened. Where there is an inbox, a body is accepted when its alerts
+are on disk, and what does not fit is kept beside them with the reason, alert by alert. Labels and annotations stay
+untrusted text: of them only the signal, the target and the environment are read, and only as names that the
+configuration knows.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from adapters.inbox.base import MOST_A_TURN, InboxPort, NewLetter, Turn
 from adapters.store.base import StorePort
+from cycles.incidents import WINDOW, handler
 from domain.alert import Alert, AlertStatus
 from domain.clock import Clock
 from domain.cycle import Cycle
@@ -29,18 +35,25 @@ class _Alert(BaseModel):
     labels: dict[str, str]
     annotations: dict[str, str] = Field(default_factory=dict)
     starts_at: AwareDatetime = Field(alias="startsAt")
-    fingerprint: str = Field(min_length=1)
+    ends_at: AwareDatetime | None = Field(default=None, alias="endsAt")
+    fingerprint: str = Field(min_length=1, max_length=200)
 
 
-class _Body(BaseModel):
-    """What Alertmanager's webhook (version 4) and Grafana's have in common."""
+class _Envelope(BaseModel):
+    """What Alertmanager's webhook (version 4) and Grafana's have in common, around the alerts."""
 
     model_config = ConfigDict(extra="ignore")
 
     version: Literal["4", "1"]
     receiver: str
-    alerts: list[_Alert] = Field(max_length=MOST_ALERTS)
+    alerts: list[Any] = Field(max_length=MOST_ALERTS)
     truncated_alerts: int = Field(default=0, alias="truncatedAlerts", ge=0)
+
+
+class _Body(_Envelope):
+    """The whole of it."""
+
+    alerts: list[_Alert] = Field(max_length=MOST_ALERTS)
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,20 @@ class Taken:
     truncated: int
 
 
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a body at the inbox.
+
+    Alerts that are on disk, alerts that are none of ours with the reason, what does not fit with the reason and the
+    number under which it is kept, and how many alerts the sender left out.
+    """
+
+    accepted: int
+    ignored: tuple[str, ...] = ()
+    malformed: tuple[str, ...] = ()
+    truncated: int = 0
+
+
 def parse_alerts(body: Any, routing: Routing) -> tuple[list[Alert], list[str], int]:
     """Return the alerts of a webhook body, why others are none of ours, and how many the sender left out.
 
@@ -75,25 +102,57 @@ def parse_alerts(body: Any, routing: Routing) -> tuple[list[Alert], list[str], i
     try:
         parsed = _Body.model_validate(body)
     except ValidationError as problem:
-        first = problem.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise InvalidInput(
-            field, first["msg"], "Send an Alertmanager version 4 or Grafana version 1 webhook body"
-        ) from None
-    alerts, ignored = [], []
-    for raw in parsed.alerts:
-        found = _signal(raw, routing)
-        target = raw.labels.get("target", routing.targets[0])
-        environment = raw.labels.get("environment", routing.environment)
-        if found is None:
-            ignored.append(f"{raw.fingerprint}: no signal of the contract; add a label `signal` or map its alertname")
-        elif target not in routing.targets or environment != routing.environment:
-            ignored.append(f"{raw.fingerprint}: target or environment is not one of this configuration")
+        raise _unfit(problem) from None
+    routed = [_routed(raw, routing, parsed.version) for raw in parsed.alerts]
+    alerts = [found for found in routed if isinstance(found, Alert)]
+    return alerts, [found for found in routed if isinstance(found, str)], parsed.truncated_alerts
+
+
+def accept(raw: str | bytes, routing: Routing, inbox: InboxPort) -> Receipt:
+    """Put the alerts of a webhook body into the inbox; when this returns they are on disk, and so is what does not fit.
+
+    Raises:
+        InboxFull: too many wait; nothing was accepted, and the sender is to come again.
+        DependencyError: the inbox cannot be used; nothing was accepted.
+    """
+    try:
+        envelope = _Envelope.model_validate(json.loads(raw))
+    except ValidationError as problem:
+        return Receipt(0, malformed=(_aside(inbox, _text(raw), str(_unfit(problem))),))
+    except (ValueError, RecursionError) as problem:
+        return Receipt(0, malformed=(_aside(inbox, _text(raw), f"body: is not JSON: {problem}"),))
+    letters: list[NewLetter] = []
+    ignored: list[str] = []
+    unfit: list[tuple[str, str]] = []
+    for number, part in enumerate(envelope.alerts):
+        try:
+            alert = _Alert.model_validate(part)
+            json.dumps(part, ensure_ascii=False).encode()
+        except ValidationError as problem:
+            unfit.append((json.dumps(part), str(_unfit(problem, f"alerts.{number}"))))
+            continue
+        except UnicodeEncodeError as problem:
+            unfit.append((json.dumps(part), f"alerts.{number}: holds what is no text: {problem.reason}"))
+            continue
+        found = _routed(alert, routing, envelope.version)
+        if isinstance(found, str):
+            ignored.append(found)
         else:
-            alerts.append(
-                _normalised(raw, found, target, environment, "grafana" if parsed.version == "1" else "alertmanager")
-            )
-    return alerts, ignored, parsed.truncated_alerts
+            letters.append(NewLetter(alert=found, ended_at=_ended(alert)))
+    inbox.put(letters)
+    malformed = tuple(_aside(inbox, text, reason) for text, reason in unfit)
+    return Receipt(len(letters), tuple(ignored), malformed, envelope.truncated_alerts)
+
+
+def take_turn(inbox: InboxPort, clock: Clock, window: timedelta = WINDOW, *, most: int = MOST_A_TURN) -> Turn | None:
+    """Turn the letters of one lane into cycles; None when nothing waits.
+
+    The workflows of the cycles in `Turn.opened` are to be started.
+
+    Raises:
+        DependencyError: a part does not answer; everything goes on waiting.
+    """
+    return inbox.turn(handler(clock, window), now=clock.now(), most=most)
 
 
 def take(body: Any, routing: Routing, store: StorePort, clock: Clock) -> Taken:
@@ -112,6 +171,37 @@ def take(body: Any, routing: Routing, store: StorePort, clock: Clock) -> Taken:
         cycle, new = store.open_cycle(alert, clock.now())
         (opened if new else joined).append(cycle)
     return Taken(tuple(opened), tuple(joined), tuple(ignored), truncated)
+
+
+def _unfit(problem: ValidationError, where: str = "") -> InvalidInput:
+    first = problem.errors()[0]
+    field = ".".join([*([where] if where else []), *(str(part) for part in first["loc"])]) or "body"
+    return InvalidInput(field, first["msg"], "Send an Alertmanager version 4 or Grafana version 1 webhook body")
+
+
+def _aside(inbox: InboxPort, text: str, reason: str) -> str:
+    return f"{reason} (kept as number {inbox.set_aside(text, reason)})"
+
+
+def _text(raw: str | bytes) -> str:
+    text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _ended(raw: _Alert) -> datetime | None:
+    return raw.ends_at if raw.status == "resolved" else None
+
+
+def _routed(raw: _Alert, routing: Routing, version: str) -> Alert | str:
+    """Return the alert by our names, or why it is none of ours."""
+    found = _signal(raw, routing)
+    target = raw.labels.get("target", routing.targets[0])
+    environment = raw.labels.get("environment", routing.environment)
+    if found is None:
+        return f"{raw.fingerprint}: no signal of the contract; add a label `signal` or map its alertname"
+    if target not in routing.targets or environment != routing.environment:
+        return f"{raw.fingerprint}: target or environment is not one of this configuration"
+    return _normalised(raw, found, target, environment, "grafana" if version == "1" else "alertmanager")
 
 
 def _signal(raw: _Alert, routing: Routing) -> str | None:

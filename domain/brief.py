@@ -8,12 +8,16 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.alert import Alert
+from domain.approval import Denial
 
 T = TypeVar("T", bound=BaseModel)
 
 
 class Brief(BaseModel):
-    """The question's context: `facts` are typed results of earlier stages; the alert's texts are untrusted."""
+    """The question's context: `facts` are typed results of earlier stages; the alert's texts are untrusted.
+
+    `denials` are what people refused on this target lately, with their reasons.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,12 +28,14 @@ class Brief(BaseModel):
     alert: Alert
     opened_at: str
     facts: Mapping[str, Any] = Field(default_factory=dict)
+    denials: tuple[Denial, ...] = ()
 
 
 class Answered(BaseModel, Generic[T]):
     """A typed answer and its cost.
 
-    `models` are the models that really answered; `fallbacks` says why the playbook stepped in, if it did.
+    `models` are the models that really answered; `fallbacks` says why the playbook stepped in, if it did;
+    `reservation` is the key under which the answer was paid for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,3 +50,4 @@ class Answered(BaseModel, Generic[T]):
     cost_usd: float = 0.0
     fallbacks: tuple[str, ...] = ()
     stopped: str = ""
+    reservation: str = ""

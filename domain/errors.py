@@ -98,7 +98,17 @@ class IntegrityError(EvercrewError):
 
 
 class ChainBroken(IntegrityError):
-    """The audit chain does not verify."""
+    """The audit chain does not verify.
+
+    Args:
+        record: the number of the first record that does not fit, where it is one.
+        why: ``changed``, ``removed``, ``reordered``, ``truncated``, ``bad signature`` or ``unknown key``.
+    """
+
+    def __init__(self, problem: str, *, record: int | None = None, why: str = "changed") -> None:
+        super().__init__(problem)
+        self.record = record
+        self.why = why
 
 
 class DigestMismatch(IntegrityError):

@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Event(BaseModel):
-    """One thing that happened. `kind` is ``stage``, ``call``, ``agent``, ``model`` or ``note``."""
+    """One thing that happened.
+
+    `kind` is ``stage``, ``call``, ``agent``, ``model``, ``budget``, ``loop``, ``approval`` or ``note``.
+    """
 
     model_config = ConfigDict(frozen=True)
 

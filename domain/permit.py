@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import secrets
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -54,6 +55,10 @@ class PermitVerifier(Protocol):
         ...
 
 
+def _nothing() -> None:
+    """There is nothing in the way."""
+
+
 class PermitOffice:
     """Mints and verifies permits with a secret that lives and dies with the process.
 
@@ -66,6 +71,8 @@ class PermitOffice:
         self._secret = secrets.token_bytes(32)
         self._spent: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+        # Asked before a permit is spent: it raises where this process may not act any more.
+        self.guard: Callable[[], None] = _nothing
 
     def mint(
         self, *, tool: str, effects: tuple[str, ...], args_hash: str, actor: str, cycle_id: str, key: str
@@ -85,6 +92,7 @@ class PermitOffice:
 
     def spend(self, permit: Permit | None, *, effect: str, key: str) -> None:
         """See `PermitVerifier.spend`."""
+        self.guard()
         if not isinstance(permit, Permit):
             raise PermitMissing(f"{effect} needs a permit from the gate and got none")
         if not hmac.compare_digest(permit.seal, self._seal(permit)):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Label = Annotated[str, Field(max_length=200)]
 
 
 class AugmentationMethod(StrEnum):
@@ -20,8 +23,8 @@ class AugmentationPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: tuple[AugmentationMethod, ...] = Field(min_length=1)
-    target_tokens: tuple[str, ...] = Field(default=(), max_length=200)
-    target_categories: tuple[str, ...] = Field(default=(), max_length=50)
+    target_tokens: tuple[Label, ...] = Field(default=(), max_length=200)
+    target_categories: tuple[Label, ...] = Field(default=(), max_length=50)
     examples: int = Field(ge=1, le=50_000)
     weight: float = Field(default=0.3, gt=0, le=1)
     drop_damaged: bool = True
@@ -33,7 +36,7 @@ class TrainingPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    target: str = "reranker"
+    target: str = Field(default="reranker", pattern=r"^[a-z][a-z0-9_]{0,39}$")
     num_leaves: int = Field(default=15, ge=2, le=255)
     learning_rate: float = Field(default=0.1, gt=0, le=1)
     rounds: int = Field(default=100, ge=1, le=2000)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.canonical import canonical_hash
+from domain.canonical import canonical_json, sha256_text
 
 
 class RecordKind(StrEnum):
@@ -21,6 +21,7 @@ class RecordKind(StrEnum):
     READ = "read"
     TRANSITION = "transition"
     NOTE = "note"
+    CHECKPOINT = "checkpoint"
 
 
 class AuditEntry(BaseModel):
@@ -41,6 +42,17 @@ class AuditEntry(BaseModel):
     status: str = ""
     body: Mapping[str, Any] = Field(default_factory=dict)
 
+    def canonical(self) -> str:
+        """Return the entry as canonical JSON, the form it is stored, hashed and exported in.
+
+        Raises:
+            TypeError: a value of the body has no JSON form.
+            ValueError: a number is not finite, or text is no Unicode.
+        """
+        text = canonical_json({**self.__dict__, "body": dict(self.body)})
+        text.encode()
+        return text
+
 
 class AuditRecord(BaseModel):
     """One link of the chain. `hash` covers every other field, `previous` included."""
@@ -54,19 +66,19 @@ class AuditRecord(BaseModel):
     hash: str
 
     @staticmethod
-    def seal(sequence: int, at: datetime, previous: str, entry: AuditEntry) -> AuditRecord:
-        """Return the record with its hash."""
-        return AuditRecord(
-            sequence=sequence, at=at, previous=previous, entry=entry, hash=_hash(sequence, at, previous, entry)
-        )
+    def seal(sequence: int, at: datetime, previous: str, entry: AuditEntry, text: str = "") -> AuditRecord:
+        """Return the record with its hash; `text` is the entry's canonical form, where it was computed before."""
+        digest = sha256_text(record_text(sequence, at, previous, text or entry.canonical()))
+        return AuditRecord(sequence=sequence, at=at, previous=previous, entry=entry, hash=digest)
 
     def intact(self) -> bool:
         """Whether the hash matches the content."""
-        return self.hash == _hash(self.sequence, self.at, self.previous, self.entry)
+        return self.hash == sha256_text(record_text(self.sequence, self.at, self.previous, self.entry.canonical()))
 
 
-def _hash(sequence: int, at: datetime, previous: str, entry: AuditEntry) -> str:
-    return canonical_hash({"sequence": sequence, "at": at, "previous": previous, "entry": entry})
+def record_text(sequence: int, at: datetime, previous: str, entry: str) -> str:
+    """Return the canonical JSON of a record, `entry` being that of its entry: what its hash is taken of."""
+    return f'{{"at":"{at.isoformat()}","entry":{entry},"previous":"{previous}","sequence":{sequence}}}'
 
 
 class Receipt(BaseModel):
@@ -86,4 +98,6 @@ class Receipt(BaseModel):
     intent_hash: str = ""
     outcome: int | None = None
     permit: str = ""
+    approval: str = ""
+    approvers: tuple[str, ...] = ()
     repeated: bool = False

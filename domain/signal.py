@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.measurement import Measurement
+
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$")]
+LabelValue = Annotated[str, Field(max_length=200)]
 
 
 class Stat(StrEnum):
@@ -30,7 +34,7 @@ class SeriesQuery(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     metric: str = Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")
-    labels: Mapping[str, str] = Field(default_factory=dict)
+    labels: Mapping[LabelName, str] = Field(default_factory=dict)
     stat: Stat = Stat.LAST
     q: float | None = Field(default=None, gt=0, lt=1)
     window_s: float = Field(default=60.0, gt=0)

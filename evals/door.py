@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from adapters.audit.keys import Keys
+from adapters.audit.signed import HEAD, SignedAudit
 from adapters.audit.sqlite import SqliteAudit
 from adapters.store.sqlalchemy import SqlStore
 from adapters.traces.none import NoTraces
@@ -76,19 +78,22 @@ class DoNothing(Tool[NumberArgs, NumberResult]):
 
 @dataclass
 class Door:
-    """The real gate, policies, chain and store below `folder`, with two tools that do nothing."""
+    """The real gate, policies, signed chain and store below `folder`, with two tools that do nothing."""
 
     folder: Path
     clock: Clock
     closing: ExitStack = field(default_factory=ExitStack)
+    chain: Callable[[Path], SqliteAudit] | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.permits = PermitOffice(self.clock)
         self.store = SqlStore(f"sqlite:///{self.folder}/store.db")
         self.closing.callback(self.store.close)
-        self.audit = SqliteAudit(self.folder / "audit.db", self.clock)
-        self.closing.callback(self.audit.close)
+        path = self.folder / "audit.db"
+        chain = self.chain(path) if self.chain else SqliteAudit(path, self.clock)
+        self.closing.callback(chain.close)
+        self.audit = SignedAudit(chain, Keys(self.folder), self.clock, anchor=self.folder / HEAD)
         self.pdp = PolicyDecisionPoint.from_files(packaged_policy_files())
         self.read, self.write = ReadNothing(), DoNothing(self.permits)
         profile = load_profile(packaged_profile("dev"), file="dev.yaml")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.verdict import Verdict
@@ -14,6 +16,9 @@ class CycleFacts(BaseModel):
     `cycles_today` counts this cycle too; `approved` says that a person approved exactly this call; a verdict of a gate
     that was not asked is `insufficient`; `approval_needed` that the contract wants a
     person's approval for what the signal leads to; `watch_silences` is the environment's word on silencing alerts.
+    `autonomy` is the level that the tool's class of action has earned here; nobody knows: it asks people.
+    `models_today` and `models_at_once` are models that other cycles promoted before this one; shares of the users are
+    in hundredths of a percent.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,9 +30,18 @@ class CycleFacts(BaseModel):
     hour: int = Field(ge=0, le=23)
     calls: int = Field(ge=0)
     tombstoned: bool
+    window_open: bool
+    cooling_down: bool
+    models_today: int = Field(ge=0)
+    max_models_per_day: int = Field(ge=0)
+    models_at_once: int = Field(ge=0)
+    max_models_at_once: int = Field(ge=0)
+    share_bp: int = Field(ge=0)
+    max_share_bp: int = Field(ge=0)
     approved: bool = False
     approval_needed: bool = False
     watch_silences: bool = False
+    autonomy: Literal["suggest", "approve", "act"] = "approve"
     verdict_evaluate: Verdict = Verdict.INSUFFICIENT
     verdict_ab: Verdict = Verdict.INSUFFICIENT
     signal: str | None = None
@@ -37,10 +51,15 @@ class CycleFacts(BaseModel):
         return self.verdict_evaluate is Verdict.PASS and self.verdict_ab is Verdict.PASS
 
 
-def policy_context(flags: FlagSet, environment: str, facts: CycleFacts) -> dict[str, bool | int | str]:
-    """Return the context of an `AuthorizationRequest`; effect and environment are added from the request itself."""
+def policy_context(
+    flags: FlagSet, environment: str, facts: CycleFacts, *, role: str = "", tool: str = ""
+) -> dict[str, bool | int | str]:
+    """Return the context of an `AuthorizationRequest`; effect and environment are added from the request itself.
+
+    `role` and `tool` are whose kill switches count besides that of everybody.
+    """
     asked: dict[str, bool | int | str] = {
-        **flags.context(environment),
+        **flags.context(environment, role=role, tool=tool),
         **facts.model_dump(mode="json", exclude_none=True),
         "gates_passed": facts.gates_passed,
     }

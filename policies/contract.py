@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +13,16 @@ from domain.measurement import Measurement
 from domain.verdict import Judgement, Verdict
 from policies.durations import Duration
 from policies.loading import parse_yaml
+
+# Which words of a row allow an action of a cycle. Going back to a release that was known to be well, watching, and
+# handing over to a person are always allowed.
+REMEDIES: Mapping[str, frozenset[str]] = {
+    "retrain": frozenset({"retrain"}),
+    "data_fix": frozenset({"augment", "extend_corpus", "quarantine"}),
+    "tune": frozenset(
+        {"tune", "profile", "reindex", "retry", "quarantine", "add_rules", "reduce_inference", "cheaper_model"}
+    ),
+}
 
 
 class _Strict(BaseModel):
@@ -40,7 +50,11 @@ class Rollback(_Strict):
 
 
 class Signal(_Strict):
-    """A row of the contract. `gates` are names of quality gates or guards that the remedy must pass."""
+    """A row of the contract. `gates` are names of quality gates or guards that the remedy must pass.
+
+    `actions` are the remedies that may be taken by themselves: see `REMEDIES`. A new model goes through an A/B test
+    whatever the row.
+    """
 
     trigger: str = Field(min_length=1)
     unit: str = Field(min_length=1)
@@ -48,7 +62,6 @@ class Signal(_Strict):
     limits: tuple[Limit, ...] = Field(min_length=1)
     actions: tuple[str, ...] = Field(min_length=1)
     gates: tuple[str, ...] = Field(min_length=1)
-    needs_ab: bool = False
     needs_approval: bool = False
     rollback: Rollback = Rollback()
     reaction: Duration
@@ -107,6 +120,11 @@ class Contract(_Strict):
         if name not in self.signals:
             raise InvalidInput("signal", f"{name!r} is not in the contract", f"Known are {', '.join(self.signals)}")
         return self.signals[name]
+
+    def allows(self, action: str, signals: Iterable[str]) -> bool:
+        """Whether one of the rows of `signals` names the action among those that are taken by themselves."""
+        words = REMEDIES.get(action)
+        return words is None or any(words & set(self.signals[name].actions) for name in signals if name in self.signals)
 
     def promotion_gates(self) -> tuple[QualityGate, ...]:
         """Return every rule a candidate must pass before promotion."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Protocol
@@ -24,6 +25,9 @@ from domain.errors import PolicySetBroken
 _LIBRARY_ERRORS = (ValueError, TypeError, KeyError, RuntimeError, OverflowError, RecursionError)
 # Cedar's Long is a signed 64-bit integer.
 _LONG = 2**63
+# The library gives a schema back as text in one form; an action that applies to something can be asked for.
+_ACTION = re.compile(r'action "([^"]+)"(?: in \[([^\]]*)\])? appliesTo')
+_GROUP = re.compile(r'Action::"([^"]+)"')
 
 
 class DecisionPoint(Protocol):
@@ -44,12 +48,19 @@ class PolicyDecisionPoint:
     """
 
     def __init__(
-        self, policies: cedarpy.PolicySet, schema: cedarpy.Schema, reasons: Mapping[str, str], policy_hash: str
+        self,
+        policies: cedarpy.PolicySet,
+        schema: cedarpy.Schema,
+        reasons: Mapping[str, str],
+        policy_hash: str,
+        files: Mapping[str, bytes],
     ) -> None:
         self._policies = policies
         self._schema = schema
         self._reasons = dict(reasons)
         self._hash = policy_hash
+        self.files = dict(files)
+        self._actions = {name: tuple(_GROUP.findall(groups)) for name, groups in _ACTION.findall(str(schema))}
         self._entities = lru_cache(maxsize=1024)(self._load_entities)
 
     @classmethod
@@ -82,7 +93,7 @@ class PolicyDecisionPoint:
         except _LIBRARY_ERRORS as error:
             raise PolicySetBroken(f"the policy set cannot be built: {error}") from error
         reasons = {name: str(policy["annotations"].get("reason") or name) for name, policy in static.items()}
-        return cls(policies, schema, reasons, hash_of(files))
+        return cls(policies, schema, reasons, hash_of(files), files)
 
     @property
     def policy_hash(self) -> str:
@@ -93,6 +104,15 @@ class PolicyDecisionPoint:
     def policy_ids(self) -> tuple[str, ...]:
         """The ids of all policies of the set."""
         return tuple(self._reasons)
+
+    @property
+    def actions(self) -> Mapping[str, tuple[str, ...]]:
+        """The actions that can be asked for, each with the groups the schema puts it into."""
+        return dict(self._actions)
+
+    def reason_of(self, policy: str) -> str:
+        """Return the reason a policy gives for itself."""
+        return self._reasons.get(policy, policy)
 
     def decide(self, request: AuthorizationRequest) -> Decision:
         """Answer `request`; never raises. The policies named are those that decided."""

@@ -8,9 +8,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from policies.budget import BudgetProfile, LoopsProfile
+from policies.consent import ApprovalsProfile, AutonomyProfile
 from policies.contract import SignalOverride
 from policies.durations import Duration
 from policies.flags import FEATURES, KILL_SWITCH
+from policies.limits import ChangeWindows, Limits
 from policies.loading import parse_yaml
 
 
@@ -106,15 +109,6 @@ class PollProfile(_Strict):
     approval_timeout: Duration
 
 
-class BudgetProfile(_Strict):
-    """Money in US dollars: per cycle, per period, and the share of the period's budget that raises the alarm."""
-
-    cycle_usd: float = Field(gt=0)
-    period: Duration
-    period_usd: float = Field(gt=0)
-    alert_share: float = Field(gt=0, le=1)
-
-
 class BackupProfile(_Strict):
     """Backup of the artifacts: a five-field cron line, in UTC, and where to."""
 
@@ -127,7 +121,8 @@ class Profile(_Strict):
     """One environment. `automation` is mock (made-up signals), staging (a person promotes) or full.
 
     `approver` says who gives the approvals that the contract asks for: a person, or, where nothing is at stake, this
-    file.
+    file. `on_kill` is what becomes of a change that is live and not judged yet when the kill switch is thrown: it is
+    taken back, or kept as it is until the switch is lifted.
     """
 
     name: Literal["dev", "staging", "production"]
@@ -139,13 +134,19 @@ class Profile(_Strict):
     kill_switch: bool = False
     manual_approval_required: bool = False
     approver: Literal["person", "profile"] = "person"
+    on_kill: Literal["roll_back", "hold"] = "roll_back"
+    limits: Limits = Limits()
+    windows: ChangeWindows = ChangeWindows()
     features: Features
     measure: MeasureProfile
     ab: AbProfile
     watch: WatchProfile
     poll: PollProfile
     budget: BudgetProfile
+    loops: LoopsProfile = LoopsProfile()
     backup: BackupProfile = BackupProfile()
+    approvals: ApprovalsProfile = ApprovalsProfile()
+    autonomy: AutonomyProfile = AutonomyProfile()
     signals: dict[str, SignalOverride] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
     state/            the state folder: databases (at one moment), artifacts, bundles, training results, memory
     store.jsonl       the store's tables, where it is a database server
+    audit.jsonl       the audit chain, where it is in a database server
     datasets.bundle   the dataset repository's history and tags
     dataset-remote/   the datasets themselves, where their remote is a folder (an S3 remote looks after itself)
     models/           MLflow's database and artifacts, where they are files
@@ -23,12 +24,15 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from adapters.audit.sqlite import head_of
 from adapters.backup.archive import LATEST, Archive, Manifest
 from adapters.backup.base import ObjectsPort
 from adapters.backup.snapshot import bundle, damage, is_sqlite, snapshot, unbundle
 from adapters.locks import exclusive
 from domain.clock import Clock
 from domain.errors import ConfigurationError, IntegrityError, InvalidInput
+from service import backup_audit
+from service.auditing import in_a_server
 from service.config import Config
 from service.endpoints import location_of
 from service.sections import BackupConfig
@@ -104,7 +108,7 @@ def back_up(
     target = target or config.backup
     facts: dict[str, Any] = {"version": metadata.version("evercrew"), "environment": config.environment}
     with _alone(config, clock), tempfile.TemporaryDirectory(prefix="evercrew-backup-") as name:
-        with _gathered(config, Path(name), facts) as files:
+        with _gathered(config, Path(name), facts, clock) as files:
             manifest, uploaded = archive.store(files, facts, full=full)
         retired = _retired(archive, target)
     return BackupRecord(
@@ -143,7 +147,7 @@ def restore(
         Archive(objects, clock).fetch(manifest, fresh)
         records = _proven(manifest, fresh, clock)
         if into is None:
-            done, left = _placed(config, fresh)
+            done, left = _placed(config, fresh, clock)
         else:
             _place(fresh, into)
             done, left = _parts_in(manifest), list[str]()
@@ -189,20 +193,26 @@ def _retired(archive: Archive, target: BackupConfig | None) -> list[str]:
 
 
 @contextmanager
-def _gathered(config: Config, scratch: Path, facts: dict[str, Any]) -> Iterator[Iterator[tuple[str, Path]]]:
+def _gathered(
+    config: Config, scratch: Path, facts: dict[str, Any], clock: Clock
+) -> Iterator[Iterator[tuple[str, Path]]]:
     """Give every file of the backup; `facts` gets the audit chain's head on the way."""
-    without = [config.datasets.repository, *(config.state / name for name in _CACHES)]
+    without = [config.datasets.repository, *(config.state / name for name in _CACHES), *backup_audit.left_out(config)]
     places = {name: path for name, path in _places(config).items() if path.exists() and name != DATASETS}
     with snapshot(places, scratch, without=without) as files:
 
         def everything() -> Iterator[tuple[str, Path]]:
             for name, file in files:
-                if name == AUDIT:
-                    facts["audit_records"], facts["audit_head"] = _head(file)
+                if name in (AUDIT, backup_audit.FILE):
+                    facts["audit_records"], facts["audit_head"] = head_of(file)
                 yield name, file
             repository, packed = config.datasets.repository, scratch / DATASETS
             if (repository / ".git").exists() and bundle(repository, packed):
                 yield DATASETS, packed
+            if in_a_server(config):
+                lines = scratch / backup_audit.LINES
+                facts["audit_records"], facts["audit_head"] = backup_audit.dumped(config, lines, clock)
+                yield backup_audit.LINES, lines
             if config.store_url and not config.store_url.startswith(_SQLITE):
                 from adapters.store.dump import dump
 
@@ -224,6 +234,7 @@ def _places(config: Config) -> dict[str, Path]:
         places[f"{MODELS}/artifacts"] = artifacts
     if config.store_url and config.store_url.startswith(_SQLITE):
         places["store.db"] = Path(config.store_url.removeprefix(_SQLITE))
+    places |= backup_audit.place_of(config)
     own = (STATE, DATASETS)
     return {name: path for name, path in places.items() if name in own or not path.is_relative_to(config.state)}
 
@@ -237,34 +248,16 @@ def _folder(address: str | None) -> Path | None:
     return Path(address) if not parts.scheme else None
 
 
-def _head(file: Path) -> tuple[int, str]:
-    from adapters.audit.sqlite import head_of
-
-    return head_of(file)
-
-
 def _proven(manifest: Manifest, fresh: Path, clock: Clock) -> int | None:
     """Check databases and the audit chain of what was fetched; return the number of its records."""
     for file in sorted(path for path in fresh.rglob("*") if path.is_file()):
         if is_sqlite(file) and (found := damage(file)):
             raise IntegrityError(f"{file.relative_to(fresh)} of backup {manifest.stamp} is damaged: {found}")
-    chain = fresh / AUDIT
-    if not chain.is_file():
-        return None
-    from adapters.audit.sqlite import SqliteAudit
-
-    audit = SqliteAudit(chain, clock)
-    try:
-        records, (count, last) = audit.verify(), audit.head()
-    finally:
-        audit.close()
-    noted = manifest.facts.get("audit_records"), manifest.facts.get("audit_head")
-    if noted != (count, last):
-        raise IntegrityError(f"the audit chain ends with {last[:12]}, the manifest says {str(noted[1])[:12]}")
-    return records
+    chains = [fresh / name for name in (AUDIT, backup_audit.FILE, backup_audit.LINES)]
+    return backup_audit.proven(chains, dict(manifest.facts), clock)
 
 
-def _placed(config: Config, fresh: Path) -> tuple[list[str], list[str]]:
+def _placed(config: Config, fresh: Path, clock: Clock) -> tuple[list[str], list[str]]:
     """Put each part in the place the configuration names, and return those put and those left alone."""
     done: list[str] = []
     left: list[str] = []
@@ -281,6 +274,9 @@ def _placed(config: Config, fresh: Path) -> tuple[list[str], list[str]]:
         else:
             _place(source, place)
         done.append(name)
+    if (fresh / backup_audit.LINES).is_file() and in_a_server(config):
+        filled = backup_audit.restored(config, fresh / backup_audit.LINES, clock)
+        (done if filled else left).append(backup_audit.LINES)
     if (fresh / STORE).is_file() and config.store_url:
         from adapters.store.dump import load
 

@@ -14,12 +14,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.errors import EvercrewError, IntegrityError, InvalidInput
+from service.cli_approvals import account, approvals
+from service.cli_audit import audit
+from service.cli_autonomy import autonomy
 from service.cli_backup import backup
 from service.cli_bench import bench
+from service.cli_budget import budget
 from service.cli_cycles import cycles
+from service.cli_flags import flags, kill
 from service.cli_gateway import gateway
+from service.cli_overrides import overrides
+from service.cli_policy import policy
 from service.cli_rollback import rollback
 from service.cli_schedule import schedule
+from service.cli_worker import inbox, worker
 
 if TYPE_CHECKING:
     from service.demo_told import Stage
@@ -37,10 +45,20 @@ app = typer.Typer(
     help="An autonomous crew that keeps a machine-learning platform healthy.\n\nStart with: evercrew demo",
 )
 app.add_typer(cycles, name="cycles")
+app.add_typer(approvals, name="approvals")
+app.add_typer(autonomy, name="autonomy")
+app.add_typer(kill, name="kill")
+app.add_typer(flags, name="flags")
+app.add_typer(policy, name="policy")
+app.add_typer(overrides, name="overrides")
 app.add_typer(rollback, name="rollback")
 app.add_typer(schedule, name="schedule")
+app.add_typer(audit, name="audit")
 app.add_typer(backup, name="backup")
+app.add_typer(budget, name="budget")
 app.add_typer(bench, name="bench")
+app.add_typer(inbox, name="inbox")
+app.command("worker", epilog="Example: EVERCREW_EXECUTOR_ID=worker-2 evercrew worker --slots 8")(worker)
 app.command("llm-studio-gateway", epilog="Example: evercrew llm-studio-gateway --port 8090")(gateway)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -142,12 +160,15 @@ def run(
 
     Ends with 1 unless every outcome was verified.
     """
+    from cycles.approvals import note_opened
     from cycles.intake import take
 
     body = _body(alert)
     built = wired(config)
     try:
         taken = take(body, built.routing, built.ports.store, built.clock)
+        for cycle in taken.opened:
+            note_opened(built.ports.store, cycle.id, account())
         for cycle in (*taken.opened, *taken.joined):
             built.engine.start(cycle.id)
         ended = [] if detach else [_ended(built, cycle.id) for cycle in (*taken.opened, *taken.joined)]
@@ -223,21 +244,21 @@ def init(
 
     if out.exists():
         raise InvalidInput("out", f"{out} exists", "Name another file, or delete it first")
-    out.write_text(starter(platform), encoding="utf-8")
+    out.write_text(starter(platform, account()), encoding="utf-8")
     steps = ["adapt it", "evercrew doctor", "evercrew run --alert alert.json"]
     typer.echo(
         json.dumps({"written": str(out), "next": steps}) if as_json else f"wrote {out}; next: {'; '.join(steps)}"
     )
 
 
-def wired(config: Path | None, *, workflow: bool = True) -> App:
+def wired(config: Path | None, *, workflow: bool = True, slots: int | None = None) -> App:
     """Build the application from the configuration file."""
     from service.config import load_config
     from service.settings import load
     from service.wiring import build
 
     settings = load()
-    return build(load_config(config or settings.config), settings, workflow=workflow)
+    return build(load_config(config or settings.config), settings, workflow=workflow, slots=slots)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,20 @@ def machinery(context: typer.Context, as_json: AsJson = False) -> None:
     _evals("evals.machinery", ["--json"] if as_json else [])
 
 
+@bench.command(epilog="Example: evercrew bench door --records 1000000 --json")
+def door(
+    records: Annotated[int, typer.Option(min=1000, help="Records of the chain that is verified.")] = 1_000_000,
+    seconds: Annotated[float, typer.Option(min=0.2, help="Seconds of each sustained run.")] = 4.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the door: gate, policy decision, sustained calls, and verification of a long audit chain.
+
+    Ends with 1 when a goal is missed.
+    """
+    words = ["--records", str(records), "--seconds", str(seconds)]
+    _evals("evals.door_bench", [*words, *(["--json"] if as_json else [])])
+
+
 @bench.command(epilog="Example: evercrew bench decisions --seeds 5 --documents 3000")
 def decisions(
     seeds: Annotated[int, typer.Option(min=1, max=50, help="Seeds of each fault.")] = 5,
@@ -61,6 +75,22 @@ def contract(
     _evals("evals.contract", [*words, *(["--json"] if as_json else [])])
 
 
+@bench.command("rollback", epilog="Example: evercrew bench rollback --documents 3000")
+def way_back(
+    documents: Annotated[int, typer.Option(min=500, help="Documents of the corpus.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Seed of corpus and users.")] = 1,
+    scenario: Annotated[str, typer.Option(help="breach, or kill switch (default: both).")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Promote a model, then let it turn out worse, or throw the kill switch: how fast the old one is back.
+
+    Ends with 1 when the platform does not end on the old model, verified live, within 5 seconds.
+    """
+    words = ["--documents", str(documents), "--seed", str(seed)]
+    words += ["--scenario", scenario] if scenario else []
+    _evals("evals.rollback", [*words, *(["--json"] if as_json else [])])
+
+
 @bench.command(epilog="Example: evercrew bench rivals --documents 2000 --seed 1")
 def rivals(
     documents: Annotated[int, typer.Option(min=500, help="Documents of the corpus.")] = 2000,
@@ -71,6 +101,47 @@ def rivals(
     """Train rival learners on one data set, judge them by the same gates, and let the gates choose."""
     words = ["--documents", str(documents), "--seed", str(seed), "--learners", learners]
     _evals("evals.rivals", [*words, *(["--json"] if as_json else [])])
+
+
+@bench.command(epilog="Example: evercrew bench scale --postgres postgresql://evercrew@db.example/postgres")
+def scale(
+    postgres: Annotated[
+        str, typer.Option(help="A server to make databases on, and drop them (default: one of its own).")
+    ] = "",
+    cycles: Annotated[int, typer.Option(min=0, help="Cycles in flight; 0 leaves the fleet out.")] = 200,
+    bodies: Annotated[int, typer.Option(min=0, help="Webhook bodies of the storm; 0 leaves it out.")] = 20_000,
+    kill_every: Annotated[float, typer.Option(min=0, help="Seconds between kills of an executor; 0: none.")] = 8.0,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds after which an open cycle counts as lost.")] = 200.0,
+    curve: Annotated[
+        Path | None, typer.Option(help="Draw what a cycle costs at several sizes into this SVG instead.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send an alert storm through the inbox, and work cycles on three executors, one killed every few seconds.
+
+    Ends with 1 when anything was lost or made twice.
+    """
+    words = ["--cycles", str(cycles), "--bodies", str(bodies)]
+    words += ["--kill-every", str(kill_every), "--patience", str(patience)]
+    words += ["--postgres", postgres] if postgres else []
+    words += ["--curve", str(curve.resolve())] if curve else []
+    _evals("evals.scale", [*words, *(["--json"] if as_json else [])])
+
+
+@bench.command(epilog="Example: evercrew bench attack --data texts/ --sample 60")
+def attack(
+    data: Annotated[Path, typer.Option(help="A folder of JSON Lines with hostile and benign texts.")],
+    sample: Annotated[int, typer.Option(min=0, help="Whole cycles to run with hijacked crews.")] = 60,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many texts of each sort (default: all).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a hijacked model attack by every channel a text can enter, and see that benign texts change nothing.
+
+    Ends with 1 when there is an ungated effect, an unmarked text, or one benign refusal in a hundred.
+    """
+    words = ["--data", str(data), "--sample", str(sample)]
+    words += ["--limit", str(limit)] if limit is not None else []
+    _evals("evals.attack", [*words, *(["--json"] if as_json else [])])
 
 
 def _evals(module: str, words: list[str]) -> None:

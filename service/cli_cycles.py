@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.errors import ConflictError, InvalidInput
+from service.cli_replay import replay
 
 if TYPE_CHECKING:
     from domain.cycle import Cycle
     from service.wiring import App
 
-cycles = typer.Typer(no_args_is_help=True, help="List, show, verify, resume and cancel cycles.")
+cycles = typer.Typer(no_args_is_help=True, help="List, show, verify, replay, resume and cancel cycles.")
+cycles.command("replay", epilog="Example: evercrew cycles replay si_2026_01_31_001 --gates stricter.yaml")(replay)
 
 CycleId = Annotated[str, typer.Argument(help="Identity of a cycle, e.g. si_2026_01_31_001.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -107,19 +109,13 @@ def verify_cycle(cycle_id: CycleId, config: ConfigPath = None, as_json: AsJson =
     raise typer.Exit(0 if whole else 1)
 
 
-@cycles.command("resume", epilog="Example: evercrew cycles resume si_2026_01_31_001 --approve promote --by 'A. Person'")
+@cycles.command("resume", epilog="Example: evercrew cycles resume si_2026_01_31_001")
 def resume(
     cycle_id: CycleId,
     config: ConfigPath = None,
-    approve: Annotated[str | None, typer.Option(help="The tool a person approves, e.g. promote.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who approves it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a cycle that was interrupted or waits for an approval, to its end."""
-    if approve and not by:
-        raise InvalidInput("by", "an approval needs the name of who gives it", "Add --by NAME")
-    if approve:
-        _approve(config, cycle_id, approve, str(by))
+    """Go on with a cycle that was interrupted, to its end; what waits for people goes on waiting."""
     try:
         built = _built(config, workflow=True)
     except ConflictError:
@@ -132,27 +128,6 @@ def resume(
     finally:
         built.close()
     typer.echo(json.dumps(row, indent=2) if as_json else f"{cycle_id}: {row['outcome']}: {row['reason']}")
-
-
-def _approve(config: Path | None, cycle_id: str, tool: str, by: str) -> None:
-    """Record an approval; the process that works on the cycle, this one or another, finds it at its next look."""
-    from adapters.store.base import Recording
-    from cycles.desk import APPROVAL
-    from domain.receipt import AuditEntry, RecordKind
-
-    built = _built(config)
-    try:
-        _known(built, cycle_id)
-        built.gate.registry.get(tool)
-        payload = {"by": by, "at": built.clock.now().isoformat()}
-        place = f"{APPROVAL}{tool}"
-        entry = AuditEntry(
-            kind=RecordKind.NOTE, cycle_id=cycle_id, tool=tool, actor=by, status="approved", body={"by": by}
-        )
-        built.audit.append(entry)
-        built.ports.store.record(Recording(cycle_id=cycle_id, place=place, kind="approval", payload=payload))
-    finally:
-        built.close()
 
 
 @cycles.command("cancel", epilog="Example: evercrew cycles cancel si_2026_01_31_001")

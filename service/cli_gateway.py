@@ -24,12 +24,12 @@ def gateway(
 
     from domain.clock import SystemClock
     from domain.permit import PermitOffice
+    from service.auditing import audit_of
     from service.config import load_config
     from service.llm_studio_gateway import Gateway, gateway_app
     from service.settings import load
     from service.site import Site
     from service.trainers import studio_of
-    from service.vendors import audit_of
 
     settings = load()
     token = settings.llm_studio_gateway_token
@@ -44,7 +44,7 @@ def gateway(
         served = Gateway(
             studio=studio_of(site),
             permits=permits,
-            audit=audit_of(loaded, clock, closing),
+            audit=audit_of(loaded, clock, closing, key=settings.audit_key),
             folder=loaded.state / "llm-studio",
             token=SecretStr(token),
         )

@@ -24,6 +24,7 @@ from service.sections import (
     H2oConfig,
     JobsConfig,
     LlmStudioConfig,
+    PersonConfig,
     Section,
     TrackingConfig,
     anchored,
@@ -44,10 +45,12 @@ class Config(Section):
 
     environment: Literal["dev", "staging", "production"] = "dev"
     profile: Path | None = None
+    policies: Path | None = None
     target: str = "search"
     state: Path = Path(".evercrew")
     workflow_url: str | None = None
     store_url: str | None = None
+    audit_url: str | None = None
     platform: PlatformConfig
     metrics: MetricsConfig
     values: ValuesConfig
@@ -66,9 +69,15 @@ class Config(Section):
     h2o: H2oConfig | None = None
     llm_studio: LlmStudioConfig | None = None
     backup: BackupConfig | None = None
+    people: Mapping[str, PersonConfig] = Field(default_factory=dict)
     schedules: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     alert_names: Mapping[str, str] = Field(default_factory=dict)
     signals: Mapping[str, SignalSpec] = Field(default_factory=dict)
+
+    @property
+    def audit_file(self) -> Path:
+        """Where the audit chain is, when it is a file."""
+        return Path(self.audit_url.removeprefix("sqlite:///")) if self.audit_url else self.state / "audit.db"
 
 
 def load_config(path: Path) -> Config:
@@ -100,7 +109,8 @@ def _absolute(config: Config, base: Path) -> Config:
     backup = placed.backup
     if backup is not None and "://" not in backup.to:
         backup = backup.model_copy(update={"to": str(base / backup.to)})
-    return placed.model_copy(update={"tracking": tracking, "backup": backup})
+    audit_url = _absolute_uri(placed.audit_url, base) if placed.audit_url else None
+    return placed.model_copy(update={"tracking": tracking, "backup": backup, "audit_url": audit_url})
 
 
 def _absolute_uri(uri: str, base: Path) -> str:

@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from domain.actor import Role
 from domain.errors import ASK_THE_DOCTOR, DependencyError, DependencyUnavailable, EvercrewError, IntegrityError
 from domain.permit import PermitOffice
+from service.auditing import audit_server
 from service.backup import objects_of
 from service.config import load_config
+from service.consents import deciders
 from service.schedules import scheduler_of
 from service.settings import Settings
 from service.site import Site
-from service.trainers import h2o_of, studio_of, workers
+from service.trainers import confinement_required, h2o_of, studio_of, workers
 from service.wiring import App, build
 
 REMEDIES = {
@@ -28,7 +30,7 @@ REMEDIES = {
     "datasets": "Make the folder of datasets.remote, or mend it",
     "training": "Check that jobs.train can be imported and that the machine has the memory of jobs.memory_mib",
     "evaluation": "Mend evaluation.sealed: the file must be readable by this user",
-    "sandbox": "Install bubblewrap, and check jobs.score and jobs.explain",
+    "sandbox": "Install bubblewrap, let it work here (as an ordinary user: user namespaces), and check jobs.score",
     "store": "Mend store_url, or make the folder of `state` writable",
     "traces": "Mend EVERCREW_TRACES and what it needs (tracking.uri, or LANGSMITH_*), or set it to none",
     "notify": "Make the folder of `state` writable",
@@ -67,7 +69,7 @@ def diagnosed(config: Path, settings: Settings) -> list[Finding]:
 
 def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
     ports = app.ports
-    yield "policies", lambda: f"{len(app.contract.signals)} signals, profile {app.profile.name}"
+    yield "policies", lambda: f"{len(app.contract.signals)} signals, profile {app.profile.name}, {app.policies.check()}"
     yield "platform", ports.platform.check
     yield "metrics", ports.metrics.check
     yield "values", ports.vcs.check
@@ -78,13 +80,22 @@ def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "evaluation", lambda: _sealed(app)
     yield "sandbox", ports.sandbox.check
     yield "store", ports.store.check
-    yield "audit", lambda: f"{app.audit.verify()} records, the chain is whole"
+    yield "ledger", lambda: _ledger(app)
+    yield "approvals", lambda: deciders(app.office.consent, app.profile)
+    yield "audit", lambda: _audited(app)
     yield "traces", app.traces.check
     yield "notify", ports.notify.check
     yield "logs", ports.logs.check
     yield "schedules", lambda: scheduler_of(app).check()
     yield from _optional(app)
     yield "model", lambda: app.chat(Role.SUPERVISOR).check()
+
+
+def _audited(app: App) -> str:
+    """Walk the chain, and say who signs it; a key that signs nothing is a fault."""
+    count, covered = app.audit.vouched()
+    where = audit_server(app.audit)
+    return f"{count} records, the chain is whole{where}; {app.audit.signer()}, up to record {covered}"
 
 
 def _optional(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -117,8 +128,12 @@ def _site(app: App) -> Site:
 
 
 def _h2o(app: App) -> str:
-    learner = h2o_of(_site(app), workers(app.clock), ())
+    learner = h2o_of(_site(app), workers(app.clock, required=confinement_required(app.config)), ())
     return learner.check() if learner is not None else "h2o: none configured"
+
+
+def _ledger(app: App) -> str:
+    return app.office.purse.ledger.check() if app.office.purse is not None else "ledger: none, nothing is counted"
 
 
 def _sealed(app: App) -> str:

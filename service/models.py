@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from adapters.llm.base import ChatPort
 from adapters.traces.base import TracesPort
 from cycles.ports import Judges
+from cycles.taped_chat import TapedChat, fell_back
 from domain.actor import Role
 from domain.clock import Clock
 from domain.events import Event, Observer
+from policies.profiles import Profile
 from service.settings import Settings
+from tools.ask import Budget, NoBudget
 from tools.data.examples import Paraphraser
+from tools.data.usage import note_usage
 from tools.gate import Gate
 
 
@@ -37,6 +42,8 @@ def chat_of(
             base_url=settings.openai_base_url,
             timeout=timedelta(seconds=settings.model_timeout_s),
             on_note=noted,
+            on_lost=_lost,
+            on_usage=note_usage,
             price=Price(prompt=settings.model_usd_per_1m_tokens, completion=settings.model_usd_per_1m_tokens),
         )
 
@@ -49,6 +56,7 @@ def chat_of(
         def told(reason: str) -> None:
             from agents.meter import note_fallback
 
+            fell_back(reason)
             note_fallback(reason)
 
         return GuardedChat(endpoint(), Playbook(), breaker, told)
@@ -57,11 +65,42 @@ def chat_of(
     return guarded, settings.model, by_model
 
 
+def _lost(tokens: int, cost_usd: float) -> None:
+    """An attempt without an answer is paid for by whoever asked: a crew, or the building of a dataset."""
+    from agents.meter import note_lost
+
+    note_lost(tokens, cost_usd)
+    note_usage(tokens, cost_usd)
+
+
+@dataclass(frozen=True)
+class Paying:
+    """Who pays for questions, and what one may cost."""
+
+    budget: Budget = field(default_factory=NoBudget)
+    tokens: int = 400_000
+    usd: float | None = None
+    usd_per_token: float = 0.0
+
+
+def paying_of(settings: Settings, profile: Profile, budget: Budget) -> Paying:
+    """Return who pays: the budget where a model is hosted; the playbook costs nothing."""
+    if not settings.openai_api_key:
+        return Paying()
+    asked = profile.budget
+    return Paying(budget, asked.question_tokens, asked.question_usd, settings.model_usd_per_1m_tokens / 1_000_000)
+
+
 def judges_of(
-    gate: Gate, chat: Callable[[Role], ChatPort], observer: Observer, traces: TracesPort, clock: Clock
+    gate: Gate,
+    chat: Callable[[Role], ChatPort],
+    observer: Observer,
+    traces: TracesPort,
+    clock: Clock,
+    paying: Paying | None = None,
 ) -> Judges:
     """Return the crews; they are built when the first question is asked, or when `warm` is called."""
-    return _LateJudges(lambda: _crews(gate, chat, observer, traces, clock))
+    return _LateJudges(lambda: _crews(gate, chat, observer, traces, clock, paying or Paying()))
 
 
 def warm(judges: Judges) -> None:
@@ -71,12 +110,28 @@ def warm(judges: Judges) -> None:
 
 
 def _crews(
-    gate: Gate, chat: Callable[[Role], ChatPort], observer: Observer, traces: TracesPort, clock: Clock
+    gate: Gate,
+    chat: Callable[[Role], ChatPort],
+    observer: Observer,
+    traces: TracesPort,
+    clock: Clock,
+    paying: Paying,
 ) -> Judges:
     from agents.roster import default_roster
     from crews.judges import CrewJudges
+    from crews.session import Limits
 
-    return CrewJudges(gate, default_roster(), chat, observer, traces, clock=clock)
+    limits = Limits(tokens=paying.tokens, usd=paying.usd, usd_per_token=paying.usd_per_token)
+    return CrewJudges(
+        gate,
+        default_roster(),
+        lambda role: TapedChat(chat(role)),
+        observer,
+        traces,
+        limits,
+        clock=clock,
+        budget=paying.budget,
+    )
 
 
 class _LateJudges:

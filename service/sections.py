@@ -81,7 +81,10 @@ class JobsConfig(Section):
 
     `targets` are other things to train, by name; `target_options` are laid over the options of those that come along.
 
+    `target_gpus` are the GPU cards that training a target takes, each for `gpu_usd_per_hour` on top.
+
     Memory is in MiB, training in USD an hour; a search costs USD a CPU second, and USD per 1,000 requests on top.
+    `sandbox` says whether a job may run that is not shut in; left out, it may in dev and nowhere else.
     """
 
     train: str = "testbed.jobs:train"
@@ -94,8 +97,11 @@ class JobsConfig(Section):
     target_options: Mapping[str, Mapping[str, str | int | float | bool]] = Field(default_factory=dict)
     engine: Literal["worker", "ray"] = "worker"
     ray_address: str = ""
+    sandbox: Literal["required", "preferred"] | None = None
     memory_mib: int = Field(default=8192, ge=256)
     usd_per_hour: float = Field(default=0.5, ge=0)
+    gpu_usd_per_hour: float = Field(default=0.0, ge=0)
+    target_gpus: Mapping[str, int] = Field(default_factory=dict)
     cpu_second_usd: float = Field(default=0.02, ge=0)
     per_1k_usd: float = Field(default=0.10, ge=0)
 
@@ -147,6 +153,17 @@ class BackupConfig(Section):
     s3: S3Config = S3Config()
     keep_daily: int = Field(default=14, ge=1)
     keep_weekly: int = Field(default=8, ge=0)
+
+
+class PersonConfig(Section):
+    """Somebody who may decide: roles, accounts on the machine where `evercrew` is run, and a public key.
+
+    Where there is a key (``ssh-ed25519 ...``), votes have to be signed by its private half; else the account counts.
+    """
+
+    roles: tuple[str, ...] = Field(min_length=1)
+    os_users: tuple[str, ...] = ()
+    public_key: str = ""
 
 
 def anchored(section: Any, base: Path) -> Any:

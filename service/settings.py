@@ -74,6 +74,11 @@ class Settings(BaseModel):
         default="local",
         description="which workflows this process recovers; its own for every process on a shared database",
     )
+    audit_key: str = Field(
+        default="",
+        repr=False,
+        description="the Ed25519 key that signs the audit chain: the path of a PEM, or the PEM; else one is made",
+    )
     values_token: str = _secret("the values repository over HTTPS")
     forge_token: str = _secret("GitHub or GitLab, where values.mode is pull_request")
     delivery_token: str = _secret("Argo CD")

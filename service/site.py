@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -30,6 +31,8 @@ class Site:
     permits: PermitOffice
     clock: Clock
     closing: ExitStack
+    anchor: Callable[[], str] = str
+    """Says, in a word, how the audit chain stands; commits carry it."""
 
     def keep(self, made: Made) -> Made:
         """Return what was made, to be closed with everything else."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 _TEXT = """\
 # Evercrew: your platform and the systems around it. Check it with `evercrew doctor`.
 
 # dev (seconds), staging (a person promotes) or production (full automation). A profile of your own: `profile: my.yaml`.
+# A policy set of your own, read anew when it changes: `policies: policies`.
 environment: staging
 target: search
+# Who may approve what Evercrew may not do by itself, and cap what it may: docs/approvals.md.
+people:
+  {person}:
+    roles: [admin, ml_lead, approver]
+    os_users: [{person}]
 # Everything Evercrew keeps: records, cycles, artifacts, caches.
 state: .evercrew
 
@@ -80,6 +88,6 @@ alert_names:
 """
 
 
-def starter(platform: str) -> str:
-    """Return the text, with the platform's address filled in."""
-    return _TEXT.format(platform=platform.rstrip("/"))
+def starter(platform: str, person: str = "operator") -> str:
+    """Return the text, with the platform's address filled in, and the account of a person who may approve."""
+    return _TEXT.format(platform=platform.rstrip("/"), person=json.dumps(person))

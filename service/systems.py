@@ -66,6 +66,7 @@ def vcs_of(site: Site) -> VcsPort:
         access=access,
         depth=section.depth or 0,
         timeout=timedelta(seconds=section.timeout_s),
+        anchor=site.anchor,
     )
     return git if section.mode == "commit" else _by_pull_request(site, git)
 

@@ -33,6 +33,7 @@ from adapters.vectors.base import VectorsPort
 from adapters.vectors.none import NoVectors
 from domain.clock import Clock
 from domain.events import Observer, nobody
+from domain.permit import PermitVerifier
 from policies.profiles import Profile
 from service.sections import JobsConfig, RetentionConfig
 from tools.data.dataset import AugmentationPreview, DatasetVersion, Workshop
@@ -41,6 +42,7 @@ from tools.data.quarantine import QuarantineFeedback
 from tools.deliver.gold import MarkGold, RestoreValues
 from tools.deliver.live import AbRead, AwaitLive, RolloutRead, SyncLive
 from tools.deliver.release import AbStart, AbStop, ApplyTuning, Promote, RehearseRollback, RollBack
+from tools.deliver.together import PointDataset, ReleaseState, RestoreFlags
 from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout
 from tools.deliver.withdraw import WithdrawChange
 from tools.model.describe import DescribeModel
@@ -68,6 +70,7 @@ from tools.observe.satisfaction import SatisfactionCheck
 from tools.observe.signals import MetricQuery, MetricRange, SignalSnapshot
 from tools.observe.similar import SimilarCycles
 from tools.observe.vectors import VectorStatusRead
+from tools.rates import Rates
 from tools.registry import Registry
 from tools.repair.vectors import QuarantineVectors, ReindexVectors, ReleaseVectors
 from tools.sandbox.smoke import SandboxedTestRun
@@ -115,9 +118,12 @@ def toolbox(
     observer: Observer = nobody,
     layout: ValuesLayout = DEFAULT_LAYOUT,
     retention: RetentionConfig | None = None,
+    permits: PermitVerifier | None = None,
+    usd_per_1m_tokens: float = 0.0,
 ) -> Registry:
     """Return the registry of all tools."""
-    workshop = Workshop(ports.platform, ports.evaluation.held_out, by_model=by_model)
+    rates = rates_of(jobs, usd_per_1m_tokens)
+    workshop = Workshop(ports.platform, ports.evaluation.held_out, by_model=by_model, rates=rates)
     return Registry(
         [
             SignalSnapshot(reader),
@@ -126,9 +132,6 @@ def toolbox(
             MetricPoints(reader),
             AnomalyCheck(reader),
             DriftCheck(ports.platform, ports.tracking, reader, model=model),
-            AttributionRead(
-                ports.platform, ports.tracking, ports.sandbox, reader, model=model, entry=jobs.explain, bundles=bundles
-            ),
             DeploymentHistory(ports.vcs, reader, near=profile.measure.near, layout=layout),
             DeploymentDiff(ports.vcs),
             DataQualityReport(ports.platform, reader),
@@ -140,19 +143,17 @@ def toolbox(
             AugmentationPreview(workshop),
             DatasetVersion(workshop, ports.datasets),
             QuarantineFeedback(ports.platform),
-            _training(ports, jobs, profile),
+            _training(ports, jobs, profile, rates),
             RegisterCandidate(
                 ports.tracking, ports.training, clock, model=model, code_revision=code_revision, artifacts=artifacts
             ),
             RecordPipeline(ports.datasets, ports.training, train=jobs.train, score=jobs.score),
             DescribeModel(ports.tracking),
             SetAlias(ports.tracking, model=model),
-            OfflineEvaluation(ports.evaluation, ports.tracking, model=model, bundles=bundles),
-            SandboxedTestRun(
-                ports.platform, ports.tracking, ports.sandbox, model=model, entry=jobs.score, bundles=bundles
-            ),
+            *_trying(ports, reader, jobs, rates, model, bundles),
             *_changing(ports, layout),
             *_golden(ports, clock, model, layout),
+            *_together(ports, clock, model, permits),
             *_retiring(ports, clock, model, retention or RetentionConfig()),
             Notify(ports.notify),
             *_watching(ports, reader, clock, layout),
@@ -160,6 +161,18 @@ def toolbox(
             *_applying(ports),
         ]
     )
+
+
+def _trying(
+    ports: Ports, reader: SignalReader, jobs: JobsConfig, rates: Rates, model: str, bundles: Path
+) -> list[Tool[Any, Any]]:
+    """What runs a registered model to see what it does; running it costs."""
+    kept: dict[str, Any] = {"model": model, "bundles": bundles, "rates": rates}
+    return [
+        AttributionRead(ports.platform, ports.tracking, ports.sandbox, reader, entry=jobs.explain, **kept),
+        OfflineEvaluation(ports.evaluation, ports.tracking, **kept),
+        SandboxedTestRun(ports.platform, ports.tracking, ports.sandbox, entry=jobs.score, **kept),
+    ]
 
 
 def target_jobs(jobs: JobsConfig) -> dict[str, TargetJob]:
@@ -171,12 +184,20 @@ def target_jobs(jobs: JobsConfig) -> dict[str, TargetJob]:
     return {**packaged, **{name: TargetJob(entry) for name, entry in jobs.targets.items()}}
 
 
-def _training(ports: Ports, jobs: JobsConfig, profile: Profile) -> TrainModel:
+def rates_of(jobs: JobsConfig, usd_per_1m_tokens: float = 0.0) -> Rates:
+    """Return what running the configuration's jobs, and asking its model, costs."""
+    hour = timedelta(hours=1).total_seconds()
+    return Rates(
+        jobs.usd_per_hour / hour, jobs.gpu_usd_per_hour / hour, usd_per_1m_tokens / 1_000_000, jobs.target_gpus
+    )
+
+
+def _training(ports: Ports, jobs: JobsConfig, profile: Profile, rates: Rates) -> TrainModel:
     return TrainModel(
         ports.training,
         ports.datasets,
         entry=jobs.train,
-        usd_per_second=jobs.usd_per_hour / timedelta(hours=1).total_seconds(),
+        rates=rates,
         timeout=profile.poll.training_timeout,
         targets=target_jobs(jobs),
     )
@@ -188,6 +209,12 @@ def _golden(ports: Ports, clock: Clock, model: str, layout: ValuesLayout) -> lis
         MarkGold(ports.tracking, ports.datasets, ports.vcs, ports.store, clock, model=model, layout=layout),
         RestoreValues(ports.vcs, ports.tracking, ports.store, model=model, layout=layout),
     ]
+
+
+def _together(ports: Ports, clock: Clock, model: str, permits: PermitVerifier | None) -> list[Tool[Any, Any]]:
+    """What belongs to a release besides its values."""
+    flags: list[Tool[Any, Any]] = [RestoreFlags(ports.store, permits, clock)] if permits is not None else []
+    return [ReleaseState(ports.tracking, ports.datasets, model=model), PointDataset(ports.datasets), *flags]
 
 
 def _changing(ports: Ports, layout: ValuesLayout) -> list[Tool[Any, Any]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from adapters.training.base import TrainingPort
 from domain.clock import Clock
 from domain.errors import ConfigurationError
+from service.config import Config
 from service.endpoints import endpoint_of
 from service.settings import inherited
 from service.site import Site
@@ -31,6 +32,7 @@ class Workers:
     clock: Clock
     environment: Mapping[str, str]
     bubblewrap: str | None
+    required: bool = False
 
     def make(self, name: str, *, hidden: Sequence[Path] = (), quiet: bool = False, network: bool = False) -> Worker:
         """Return a worker; one that needs the network is not confined."""
@@ -43,15 +45,21 @@ class Workers:
             hidden=hidden,
             bubblewrap=None if network else self.bubblewrap,
             quiet=quiet,
+            required=self.required and not network,
         )
 
 
-def workers(clock: Clock) -> Workers:
-    """Return what makes worker processes on this machine."""
+def workers(clock: Clock, *, required: bool = False) -> Workers:
+    """Return what makes worker processes on this machine; where confinement is `required`, none without."""
     from adapters.worker import find_bubblewrap
 
     environment = {**inherited(*PASSED_ON), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    return Workers(clock, environment, find_bubblewrap(environment.get("PATH", "")))
+    return Workers(clock, environment, find_bubblewrap(environment.get("PATH", "")), required)
+
+
+def confinement_required(config: Config) -> bool:
+    """Return whether no job may run that is not shut in: so it is outside dev, unless the configuration says else."""
+    return (config.jobs.sandbox or ("preferred" if config.environment == "dev" else "required")) == "required"
 
 
 def training_of(site: Site, made: Workers, sealed: Sequence[Path]) -> TrainingPort:
@@ -69,7 +77,12 @@ def training_of(site: Site, made: Workers, sealed: Sequence[Path]) -> TrainingPo
         if site.config.h2o is not None:
             raise ConfigurationError("jobs.engine", "ray does not fit jobs by H2O", "Leave out h2o, or use worker")
         driver = made.make("training", hidden=sealed, network=True)
-        ray = RayRunner(address=site.config.jobs.ray_address, driver=driver, environment=made.environment)
+        ray = RayRunner(
+            address=site.config.jobs.ray_address,
+            driver=driver,
+            environment=made.environment,
+            required=made.required,
+        )
         return RayTraining(folder=folder, runner=ray, permits=site.permits, clock=site.clock)
     runner: Runner = made.make("training", hidden=sealed)
     learner = h2o_of(site, made, sealed)

@@ -8,49 +8,37 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.audit.base import AuditPort
+from adapters.approvals.base import ApprovalsPort
+from adapters.autonomy.base import AutonomyPort
 from adapters.datasets.base import DatasetsPort
 from adapters.evaluation.base import EvaluationPort
+from adapters.inbox.base import InboxPort
+from adapters.ledger.base import LedgerPort
 from adapters.metrics.base import MetricsPort
 from adapters.platform.base import PlatformPort
 from adapters.retrieval.base import Passage, RetrievalPort
-from adapters.store.base import StorePort
 from adapters.traces.base import TracesPort
 from adapters.tracking.base import TrackingPort
-from adapters.workflow.base import WorkflowPort
 from domain.clock import Clock
 from domain.errors import ConfigurationError
 from domain.permit import PermitOffice
 from prompts.runbook import names, runbook
 from service.config import Config
+from service.database import store_of
 from service.endpoints import location_of
 from service.settings import Settings
 from service.site import Site
 from service.sources import costs_of, feedback_of, logs_of, search_of, vectors_of
 from service.systems import annotations_of, delivery_of, rollouts_of, silences_of, vcs_of
 from service.toolbox import Ports
-from service.trainers import Workers, training_of, workers
+from service.trainers import Workers, confinement_required, training_of, workers
 
 if TYPE_CHECKING:
-    pass
+    from adapters.database import Database
+    from adapters.workflow.dbos import DbosWorkflow
 
 # Workflows in flight are recovered by a process of the same version: it changes when the steps of a cycle change.
 WORKFLOW_VERSION = "1"
-
-
-def audit_of(config: Config, clock: Clock, closing: ExitStack) -> AuditPort:
-    """Return the audit chain of the state folder."""
-    from adapters.audit.sqlite import SqliteAudit
-
-    try:
-        config.state.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise ConfigurationError(
-            "state", f"cannot be made: {problem}", "Name a folder this user may write"
-        ) from problem
-    audit = SqliteAudit(config.state / "audit.db", clock)
-    closing.callback(audit.close)
-    return audit
 
 
 def traces_of(config: Config, settings: Settings, clock: Clock, closing: ExitStack) -> TracesPort:
@@ -80,21 +68,24 @@ def traces_of(config: Config, settings: Settings, clock: Clock, closing: ExitSta
     return traces
 
 
-def workflow_of(config: Config, settings: Settings, clock: Clock, closing: ExitStack) -> WorkflowPort:
-    """Return the durable workflow engine."""
+def workflow_of(
+    config: Config, clock: Clock, closing: ExitStack, *, executor_id: str, slots: int | None
+) -> DbosWorkflow:
+    """Return the durable workflow engine; with `slots`, as one of several processes that share a queue."""
     from adapters.workflow.dbos import DbosWorkflow
 
     workflow = DbosWorkflow(
         config.workflow_url or f"sqlite:///{config.state}/workflows.db",
         clock=clock,
         application_version=WORKFLOW_VERSION,
-        executor_id=settings.executor_id,
+        executor_id=executor_id,
+        slots=slots,
     )
     closing.callback(workflow.close)
     return workflow
 
 
-def ports_of(site: Site, metrics: MetricsPort) -> Ports:
+def ports_of(site: Site, metrics: MetricsPort, database: Database) -> Ports:
     """Return the ports of the tools."""
     from adapters.notify.log import LogNotify
     from adapters.platform.http import HttpPlatform
@@ -102,7 +93,7 @@ def ports_of(site: Site, metrics: MetricsPort) -> Ports:
     from adapters.sandbox.process import ProcessSandbox
 
     config, permits, clock, state = site.config, site.permits, site.clock, site.config.state
-    made = workers(clock)
+    made = workers(clock, required=confinement_required(config))
     sealed = [config.evaluation.sealed.parent]
     sandbox = made.make("sandbox", hidden=sealed)
     platform = HttpPlatform(url=config.platform.url, permits=permits, clock=clock)
@@ -123,7 +114,7 @@ def ports_of(site: Site, metrics: MetricsPort) -> Ports:
         annotations=annotations_of(site),
         notify=LogNotify(state / "notifications.jsonl", clock, permits),
         retrieval=_with_runbooks(LangChainRetrieval(state / "memory.jsonl")),
-        store=_store(config, site.closing),
+        store=store_of(database),
         costs=costs_of(site),
         vectors=vectors_of(site),
         search=search_of(site),
@@ -174,12 +165,32 @@ def _evaluation(config: Config, platform: PlatformPort, made: Workers, permits: 
     )
 
 
-def _store(config: Config, closing: ExitStack) -> StorePort:
-    from adapters.store.sqlalchemy import SqlStore
+def inbox_of(database: Database, clock: Clock) -> InboxPort:
+    """Return where alerts wait until they are taken."""
+    from adapters.inbox.sqlalchemy import SqlInbox
 
-    store = SqlStore(config.store_url or f"sqlite:///{config.state}/evercrew.db")
-    closing.callback(store.close)
-    return store
+    return SqlInbox(database, clock)
+
+
+def approvals_of(database: Database) -> ApprovalsPort:
+    """Return where requests for approval and votes are kept."""
+    from adapters.approvals.sqlalchemy import SqlApprovals
+
+    return SqlApprovals(database)
+
+
+def autonomy_of(database: Database) -> AutonomyPort:
+    """Return the record of what was earned."""
+    from adapters.autonomy.sqlalchemy import SqlAutonomy
+
+    return SqlAutonomy(database)
+
+
+def ledger_of(database: Database, clock: Clock) -> LedgerPort:
+    """Return the ledger of what is reserved and spent."""
+    from adapters.ledger.sqlalchemy import SqlLedger
+
+    return SqlLedger(database, clock)
 
 
 def _documents(platform: PlatformPort) -> Iterator[dict[str, str]]:

@@ -9,43 +9,70 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING
 
-from adapters.audit.base import AuditPort
+from adapters.inbox.base import InboxPort
 from adapters.llm.base import ChatPort
 from adapters.meter import exposition
 from adapters.traces.base import TracesPort
+from adapters.workflow.base import SharedWorkflow
 from agents.build import REQUIRED_ENVIRONMENT
 from cycles.artifacts import Artifacts
+from cycles.autonomy import AutonomyRecord
 from cycles.context import ContextSource
 from cycles.desk import Office
 from cycles.engine import Engine
 from cycles.intake import Routing
 from cycles.ports import Judges
+from cycles.rules import Rulebook
+from cycles.shelf import Taping
+from cycles.tape import witness
 from cycles.verify import Evidence
 from domain.actor import Role
 from domain.clock import Clock, SystemClock
-from domain.errors import ConfigurationError
 from domain.events import Observer, nobody
 from domain.measurement import Measurement
 from domain.permit import PermitOffice
 from domain.verdict import Verdict
 from learning.seasonal import SeasonalBaseline
 from policies.contract import Contract, breached, load_contract
-from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
-from policies.profiles import Profile, load_profile
+from policies.packaged import packaged_contract
+from policies.profiles import Profile
+from service.auditing import anchor_of, audit_of
 from service.catalog import catalog
 from service.config import Config
-from service.models import chat_of, judges_of, warm
+from service.consents import consent_of, people_of
+from service.database import database_of
+from service.executor import Executor, executor_of, fence
+from service.models import chat_of, judges_of, paying_of, warm
+from service.policyset import live_policies
+from service.profile import profile_of
+from service.records import rulebook_of
 from service.settings import Settings, export
 from service.site import Site
 from service.sources import metrics_of
 from service.systems import layout_of
+from service.taping import taping_of
 from service.toolbox import Ports, toolbox
-from service.vendors import audit_of, ports_of, traces_of, workflow_of
+from service.vendors import (
+    approvals_of,
+    autonomy_of,
+    inbox_of,
+    ledger_of,
+    ports_of,
+    traces_of,
+    workflow_of,
+)
+from tools.consent import Consent
 from tools.data.examples import Paraphraser
 from tools.gate import Gate
 from tools.observe.reading import SignalReader, Windows
+from tools.purse import Purse, purse_of
+
+if TYPE_CHECKING:
+    from adapters.audit.signed import SignedAudit
+    from adapters.database import Database
+    from policies.live import LivePolicies
 
 HOUSEKEEPING = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -71,11 +98,15 @@ class App:
     clock: Clock
     ports: Ports
     reader: SignalReader
-    audit: AuditPort
+    audit: SignedAudit
+    policies: LivePolicies
     traces: TracesPort
     gate: Gate
     office: Office
     engine: Engine
+    workflow: SharedWorkflow
+    executor: Executor | None
+    inbox: InboxPort
     routing: Routing
     chat: Callable[[Role], ChatPort]
     model: str
@@ -93,26 +124,13 @@ class App:
             delivery=self.ports.delivery,
             model=self.config.tracking.model,
             layout=layout_of(self.config),
+            signed=self.audit,
+            policy_hash=self.policies.policy_hash,
         )
 
     def close(self) -> None:
         """Flush and stop, in the reverse order of building."""
         self._closing.close()
-
-
-def profile_of(config: Config) -> Profile:
-    """Return the environment's profile: the packaged one, or the configuration's own.
-
-    Raises:
-        ConfigurationError: it cannot be read, or is of another environment.
-    """
-    if config.profile is None:
-        return load_profile(packaged_profile(config.environment), file=f"{config.environment}.yaml")
-    try:
-        text = config.profile.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise ConfigurationError("profile", f"cannot be read: {problem}", "Name a readable file") from problem
-    return load_profile(text, file=config.profile.name)
 
 
 def build(
@@ -122,11 +140,14 @@ def build(
     observer: Observer = nobody,
     clock: Clock | None = None,
     workflow: bool = True,
+    slots: int | None = None,
 ) -> App:
     """Build the application.
 
     Args:
         workflow: whether cycles will be run; without, workflows of a dead process are left alone.
+        slots: how many cycles are worked on at once, by way of the queue that workers share; None for all that are
+            started, here.
 
     Raises:
         ConfigurationError: something of the configuration cannot be used.
@@ -134,21 +155,39 @@ def build(
     """
     export({**HOUSEKEEPING, **_crewai_environment(settings), **_mlflow_environment(config, settings)})
     with ExitStack() as closing:
-        app = _built(config, settings, clock or SystemClock(), observer, closing, workflow=workflow)
+        app = _built(config, settings, clock or SystemClock(), observer, closing, workflow=workflow, slots=slots)
         app._closing.push(closing.pop_all())
     return app
 
 
 def _built(
-    config: Config, settings: Settings, clock: Clock, observer: Observer, closing: ExitStack, *, workflow: bool
+    config: Config,
+    settings: Settings,
+    clock: Clock,
+    observer: Observer,
+    closing: ExitStack,
+    *,
+    workflow: bool,
+    slots: int | None,
 ) -> App:
+    last = closing.enter_context(ExitStack())  # others go on with our cycles only when nothing of ours writes any more
     base = _base(config, settings, clock, observer, closing)
     chat, model, by_model = chat_of(settings, base.clock, observer)
-    gate = _gate(base, by_model)
-    office = _office(base, gate, judges_of(gate, chat, observer, base.traces, base.clock))
-    engine = Engine(office, workflow_of(config, settings, base.clock, closing))
+    gate = _gate(base, by_model, settings.model_usd_per_1m_tokens)
+    paying = paying_of(settings, base.profile, base.purse)
+    office = _office(base, gate, judges_of(gate, chat, observer, base.traces, base.clock, paying))
+    name, member = settings.executor_id, None
+    if workflow:
+        member = executor_of(config.workflow_url, base.database, name, base.clock, last)
+    if member is not None:
+        fence(member, base.database, base.permits, base.audit)
+    owner = member.lease.owner if member else name
+    machinery = workflow_of(config, base.clock, closing, executor_id=owner, slots=slots)
+    engine = Engine(office, machinery)
     if workflow:
         engine.launch()
+        if member is not None:
+            member.take_over(machinery)
         warm(office.judges)
     return App(
         config=config,
@@ -159,10 +198,14 @@ def _built(
         ports=base.ports,
         reader=base.reader,
         audit=base.audit,
+        policies=base.policies,
         traces=base.traces,
         gate=gate,
         office=office,
         engine=engine,
+        workflow=machinery,
+        executor=member,
+        inbox=inbox_of(base.database, base.clock),
         routing=Routing(list(base.contract.signals), config.alert_names, [config.target], config.environment),
         chat=chat,
         model=model,
@@ -185,30 +228,69 @@ class _Base:
     clock: Clock
     observer: Observer
     permits: PermitOffice
-    audit: AuditPort
+    audit: SignedAudit
+    policies: LivePolicies
     traces: TracesPort
     reader: SignalReader
     ports: Ports
+    database: Database
+    rulebook: Rulebook
+    consent: Consent
+    autonomy: AutonomyRecord
+    taping: Taping
+    purse: Purse
 
 
 def _base(config: Config, settings: Settings, clock: Clock, observer: Observer, closing: ExitStack) -> _Base:
     profile = profile_of(config)
     contract = load_contract(packaged_contract()).with_overrides(profile.signals)
     permits = PermitOffice(clock)
-    audit = audit_of(config, clock, closing)
+    audit = audit_of(config, clock, closing, key=settings.audit_key, observer=observer)
+    policies = live_policies(config.policies, clock=clock, audit=audit, observer=observer)
     closing.callback(_tell_metrics, config)
     traces = traces_of(config, settings, clock, closing)
-    site = Site(config, settings, permits, clock, closing)
+    site = Site(config, settings, permits, clock, closing, anchor_of(audit))
     metrics = metrics_of(site)
     measure = profile.measure
     windows = Windows(current=measure.current, baseline=measure.baseline, gap=measure.gap)
     seasonal = SeasonalBaseline() if measure.baseline_kind == "seasonal" else None
-    reader = SignalReader(metrics, catalog(config), windows, _judge(contract), clock, seasonal)
-    ports = ports_of(site, metrics)
-    return _Base(config, profile, contract, clock, observer, permits, audit, traces, reader, ports)
+    database = database_of(config, closing)
+    rulebook = rulebook_of(database, contract, audit, clock, profile, observer)
+    reader = SignalReader(metrics, catalog(config), windows, _judge(rulebook), clock, seasonal)
+    ports = ports_of(site, metrics, database)
+    consent = consent_of(
+        approvals_of(database),
+        people=people_of(config.people),
+        profile=profile,
+        pdp=policies,
+        audit=audit,
+        store=ports.store,
+        clock=clock,
+        observer=observer,
+    )
+    taping = taping_of(policies, settings)
+    return _Base(
+        config,
+        profile,
+        contract,
+        clock,
+        observer,
+        permits,
+        audit,
+        policies,
+        traces,
+        reader,
+        ports,
+        database,
+        rulebook,
+        consent,
+        AutonomyRecord(autonomy_of(database), audit, clock, profile.autonomy),
+        taping,
+        purse_of(ledger_of(database, clock), profile, clock, observer),
+    )
 
 
-def _gate(base: _Base, by_model: Paraphraser | None) -> Gate:
+def _gate(base: _Base, by_model: Paraphraser | None, usd_per_1m_tokens: float) -> Gate:
     tools = toolbox(
         base.ports,
         base.reader,
@@ -223,16 +305,24 @@ def _gate(base: _Base, by_model: Paraphraser | None) -> Gate:
         observer=base.observer,
         layout=layout_of(base.config),
         retention=base.config.tracking.retention,
+        permits=base.permits,
+        usd_per_1m_tokens=usd_per_1m_tokens,
     )
     return Gate(
         registry=tools,
-        pdp=_pdp(),
+        pdp=base.policies,
         audit=base.audit,
         store=base.ports.store,
         office=base.permits,
         traces=base.traces,
-        context=ContextSource(base.ports.store, base.clock, base.profile, base.contract),
+        context=ContextSource(
+            base.ports.store, base.clock, base.profile, base.contract, base.purse, base.autonomy.level_of
+        ),
+        approvals=base.consent,
+        budget=base.purse,
+        clock=base.clock,
         observer=base.observer,
+        witness=witness,
     )
 
 
@@ -249,21 +339,20 @@ def _office(base: _Base, gate: Gate, judges: Judges) -> Office:
         profile=base.profile,
         contract=base.contract,
         observer=base.observer,
+        consent=base.consent,
+        autonomy=base.autonomy,
+        purse=base.purse,
+        taping=base.taping,
+        rulebook=base.rulebook,
     )
 
 
-def _judge(contract: Contract) -> Callable[[str, Measurement, Measurement], tuple[bool | None, str]]:
+def _judge(rulebook: Rulebook) -> Callable[[str, Measurement, Measurement], tuple[bool | None, str]]:
     def judge(name: str, current: Measurement, baseline: Measurement) -> tuple[bool | None, str]:
-        found = breached(contract, name, current, baseline)
+        found = breached(rulebook.contract(), name, current, baseline)
         return {Verdict.FAIL: True, Verdict.PASS: False}.get(found.verdict), found.reason
 
     return judge
-
-
-def _pdp() -> Any:
-    from policies.pdp import load_decision_point
-
-    return load_decision_point(packaged_policy_files())
 
 
 def _mlflow_environment(config: Config, settings: Settings) -> dict[str, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
 from domain.actor import Actor
 from domain.budget import Amounts
-from domain.decision import Decision
+from domain.decision import Decision, Effect
 from tools.outcome import Outcome
 from tools.tool import Scope
 
@@ -21,7 +21,8 @@ PolicyContext = Mapping[str, bool | int | str]
 class Asked:
     """Exactly one call, as an approval is bound to it: what is asked, with which arguments, by whom, under which set.
 
-    `args` is plain JSON and `args_hash` the hash the audit has; `reason` is why it was escalated.
+    `args` is plain JSON and `args_hash` the hash the audit has; `reason` is why it was escalated, and `policies` are
+    those that would allow it once approved; `context` is what it was decided by.
     """
 
     scope: Scope
@@ -32,6 +33,9 @@ class Asked:
     policy_hash: str
     key: str
     reason: str = ""
+    effect: Effect = Effect.WRITE
+    policies: tuple[str, ...] = ()
+    context: PolicyContext = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,9 @@ class Budget(Protocol):
 
 @dataclass(frozen=True)
 class Witnessed:
-    """One call that went through the door, whole, its arguments as they were given.
+    """One call that went through the door, whole.
 
-    `decision` is None where it never came to one.
+    `decision` and `effect` are None, and `args` as they were given, where it never came to a decision.
     """
 
     name: str
@@ -100,6 +104,8 @@ class Witnessed:
     context: PolicyContext
     decision: Decision | None
     outcome: Outcome
+    args_hash: str = ""
+    effect: Effect | None = None
 
 
 class Witness(Protocol):

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from domain.diagnosis import Action, CheckedClaim, CheckedDiagnosis, Claim, Comparison, Diagnosis
+from tools.warrant import warranted
 
 Results = Mapping[str, Mapping[str, Any]]
 """The recorded result of each call, as plain JSON, by the call's place (``stage/tool/hash``)."""
@@ -124,8 +125,8 @@ def check(diagnosis: Diagnosis, results: Results) -> CheckedDiagnosis:
 def sufficient(checked: CheckedDiagnosis, results: Results | None = None) -> Sufficiency:
     """Return whether the supported claims carry the action.
 
-    With `results`, the slots that effects are filled from must stand in them too: a digest or revision of the model's
-    own making does not.
+    With `results`, the slots that effects are filled from must stand in them too (a digest or revision of the model's
+    own making does not), and they must warrant the action by themselves: see `tools/warrant.py`.
     """
     action = checked.diagnosis.action
     requirement = REQUIREMENTS.get(action)
@@ -144,6 +145,9 @@ def sufficient(checked: CheckedDiagnosis, results: Results | None = None) -> Suf
         value = getattr(checked.diagnosis, slot.field)
         if value is not None and not _on_record(slot, value, results or {}):
             return Sufficiency(ok=False, reason=f"{slot.field} {value!r} stands in no result of {slot.tool}")
+    unwarranted = warranted(checked.diagnosis, results) if results is not None else ""
+    if unwarranted:
+        return Sufficiency(ok=False, reason=unwarranted)
     return Sufficiency(ok=True, reason=f"{len(checked.supported)} supported claims carry {action.value}")
 
 

@@ -31,10 +31,10 @@ from adapters.store.base import Recording, StorePort
 from adapters.traces.base import TracesPort
 from domain.actor import Actor
 from domain.canonical import canonical_hash, json_ready
+from domain.clock import Clock, SystemClock
 from domain.decision import Answer, AuthorizationRequest, Decision, Effect
 from domain.errors import (
     AuditUnavailable,
-    BudgetExhausted,
     DependencyError,
     DependencyTimeout,
     EvercrewError,
@@ -46,7 +46,7 @@ from domain.ids import idempotency_key
 from domain.observation import Observation, Seen
 from domain.permit import PermitOffice
 from domain.receipt import AuditRecord, RecordKind
-from tools.ask import Approvals, Budget, NoApprovals, NoBudget, PolicyContext, Witness, Witnessed, no_witness
+from tools.ask import Approvals, Budget, NoApprovals, NoBudget, PolicyContext, Witness, no_witness
 from tools.outcome import Done, Failed, Outcome, Refused
 from tools.records import (
     Admitted,
@@ -58,8 +58,10 @@ from tools.records import (
     intent_body,
     read_body,
     receipt_of,
+    witnessed,
 )
 from tools.registry import Registry
+from tools.spending import Spending
 from tools.tool import Call, Scope, Tool, ToolSpec
 
 _UNDECIDED = Decision(answer=Answer.DENY, reason="not decided yet")
@@ -80,6 +82,7 @@ class Gate:
         budget: what a call may cost is set aside there before it is made.
         observer: told of every answer; it cannot change one.
         witness: told of every call whole, for the record that a replay is made from.
+        clock: measures how long a call took that failed.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Gate:
         budget: Budget | None = None,
         observer: Observer = nobody,
         witness: Witness = no_witness,
+        clock: Clock | None = None,
     ) -> None:
         self.registry = registry
         self._pdp = pdp
@@ -105,7 +109,8 @@ class Gate:
         self._traces = traces
         self._context = context
         self._approvals = approvals or NoApprovals()
-        self._budget = budget or NoBudget()
+        self._spending = Spending(budget or NoBudget())
+        self._clock = clock or SystemClock()
         self._observer = observer
         self._witness = witness
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="gate")
@@ -118,8 +123,7 @@ class Gate:
         `place` names it among calls with the same arguments, e.g. the look of a watch.
         """
         outcome, admitted = self._through(name, args, actor, scope, place)
-        context, decision = (admitted.context, admitted.decision) if admitted else ({}, None)
-        self._witness(Witnessed(name, args, actor, scope, place, context, decision, outcome))
+        self._witness(witnessed(name, args, actor, scope, place, outcome, admitted))
         self._observer(event_of(name, outcome, actor, scope))
         return outcome
 
@@ -188,6 +192,8 @@ class Gate:
                 return weighed
             context = {**context, "approved": True}
             decision = self._pdp.decide(self._request(call, context))
+            if decision.policy_hash != weighed.decision.policy_hash:
+                return weighed  # the set changed in between: what was approved, was approved under another
             return replace(call, decision=decision, context=context, grant=grant)
         except EvercrewError as problem:
             denied = Decision(answer=Answer.DENY, reason=f"no decision could be had: {problem}")
@@ -224,7 +230,13 @@ class Gate:
         return Refused(kind, reason, admitted.call.place)
 
     def _read(self, admitted: Admitted) -> Outcome:
+        key, refused = self._spending.read(admitted)
+        if refused is not None:
+            return self._refused(admitted, "budget", refused)
+        began = self._clock.monotonic()
         result = self._run(admitted)
+        known = None if isinstance(result, Failed) else result.value
+        self._spending.was_read(key, admitted, known, self._clock.monotonic() - began)
         if isinstance(result, Failed):
             return result
         try:
@@ -239,10 +251,15 @@ class Gate:
         before = self._outcome_of(admitted)
         if before is not None:
             return before
-        refused = self._reserved(admitted)
+        refused = self._spending.aside(admitted)
         if refused is not None:
-            return refused
-        intent = self._audit.append(audit_entry(RecordKind.INTENT, admitted, body=intent_body(admitted)))
+            return self._refused(admitted, "budget", refused)
+        try:
+            intent = self._audit.append(audit_entry(RecordKind.INTENT, admitted, body=intent_body(admitted)))
+        except AuditUnavailable:
+            self._spending.release(admitted)
+            raise
+        began = self._clock.monotonic()
         permit = self._office.mint(
             tool=admitted.tool.spec.name,
             effects=admitted.tool.spec.effects,
@@ -254,22 +271,12 @@ class Gate:
         result = self._run(replace(admitted, call=replace(admitted.call, permit=permit)))
         try:
             if isinstance(result, Failed):
-                return self._failed(admitted, result, intent, permit.nonce)
+                return self._failed(admitted, result, intent, permit.nonce, self._clock.monotonic() - began)
             return self._close(admitted, result, intent, permit.nonce)
         except (AuditUnavailable, DependencyError) as problem:
             # The intent stays open: the next call, or the next start, closes it by looking.
             reason = f"{admitted.tool.spec.name} was made, and what came of it could not be recorded: {problem}"
             return Failed(type(problem).__name__, reason, admitted.call.place)
-
-    def _reserved(self, admitted: Admitted) -> Refused | None:
-        """Set aside what the call may cost; the refusal when it cannot be."""
-        if admitted.price.nothing:
-            return None
-        try:
-            self._budget.reserve(admitted.call.key, admitted.call.scope, admitted.price)
-        except (BudgetExhausted, DependencyError) as problem:
-            return self._refused(admitted, "budget", str(problem))
-        return None
 
     # -- what may have happened before ------------------------------------------------------------------------------
 
@@ -284,7 +291,7 @@ class Gate:
         if done is not None:
             value = admitted.tool.output.model_validate(done.entry.body["result"])
             self._keep(admitted, Answered(value, done.entry.body["result"]))
-            self._settle(admitted, value)
+            self._spending.settle(admitted, done.entry.body)
             permit = str(done.entry.body["permit"])
             receipt = receipt_of(admitted, intent=intents[-1], outcome=done, permit=permit, repeated=True)
             return Done(value, admitted.call.place, receipt)
@@ -301,7 +308,7 @@ class Gate:
                 self._audit.append(
                     audit_entry(RecordKind.OUTCOME, admitted, status="absent", body={"detail": seen.detail})
                 )
-                self._release(admitted)
+                self._spending.release(admitted)
                 return None
             case _:
                 reason = f"whether {admitted.tool.spec.name} happened cannot be found out: {seen.detail}"
@@ -317,19 +324,17 @@ class Gate:
         except (EvercrewError, ValueError) as problem:
             return Observation.unknown(str(problem)), None
 
-    def _failed(self, admitted: Admitted, failure: Failed, intent: AuditRecord, nonce: str) -> Outcome:
+    def _failed(self, admitted: Admitted, failure: Failed, intent: AuditRecord, nonce: str, seconds: float) -> Outcome:
         """An error came back; what matters is whether the effect is there."""
         seen, result = self._observe(admitted)
         if result is not None:
             return self._close(admitted, result, intent, nonce)
         if seen.seen is Seen.UNKNOWN or failure.unknown:
             return replace(failure, unknown=True)
-        self._audit.append(
-            audit_entry(
-                RecordKind.OUTCOME, admitted, status="failed", body={"error": failure.error, "reason": failure.reason}
-            )
-        )
-        self._release(admitted)
+        spent = self._spending.told_lost(admitted, seconds)
+        body = {"error": failure.error, "reason": failure.reason, **spent}
+        self._audit.append(audit_entry(RecordKind.OUTCOME, admitted, status="failed", body=body))
+        self._spending.settle(admitted, body)
         return failure
 
     def _reconcile(self, record: AuditRecord, scope: Scope, actor: Actor) -> Outcome:
@@ -362,20 +367,13 @@ class Gate:
     def _close(
         self, admitted: Admitted, result: Answered, intent: AuditRecord, nonce: str, *, repeated: bool = False
     ) -> Outcome:
-        body = {"result": result.plain, "permit": nonce[:8], "observed": repeated}
+        spent = self._spending.told(admitted, result.value)
+        body = {"result": result.plain, "permit": nonce[:8], "observed": repeated, **spent}
         outcome = self._audit.append(audit_entry(RecordKind.OUTCOME, admitted, status="done", body=body))
         self._keep(admitted, result)
-        self._settle(admitted, result.value)
+        self._spending.settle(admitted, body)
         receipt = receipt_of(admitted, intent=intent, outcome=outcome, permit=nonce[:8], repeated=repeated)
         return Done(result.value, admitted.call.place, receipt)
-
-    def _settle(self, admitted: Admitted, result: BaseModel) -> None:
-        if not admitted.price.nothing:
-            self._budget.settle(admitted.call.key, admitted.tool.spent(admitted.args, result))
-
-    def _release(self, admitted: Admitted) -> None:
-        if not admitted.price.nothing:
-            self._budget.release(admitted.call.key)
 
     def _keep(self, admitted: Admitted, result: Answered) -> None:
         """Record the result under its place: claims are checked against it, and a replay is answered by it."""

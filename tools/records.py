@@ -15,7 +15,7 @@ from domain.decision import Decision, Effect
 from domain.errors import DependencyLied
 from domain.events import Event
 from domain.receipt import AuditEntry, AuditRecord, Receipt, RecordKind
-from tools.ask import Asked, Grant, PolicyContext
+from tools.ask import Asked, Grant, PolicyContext, Witnessed
 from tools.outcome import Done, Outcome, Refused
 from tools.tool import Call, Scope, Tool
 
@@ -52,6 +52,9 @@ class Admitted:
             policy_hash=self.decision.policy_hash,
             key=self.call.key,
             reason=self.decision.reason,
+            effect=self.tool.spec.effect,
+            policies=self.decision.policies,
+            context=self.context,
         )
 
     @property
@@ -121,7 +124,11 @@ def receipt_of(
     permit: str = "",
     repeated: bool = False,
 ) -> Receipt:
-    """Return the receipt of a call that happened; a read has neither intent nor outcome."""
+    """Return the receipt of a call that happened; a read has neither intent nor outcome.
+
+    Who approved it is what the intent says, so that a repeated call names them too.
+    """
+    approval = intent.entry.body.get("approval", {}) if intent else {}
     return Receipt(
         tool=admitted.tool.spec.name,
         cycle_id=admitted.call.scope.cycle_id,
@@ -135,7 +142,35 @@ def receipt_of(
         intent_hash=intent.hash if intent else "",
         outcome=outcome.sequence if outcome else None,
         permit=permit,
+        approval=str(approval.get("id", "")),
+        approvers=tuple(approval.get("by", ())),
         repeated=repeated,
+    )
+
+
+def witnessed(
+    name: str,
+    args: Mapping[str, Any] | BaseModel,
+    actor: Actor,
+    scope: Scope,
+    place: str,
+    outcome: Outcome,
+    admitted: Admitted | None,
+) -> Witnessed:
+    """Return what a witness is told of a call that went through the door."""
+    if admitted is None:
+        return Witnessed(name, args, actor, scope, place, {}, None, outcome)
+    return Witnessed(
+        name,
+        admitted.args,
+        actor,
+        scope,
+        place,
+        admitted.context,
+        admitted.decision,
+        outcome,
+        admitted.args_hash,
+        admitted.tool.spec.effect,
     )
 
 

@@ -101,6 +101,16 @@ class Tool(ABC, Generic[In, Out]):
         """
         return {}
 
+    def preview(self, args: In, call: Call) -> str:
+        """Return what the call would change as things stand now, as a unified diff; empty where there is none to show.
+
+        Changes nothing.
+
+        Raises:
+            EvercrewError: it cannot be told, or the call would fail.
+        """
+        return ""
+
     def price(self, args: In) -> Amounts:
         """Return what the call may cost at most; it is set aside before the call is made."""
         return Amounts()
@@ -108,3 +118,7 @@ class Tool(ABC, Generic[In, Out]):
     def spent(self, args: In, result: Out) -> Amounts:
         """Return what the call did cost, by its result."""
         return self.price(args)
+
+    def lost(self, args: In, seconds: float) -> Amounts:
+        """Return what a call did cost that failed after so many seconds, and left nothing."""
+        return Amounts()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from domain.canonical import canonical_json
+from adapters.audit.base import EMPTY, Anchor, Head, Link
+from adapters.audit.walk import Walk, Watch, link_of
 from domain.clock import Clock
-from domain.errors import AuditUnavailable, ChainBroken
+from domain.errors import AuditUnavailable
 from domain.receipt import AuditEntry, AuditRecord, RecordKind
-
-GENESIS = "0" * 64
 
 
 class MemoryAudit:
-    """An `AuditPort` for tests and embedding. With `broken` set, it fails as a full disk does."""
+    """A `ChainPort` for tests and embedding. With `broken` set, it fails as a full disk does."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -27,14 +26,11 @@ class MemoryAudit:
         if self.broken:
             raise AuditUnavailable("the audit chain is switched off; nothing was recorded")
         try:
-            # Of the body itself: a model's JSON form turns NaN into null without a word.
-            canonical_json(dict(entry.body))
-            canonical_json(entry)
+            text = entry.canonical()
         except (TypeError, ValueError) as error:
             raise AuditUnavailable(f"the record cannot be written: {error}; nothing was recorded") from error
         with self._lock:
-            previous = self._records[-1].hash if self._records else GENESIS
-            record = AuditRecord.seal(len(self._records) + 1, self._clock.now(), previous, entry)
+            record = AuditRecord.seal(len(self._records) + 1, self._clock.now(), self.head().hash, entry, text)
             self._records.append(record)
         return record
 
@@ -57,12 +53,17 @@ class MemoryAudit:
             if record.entry.kind is RecordKind.INTENT and last_outcome.get(record.entry.key, 0) < record.sequence
         ]
 
-    def verify(self) -> int:
-        """See `AuditPort.verify`."""
-        previous = GENESIS
-        records = self.records()
-        for expected, record in enumerate(records, start=1):
-            if record.sequence != expected or record.previous != previous or not record.intact():
-                raise ChainBroken(f"record {expected}: its content does not match its hash or the record before it")
-            previous = record.hash
-        return len(records)
+    def verify(self, watch: Watch | None = None, anchors: Sequence[Anchor] = ()) -> int:
+        """See `ChainPort.verify`."""
+        walk = Walk(watch, anchors)
+        walk.through(self.links())
+        walk.ends_at([self.head()])
+        return walk.count
+
+    def head(self) -> Head:
+        """See `ChainPort.head`."""
+        return Head(len(self._records), self._records[-1].hash) if self._records else EMPTY
+
+    def links(self, after: int = 0) -> Iterator[Link]:
+        """See `ChainPort.links`."""
+        return (link_of(record) for record in self.records() if record.sequence > after)

@@ -2,35 +2,29 @@
 
 Why an append that returned is on disk and in its place: the file is in WAL with ``synchronous=FULL``, so COMMIT
 returns after the log is flushed; the head is read and the next records are written inside one ``BEGIN IMMEDIATE``
-transaction, so no second writer, thread or process, can take the same place. Threads that wait for one another share
-a flush: whoever gets the pen writes everything that is queued.
+transaction, so no second writer, thread or process, can take the same place.
 
 What is stored is the canonical JSON of a record's content as text, and its SHA-256: any changed byte breaks the hash,
 and the head row (count and last hash) gives away records cut off the end. Triggers refuse UPDATE and DELETE. Whoever
-can write the file can still rebuild the whole chain: `head()` is what to anchor outside (a commit trailer, a tracking
-tag).
+can write the file can still rebuild the whole chain: signed checkpoints (`signed`) and what is anchored outside of the
+file are against that.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from domain.canonical import canonical_json
+from adapters.audit.base import Head, Link
+from adapters.audit.chain import DatabaseChain, Prepared
+from adapters.audit.walk import link_of
 from domain.clock import Clock
-from domain.errors import AuditUnavailable, ChainBroken
-from domain.receipt import AuditEntry, AuditRecord, RecordKind
-
-GENESIS = "0" * 64
-"""What the first record has as its `previous`."""
+from domain.errors import AuditUnavailable, ChainBroken, ConflictError
+from domain.receipt import AuditRecord
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
@@ -64,36 +58,21 @@ _REMEDIES = (
     ("closed", "Open it again: this process has closed it"),
 )
 _COLUMNS = "sequence, kind, cycle_id, key, body, hash"
-_Row = tuple[int, str, str, str, str, str]
 
 
-class _Waiting:
-    """An entry in the queue and, once somebody wrote it, what became of it."""
-
-    def __init__(self, entry: AuditEntry) -> None:
-        self.entry = entry
-        self.record: AuditRecord | None = None
-        self.failure: str = ""
-
-    @property
-    def settled(self) -> bool:
-        return self.record is not None or bool(self.failure)
-
-
-class SqliteAudit:
-    """An `AuditPort` on one SQLite file. Safe for threads and for several processes on one machine.
+class SqliteAudit(DatabaseChain):
+    """A `ChainPort` on one SQLite file. Safe for threads and for several processes on one machine.
 
     Raises:
         AuditUnavailable: the file cannot be opened or made.
     """
 
     def __init__(self, path: Path, clock: Clock, *, busy: timedelta = timedelta(seconds=10)) -> None:
+        super().__init__(clock)
         self._path = path
-        self._clock = clock
         self._busy = busy
-        self._queue: list[_Waiting] = []
-        self._queueing = threading.Lock()
-        self._pen = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._lending = threading.Lock()
         with self._guarded("opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._connect()
@@ -101,138 +80,84 @@ class SqliteAudit:
 
     def close(self) -> None:
         """Close the file; appending afterwards is an `AuditUnavailable`."""
-        with self._pen:
+        with self._pen, self._lending:
             self._connection.close()
+            while self._idle:
+                self._idle.pop().close()
 
-    def append(self, entry: AuditEntry) -> AuditRecord:
-        """See `AuditPort.append`."""
-        try:
-            # Of the body itself: a model's JSON form turns NaN into null without a word.
-            canonical_json(dict(entry.body))
-            canonical_json(entry)
-        except (TypeError, ValueError) as error:
-            raise AuditUnavailable(f"the record cannot be written: {error}; nothing was recorded") from error
-        waiting = _Waiting(entry)
-        with self._queueing:
-            self._queue.append(waiting)
-        with self._pen:
-            # Whoever held the pen before may have written this entry too.
-            if not waiting.settled:
-                with self._queueing:
-                    batch, self._queue = self._queue, []
-                self._write(batch)
-        if waiting.record is None:
-            raise AuditUnavailable(f"{waiting.failure}; nothing was recorded")
-        return waiting.record
-
-    def records(self, cycle_id: str | None = None) -> Sequence[AuditRecord]:
-        """See `AuditPort.records`."""
-        return list(self._records(cycle_id))
-
-    def of_key(self, key: str) -> Sequence[AuditRecord]:
-        """See `AuditPort.of_key`."""
-        return [_record(row) for row in self._rows("key = ?", (key,))]
-
-    def open_intents(self, cycle_id: str | None = None) -> Sequence[AuditRecord]:
-        """See `AuditPort.open_intents`."""
-        closed = (
-            "SELECT 1 FROM records AS later WHERE later.key = records.key"
-            " AND later.kind = ? AND later.sequence > records.sequence"
-        )
-        where = f"kind = ? AND NOT EXISTS ({closed})"
-        values: tuple[str, ...] = (RecordKind.INTENT.value, RecordKind.OUTCOME.value)
-        if cycle_id is not None:
-            where, values = f"{where} AND cycle_id = ?", (*values, cycle_id)
-        return [_record(row) for row in self._rows(where, values)]
-
-    def verify(self) -> int:
-        """See `AuditPort.verify`. Reads the chain as a stream: memory does not grow with it."""
-        previous, count = GENESIS, 0
-        with self._reading() as connection:
-            connection.execute("BEGIN")
-            with _damage_named(lambda: count + 1):
-                for row in connection.execute(f"SELECT {_COLUMNS} FROM records ORDER BY sequence"):
-                    _check_link(row, count + 1, previous)
-                    count, previous = count + 1, row[5]
-                self._check_head(connection.execute("SELECT count, hash FROM head").fetchall(), count, previous)
-        return count
-
-    def head(self) -> tuple[int, str]:
-        """Return the number of records and the hash of the last one: what to anchor outside of this file."""
-        with self._reading() as connection:
-            count, last = connection.execute("SELECT count, hash FROM head").fetchone()
-        return int(count), str(last)
-
-    def export_jsonl(self, cycle_id: str | None, path: Path) -> int:
-        """Write a cycle's records (all for None), one JSON object a line, to `path` and return how many they are.
-
-        Raises:
-            AuditUnavailable: the store cannot be read or the file not written.
-        """
-        count = 0
-        with self._guarded("exported"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("w", encoding="utf-8") as out:
-                for record in self._records(cycle_id):
-                    out.write(canonical_json(record) + "\n")
-                    count += 1
-        return count
-
-    def _write(self, batch: Sequence[_Waiting]) -> None:
-        try:
-            with self._guarded("written"):
-                sealed = self._commit([waiting.entry for waiting in batch])
-        except AuditUnavailable as error:
-            for waiting in batch:
-                waiting.failure = str(error)
-            return
-        for waiting, record in zip(batch, sealed, strict=True):
-            waiting.record = record
-
-    def _commit(self, entries: Sequence[AuditEntry]) -> list[AuditRecord]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            count, previous = self._connection.execute("SELECT count, hash FROM head").fetchone()
-            sealed: list[AuditRecord] = []
-            for entry in entries:
-                count += 1
-                record = AuditRecord.seal(count, self._clock.now(), previous, entry)
-                previous = record.hash
-                sealed.append(record)
-            self._connection.executemany(f"INSERT INTO records ({_COLUMNS}) VALUES (?,?,?,?,?,?)", map(_row, sealed))
-            self._connection.execute("UPDATE head SET count = ?, hash = ?", (count, previous))
-            self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+    def _commit(self, entries: Sequence[Prepared]) -> list[AuditRecord]:
+        with self._guarded("written"):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                head = Head(*self._connection.execute("SELECT count, hash FROM head").fetchone())
+                sealed = self._sealed(head, entries)
+                links = [link_of(record, text) for record, (_, text) in zip(sealed, entries, strict=True)]
+                self._connection.executemany(f"INSERT INTO records ({_COLUMNS}) VALUES (?,?,?,?,?,?)", links)
+                last = sealed[-1]
+                self._connection.execute("UPDATE head SET count = ?, hash = ?", (last.sequence, last.hash))
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
         return sealed
 
-    def _records(self, cycle_id: str | None) -> Iterator[AuditRecord]:
-        where, values = ("cycle_id = ?", (cycle_id,)) if cycle_id is not None else ("1", ())
-        return (_record(row) for row in self._rows(where, values))
+    def _fill(self, links: Iterator[Link], head: Callable[[], Head]) -> None:
+        with self._guarded("written"):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                if self._connection.execute("SELECT count FROM head").fetchone() != (0,):
+                    raise ConflictError("the audit chain there is not empty")
+                self._connection.executemany(f"INSERT INTO records ({_COLUMNS}) VALUES (?,?,?,?,?,?)", links)
+                self._connection.execute(
+                    "UPDATE head SET count = ?, hash = ? WHERE count < ?", (*head(), head().records)
+                )
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
 
-    def _rows(self, where: str, values: tuple[str, ...]) -> Iterator[_Row]:
+    def _select(self, where: str, values: tuple[str, ...]) -> list[Link]:
         with self._reading() as connection:
-            yield from connection.execute(f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY sequence", values)
+            found = connection.execute(f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY sequence", values)
+            return [Link(*row) for row in found.fetchall()]
 
-    @staticmethod
-    def _check_head(rows: Sequence[tuple[int, str]], count: int, last: str) -> None:
-        if len(rows) != 1:
-            raise ChainBroken("the head of the audit chain is missing")
-        anchored, anchor = rows[0]
-        if anchored > count:
-            raise ChainBroken(
-                f"record {count + 1} is missing: the head counts {anchored} records, the chain ends at {count}"
-            )
-        if anchored < count:
-            raise ChainBroken(f"record {anchored + 1} is beyond the head, which counts {anchored} records of {count}")
-        if anchor != last:
-            raise ChainBroken(f"the head does not carry the hash of the last record ({count})")
+    @contextmanager
+    def _moment(self, after: int = 0) -> Iterator[tuple[Iterator[Link], Callable[[], list[Head]]]]:
+        place = after
+
+        def links() -> Iterator[Link]:
+            nonlocal place
+            for row in connection.execute(
+                f"SELECT {_COLUMNS} FROM records WHERE sequence > ? ORDER BY sequence", (after,)
+            ):
+                yield Link._make(row)
+                place = row[0]
+
+        def heads() -> list[Head]:
+            return [Head(int(count), str(last)) for count, last in connection.execute("SELECT count, hash FROM head")]
+
+        # A connection of its own: whoever breaks a stream off leaves its moment open, and closing ends it.
+        with self._guarded("read"), closing(self._connect()) as connection:
+            connection.execute("BEGIN")
+            with _damage_named(lambda: place + 1):
+                yield links(), heads
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._guarded("read"), closing(self._connect()) as connection:
-            yield connection
+        """Lend a connection; one that failed is not lent again."""
+        with self._guarded("read"):
+            with self._lending:
+                connection = self._idle.pop() if self._idle else None
+            connection = connection or self._connect()
+            sound = False
+            try:
+                yield connection
+                sound = True
+            finally:
+                if not sound:
+                    connection.close()
+            with self._lending:
+                self._idle.append(connection)
 
     @contextmanager
     def _guarded(self, verb: str) -> Iterator[None]:
@@ -258,7 +183,7 @@ def _remedy(error: Exception) -> str:
     return next((remedy for words, remedy in _REMEDIES if words in told), "Check the folder of `state` and its disk")
 
 
-def head_of(path: Path) -> tuple[int, str]:
+def head_of(path: Path) -> Head:
     """Return the number of records and the last hash of a chain's file that nobody writes, without changing it.
 
     Raises:
@@ -269,7 +194,7 @@ def head_of(path: Path) -> tuple[int, str]:
             count, last = connection.execute("SELECT count, hash FROM head").fetchone()
     except (sqlite3.Error, TypeError) as error:
         raise AuditUnavailable(f"{path.name} holds no audit chain: {error}") from error
-    return int(count), str(last)
+    return Head(int(count), str(last))
 
 
 @contextmanager
@@ -279,45 +204,9 @@ def _damage_named(place: Callable[[], int]) -> Iterator[None]:
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
-        raise ChainBroken(f"record {place()}: it cannot be read any more ({error})") from error
+        told = f"record {place()}: it cannot be read any more ({error})"
+        raise ChainBroken(told, record=place()) from error
 
 
 def _text(raw: bytes) -> str:
     return raw.decode(errors="surrogateescape")
-
-
-def _body(record: AuditRecord) -> str:
-    return canonical_json(record.model_dump(mode="python", exclude={"hash", "entry"}) | {"entry": record.entry})
-
-
-def _row(record: AuditRecord) -> _Row:
-    entry = record.entry
-    return record.sequence, entry.kind.value, entry.cycle_id, entry.key, _body(record), record.hash
-
-
-def _record(row: _Row) -> AuditRecord:
-    try:
-        content = json.loads(row[4])
-        at = datetime.fromisoformat(content["at"])
-        return AuditRecord(
-            sequence=content["sequence"],
-            at=at,
-            previous=content["previous"],
-            entry=AuditEntry.model_validate(content["entry"]),
-            hash=row[5],
-        )
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise ChainBroken(f"record {row[0]}: its content cannot be read any more") from error
-
-
-def _check_link(row: _Row, expected: int, previous: str) -> None:
-    sequence, kind, cycle_id, key, body, digest = row
-    if sequence != expected:
-        raise ChainBroken(f"record {expected} is missing: the next one found is {sequence}")
-    if hashlib.sha256(str(body).encode(errors="surrogateescape")).hexdigest() != digest:
-        raise ChainBroken(f"record {sequence}: its content does not match its hash")
-    record = _record(row)
-    if record.sequence != sequence or record.previous != previous:
-        raise ChainBroken(f"record {sequence}: it does not follow the record before it")
-    if (kind, cycle_id, key) != (record.entry.kind.value, record.entry.cycle_id, record.entry.key):
-        raise ChainBroken(f"record {sequence}: its index (kind, cycle, key) does not match its content")

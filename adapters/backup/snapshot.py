@@ -45,7 +45,7 @@ def snapshot(
     """Give ``(name, file)`` for every file of the folders and single files, each a copy in `scratch`.
 
     A name is the key of `folders` and the path below it. A copy is gone when the next one is asked for. `without` are
-    folders to leave out; `busy` is how long a database's write lock is waited for.
+    folders and files to leave out; `busy` is how long a database's write lock is waited for.
 
     Raises:
         DependencyTimeout: a database was locked for longer.
@@ -100,7 +100,7 @@ def _files(key: str, root: Path, without: Sequence[Path]) -> Iterator[tuple[str,
         return
     for path in sorted(root.rglob("*")):
         below = path.relative_to(root)
-        if path.is_symlink() or not path.is_file() or any(skipped in path.parents for skipped in without):
+        if path.is_symlink() or not path.is_file() or any(skipped in (path, *path.parents) for skipped in without):
             continue
         if path.suffix in _PASSING or any(part.startswith(".") for part in below.parts):
             continue

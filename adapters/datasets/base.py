@@ -18,6 +18,7 @@ from domain.permit import Permit
 
 EFFECT_VERSION = "datasets.version"
 EFFECT_TAG = "datasets.tag"
+EFFECT_POINT = "datasets.point"
 EFFECT_PIPELINE = "datasets.pipeline"
 EFFECT_COLLECT = "datasets.collect"
 
@@ -95,6 +96,18 @@ class DatasetsPort(Protocol):
         """Return the version a tag names, or None."""
         ...
 
+    def point(self, *, pointer: str, ref: DatasetRef | None, key: str, permit: Permit | None) -> None:
+        """Let a pointer (letters, digits and ``_-``) name a version, or none; unlike a tag it moves.
+
+        Raises:
+            DigestMismatch: the dataset is no version of this store.
+        """
+        ...
+
+    def pointed(self, pointer: str) -> DatasetRef | None:
+        """Return the version a pointer names now, or None."""
+        ...
+
     def record(self, pipeline: Pipeline, *, message: str, key: str, permit: Permit | None) -> str:
         """Commit how the model was made, with the hashes of what went in and came out, and return the revision.
 
@@ -107,7 +120,7 @@ class DatasetsPort(Protocol):
         """Return what `collect` would delete: a dry run.
 
         `keep` are the hashes of datasets that are needed (those of cycles that are kept or still open). Kept besides:
-        every dataset with a tag, so every gold baseline, and the newest.
+        every dataset with a tag, so every gold baseline, every one a pointer names, and the newest.
         """
         ...
 

@@ -18,6 +18,7 @@ from git import Repo as GitRepo
 from adapters.datasets.base import (
     EFFECT_COLLECT,
     EFFECT_PIPELINE,
+    EFFECT_POINT,
     EFFECT_TAG,
     EFFECT_VERSION,
     Collectable,
@@ -26,7 +27,7 @@ from adapters.datasets.base import (
 from adapters.datasets.dvc_collect import Marked, mark, sweep
 from adapters.datasets.dvc_content import object_path
 from adapters.datasets.dvc_pipeline import run_and_lock, write_stages
-from adapters.datasets.dvc_repository import DATASET_NAME, KEY, NAME, DvcRepository
+from adapters.datasets.dvc_repository import DATASET_NAME, KEY, NAME, POINTER, DvcRepository
 from adapters.s3 import S3Location
 from domain.clock import Clock
 from domain.dataset import DatasetRef
@@ -134,6 +135,31 @@ class DvcDatasets:
         with self._repository.opened() as git:
             return self._tagged(git, tag) if _TAG.match(tag) else None
 
+    def point(self, *, pointer: str, ref: DatasetRef | None, key: str, permit: Permit | None) -> None:
+        """See `DatasetsPort.point`: a commit that changes no file and says it in a trailer."""
+        self._permits.spend(permit, effect=EFFECT_POINT, key=key)
+        if not DATASET_NAME.match(pointer) or not KEY.match(key):
+            raise InvalidInput("pointer", f"{pointer!r} is not a pointer", "Use letters, digits, _ and - only")
+        here = self._repository
+        with here.opened() as git:
+            if next(here.marked(git, "Evercrew-Key", key), None) is not None:
+                return
+            trailers = {POINTER: pointer, "Evercrew-Key": key}
+            if ref is not None:
+                here.check_pointer(git, ref)
+                about = {"Evercrew-Dataset": ref.name, "Evercrew-Md5": ref.md5, "Evercrew-Same-As": ref.revision}
+                trailers = about | trailers
+            git.git.execute(["git", "reset", "--quiet"])
+            here.commit(git, f"{pointer} is {ref.name if ref is not None else 'nothing'}", trailers)
+
+    def pointed(self, pointer: str) -> DatasetRef | None:
+        """See `DatasetsPort.pointed`."""
+        with self._repository.opened() as git:
+            return self._pointed(git, pointer)
+
+    def _pointed(self, git: GitRepo, pointer: str) -> DatasetRef | None:
+        return next((ref for _, ref in self._repository.marked(git, POINTER, pointer)), None)
+
     def _tagged(self, git: GitRepo, tag: str) -> DatasetRef | None:
         layout = "%(*objectname)%1f%(contents)"
         revision, _, body = str(
@@ -202,7 +228,8 @@ class DvcDatasets:
     def _marked(self, git: GitRepo, keep: Collection[str]) -> Marked:
         tags = str(git.git.execute(["git", "tag", "--list"])).split()
         promised = {ref.md5 for tag in tags if (ref := self._tagged(git, tag)) is not None}
-        return mark(self._repository, git, {*keep, *promised})
+        pointed = {ref.md5 for name in self._repository.pointers(git) if (ref := self._pointed(git, name)) is not None}
+        return mark(self._repository, git, {*keep, *promised, *pointed})
 
     def _store(self, source: Path, name: str) -> str:
         """Put the content into the cache and the remote, and return its address."""

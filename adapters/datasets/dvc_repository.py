@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NAME = "dvc"
 FIELDS = fields_of("datasets.remote", "datasets.s3")
 STORE = "store"
+POINTER = "Evercrew-Pointer"
 DATASET_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
 KEY = re.compile(r"^[\w.:/@+-]{1,200}$")
 _CONFIG = """\
@@ -150,14 +151,19 @@ class DvcRepository:
         """Every commit about a dataset, newest first: its revision and the dataset version."""
         return ((revision, ref) for revision, ref, _ in self._log(git, []) if ref is not None)
 
+    def pointers(self, git: GitRepo) -> set[str]:
+        """The names of all pointers there ever were."""
+        wanted = ["--fixed-strings", f"--grep={POINTER}: "]
+        return {trailers[POINTER] for _, _, trailers in self._log(git, wanted) if trailers[POINTER]}
+
     def _log(self, git: GitRepo, wanted: list[str]) -> Iterator[tuple[str, DatasetRef | None, Mapping[str, str]]]:
-        names = ("Evercrew-Dataset", "Evercrew-Md5", "Evercrew-Key", "Evercrew-Same-As")
+        names = ("Evercrew-Dataset", "Evercrew-Md5", "Evercrew-Key", POINTER, "Evercrew-Same-As")
         fields = [f"%(trailers:key={field},valueonly,separator=%x2C)" for field in names]
         layout = "%x1f".join(["%H", *fields])
         for line in str(git.git.execute(["git", "log", f"--format={layout}", *wanted, "HEAD"])).splitlines():
             revision, *values = line.split("\x1f")
             trailers = dict(zip(names, values, strict=True))
-            dataset, md5, _, same = values
+            dataset, md5, *_, same = values
             ref = DatasetRef(name=dataset, path=dataset, md5=md5, revision=same or revision) if dataset else None
             yield revision, ref, trailers
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from adapters.datasets.base import (
     EFFECT_COLLECT,
     EFFECT_PIPELINE,
+    EFFECT_POINT,
     EFFECT_TAG,
     EFFECT_VERSION,
     Collectable,
@@ -36,6 +37,8 @@ class MemoryDatasets:
         self._keys: dict[str, DatasetRef] = {}
         self._contents: dict[str, dict[str, str]] = {}
         self._tags: dict[str, DatasetRef] = {}
+        self._pointers: dict[str, DatasetRef | None] = {}
+        self._pointings: dict[str, DatasetRef | None] = {}
         self._pipelines: dict[str, tuple[str, DatasetRef]] = {}
         self._collected: dict[str, Collectable] = {}
         self.objects: dict[str, bytes] = {}
@@ -83,6 +86,21 @@ class MemoryDatasets:
         """See `DatasetsPort.tagged`."""
         return self._tags.get(tag)
 
+    def point(self, *, pointer: str, ref: DatasetRef | None, key: str, permit: Permit | None) -> None:
+        """See `DatasetsPort.point`."""
+        self._permits.spend(permit, effect=EFFECT_POINT, key=key)
+        if not _DATASET_NAME.match(pointer):
+            raise InvalidInput("pointer", f"{pointer!r} is not a pointer", "Use letters, digits, _ and - only")
+        if ref is not None:
+            self._checked(ref)
+        with self._lock:
+            if key not in self._pointings:
+                self._pointings[key] = self._pointers[pointer] = ref
+
+    def pointed(self, pointer: str) -> DatasetRef | None:
+        """See `DatasetsPort.pointed`."""
+        return self._pointers.get(pointer)
+
     def record(self, pipeline: Pipeline, *, message: str, key: str, permit: Permit | None) -> str:
         """See `DatasetsPort.record`."""
         self._permits.spend(permit, effect=EFFECT_PIPELINE, key=key)
@@ -95,7 +113,8 @@ class MemoryDatasets:
 
     def collectable(self, keep: Collection[str]) -> Collectable:
         """See `DatasetsPort.collectable`."""
-        kept = {*keep, *(ref.md5 for ref in self._tags.values()), *(ref.md5 for ref in self._refs[-1:])}
+        pointed = (ref.md5 for ref in self._pointers.values() if ref is not None)
+        kept = {*keep, *pointed, *(ref.md5 for ref in self._tags.values()), *(ref.md5 for ref in self._refs[-1:])}
         versions = {ref.md5: ref for ref in reversed(self._refs)}
         for md5 in kept & set(versions):
             if any(address not in self.objects for address in self._contents[md5].values()):
@@ -129,7 +148,9 @@ class MemoryDatasets:
         """See `DatasetsPort.observe`."""
         if key in self._collected:
             return Observation.done({"revision": key, "collected": self._collected[key].model_dump_json()})
-        ref = self._keys.get(key) or self._pipelines.get(key, ("", None))[1]
+        if key in self._pointings and self._pointings[key] is None:
+            return Observation.done({"revision": key, "collected": ""})
+        ref = self._pointings.get(key) or self._keys.get(key) or self._pipelines.get(key, ("", None))[1]
         return Observation.done(ref.model_dump()) if ref else Observation.absent("no dataset carries the key")
 
     def check(self) -> str:

@@ -36,7 +36,10 @@ class BundleScores(BaseModel):
 
 
 class EvaluationResult(BaseModel):
-    """All bundles over the same queries. `looks` counts the evaluations made on this set so far, this one included."""
+    """All bundles over the same queries. `looks` counts the evaluations made on this set so far, this one included.
+
+    `seconds` of wall time.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,6 +47,7 @@ class EvaluationResult(BaseModel):
     looks: int
     set_hash: str
     bundles: Mapping[str, BundleScores]
+    seconds: float = Field(default=0.0, ge=0)
 
 
 class EvaluationPort(Protocol):

@@ -91,7 +91,9 @@ class ProcessEvaluation:
             digests = {name: self._digest(name, folder) for name, folder in sorted(bundles.items())}
             if not digests:
                 raise InvalidInput("bundles", "none is given", "Name at least one bundle")
+            began = self._clock.monotonic()
             result = self._look(bundles, digests, self._looks.take(key))
+            result = result.model_copy(update={"seconds": max(self._clock.monotonic() - began, 0.0)})
             fresh = place.with_suffix(".part")
             fresh.write_text(result.model_dump_json(), encoding="utf-8")
             fresh.replace(place)

@@ -32,6 +32,9 @@ _PARAPHRASE_INSTRUCTIONS = (
     " order, and nothing else."
 )
 _LONGEST = 8_000_000
+_CHARACTERS_A_TOKEN = 4
+# What an answer may have had, in tokens, where it never came.
+_ANSWER = 1024
 _ADDRESS = "Check OPENAI_BASE_URL, and that EVERCREW_MODEL is a model the endpoint has"
 _REACH = "Check OPENAI_BASE_URL and the network"
 _SLOW = "Look at the endpoint's load, or raise EVERCREW_MODEL_TIMEOUT_S"
@@ -54,10 +57,12 @@ class _Again(Exception):
     to wait.
     """
 
-    def __init__(self, error: DependencyError, wait: timedelta | None = None) -> None:
+    def __init__(self, error: DependencyError, wait: timedelta | None = None, *, worked: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
         self.wait = wait
+        # Whether the endpoint took the request: then it may have worked, and is paid for it.
+        self.worked = worked or isinstance(error, DependencyTimeout | DependencyLied)
 
 
 class OpenAIChat:
@@ -71,6 +76,8 @@ class OpenAIChat:
         patience: a ``Retry-After`` beyond this ends the call at once.
         structured: send `answer_schema` as ``response_format`` (not every endpoint knows it).
         on_note: told when `paraphrase` had to fall back, and why.
+        on_lost: told what an attempt may have cost that gave no answer, in tokens and US dollars, by estimate.
+        on_usage: told the same of every answer of `paraphrase`.
 
     Raises:
         ConfigurationError: the address or the key cannot be one.
@@ -94,6 +101,8 @@ class OpenAIChat:
         seed: int = 0,
         paraphrase_instructions: str = _PARAPHRASE_INSTRUCTIONS,
         on_note: Callable[[str], None] = lambda _note: None,
+        on_lost: Callable[[int, float], None] = lambda _tokens, _usd: None,
+        on_usage: Callable[[int, float], None] = lambda _tokens, _usd: None,
     ) -> None:
         self.name = model
         address = http_address(base_url, field="OPENAI_BASE_URL")
@@ -112,6 +121,8 @@ class OpenAIChat:
         self._jitter = random.Random(seed)
         self._paraphrase_instructions = paraphrase_instructions
         self._on_note = on_note
+        self._on_lost = on_lost
+        self._on_usage = on_usage
 
     def close(self) -> None:
         """Close the connections."""
@@ -134,7 +145,8 @@ class OpenAIChat:
         if answer_schema is not None and self._structured:
             shape = {"name": "answer", "schema": dict(answer_schema)}
             request["response_format"] = {"type": "json_schema", "json_schema": shape}
-        return self._persist(lambda timeout: self._ask(request, tools, timeout))
+        asked = len(json.dumps(request)) // _CHARACTERS_A_TOKEN
+        return self._persist(lambda timeout: self._ask(request, tools, timeout), asked)
 
     def paraphrase(self, texts: Sequence[str]) -> list[str]:
         """Return each text in other words, in the same order; where the model fails, the text as it was, and
@@ -210,7 +222,13 @@ class OpenAIChat:
             ChatMessage(role="system", content=self._paraphrase_instructions),
             ChatMessage(role="user", content=json.dumps(list(texts), ensure_ascii=False)),
         ]
-        text = self.complete(asked, [], task="paraphrase").text.strip()
+        reply = self.complete(asked, [], task="paraphrase")
+        estimate = sum(len(m.content) for m in asked) // _CHARACTERS_A_TOKEN * 2
+        untold = reply.tokens is None
+        self._on_usage(
+            estimate if reply.tokens is None else reply.tokens, reply.cost_usd + untold * self._dear(estimate)
+        )
+        text = reply.text.strip()
         text = text.removeprefix("```json").removeprefix("```").removesuffix("```").strip()
         try:
             answers = [answer.strip() for answer in _TEXTS.validate_json(text, strict=True)]
@@ -220,8 +238,11 @@ class OpenAIChat:
             raise DependencyLied(self.name, f"{len(texts)} texts came back as {len([a for a in answers if a])}")
         return answers
 
-    def _persist(self, ask: Callable[[float], T]) -> T:
-        """Return what `ask(timeout in seconds)` returns, asking again where that may help, all within the deadline."""
+    def _persist(self, ask: Callable[[float], T], asked: int = 0) -> T:
+        """Return what `ask(timeout in seconds)` returns, asking again where that may help, all within the deadline.
+
+        `asked` are the tokens of one attempt, by estimate.
+        """
         end = self._clock.monotonic() + self._deadline.total_seconds()
         left = {DependencyUnavailable: self._attempts - 1, DependencyTimeout: 1, DependencyLied: 1}
         turn = 0
@@ -229,7 +250,11 @@ class OpenAIChat:
             remaining = end - self._clock.monotonic()
             try:
                 return ask(min(self._timeout.total_seconds(), max(remaining, 0.001)))
+            except DependencyLied:
+                self._lost(asked)
+                raise
             except _Again as again:
+                self._lost(asked if again.worked else 0)
                 kind, wait = type(again.error), self._wait(again, turn)
                 over = self._clock.monotonic() + wait.total_seconds() >= end
                 if left[kind] == 0 or over or wait > self._patience:
@@ -237,6 +262,13 @@ class OpenAIChat:
                 left[kind] -= 1
                 turn += 1
                 self._clock.sleep(wait)
+
+    def _lost(self, asked: int) -> None:
+        if asked:
+            self._on_lost(asked + _ANSWER, self._dear(asked + _ANSWER))
+
+    def _dear(self, tokens: int) -> float:
+        return tokens * max(self._price.prompt, self._price.completion) / 1_000_000
 
     def _wait(self, again: _Again, turn: int) -> timedelta:
         if again.wait is not None:
@@ -279,7 +311,7 @@ class _Vendor:
                 )
                 return _Again(problem, _retry_after(error.response.headers.get("retry-after", "")))
             case openai.InternalServerError():
-                return _Again(DependencyUnavailable(self._name, f"it answered status {error.status_code}"))
+                return _Again(DependencyUnavailable(self._name, f"it answered status {error.status_code}"), worked=True)
             case openai.AuthenticationError() | openai.PermissionDeniedError():
                 remedy = "Check OPENAI_API_KEY and what it may use"
                 return DependencyUnavailable(self._name, f"it refused the key (status {error.status_code})", remedy)

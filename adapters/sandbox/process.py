@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.sandbox.base import SandboxResult
-from adapters.worker import Worker
-from domain.errors import DependencyLied
+from adapters.sandbox.checks import examine, summary
+from adapters.worker import REMEDY, Worker
+from domain.errors import DependencyLied, DependencyUnavailable
 
 NAME = "sandbox"
 
@@ -32,4 +33,8 @@ class ProcessSandbox:
 
     def check(self) -> str:
         """See `SandboxPort.check`."""
-        return f"{NAME}: {self._worker.isolation}"
+        found = examine(self._worker)
+        said = f"{self._worker.isolation}; {summary(found)}"
+        if self._worker.required and not all(held.ok for held in found):
+            raise DependencyUnavailable(NAME, said, REMEDY)
+        return f"{NAME}: {said}"

@@ -28,6 +28,13 @@ class FlagRow(BaseModel):
     details: Mapping[str, Any] = Field(default_factory=dict)
 
 
+class FlagChange(FlagRow):
+    """One change of a flag: to what, by whom, when."""
+
+    by: str
+    at: datetime
+
+
 class Tombstone(BaseModel):
     """A model digest that was tried and rolled back: it cannot be proposed again."""
 
@@ -81,6 +88,10 @@ class StorePort(Protocol):
         """Return cycles, newest first."""
         ...
 
+    def ended(self, target: str, environment: str, *, limit: int = 10) -> Sequence[Cycle]:
+        """Return the cycles of a target and environment that have ended, the last to end first."""
+        ...
+
     def cycles_on(self, day: datetime) -> int:
         """Return how many cycles were opened on that UTC day."""
         ...
@@ -90,7 +101,11 @@ class StorePort(Protocol):
         ...
 
     def set_flag(self, flag: FlagRow, *, by: str, at: datetime) -> None:
-        """Insert or replace a flag."""
+        """Insert or replace a flag; the change goes to the history with it."""
+        ...
+
+    def flag_history(self, name: str = "", *, limit: int = 100) -> Sequence[FlagChange]:
+        """Return the changes of a flag, or of all, newest first."""
         ...
 
     def entomb(self, stone: Tombstone) -> None:

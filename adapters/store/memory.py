@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.store.base import FlagRow, Recording, Tombstone
+from adapters.store.base import FlagChange, FlagRow, Recording, Tombstone
 from domain.alert import Alert
 from domain.canonical import json_ready
 from domain.cycle import Cycle
@@ -23,6 +23,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._cycles: dict[str, Cycle] = {}
         self._flags: dict[tuple[str, str], FlagRow] = {}
+        self._changes: list[FlagChange] = []
         self._stones: dict[str, Tombstone] = {}
         self._recordings: dict[tuple[str, str], Recording] = {}
 
@@ -75,6 +76,13 @@ class MemoryStore:
             found = [cycle for cycle in self._cycles.values() if not (open_only and cycle.stage.terminal)]
         return sorted(found, key=_place, reverse=True)[:limit]
 
+    def ended(self, target: str, environment: str, *, limit: int = 10) -> Sequence[Cycle]:
+        """See `StorePort.ended`."""
+        with self._lock:
+            same = [c for c in self._cycles.values() if (c.target, c.environment) == (target, environment)]
+        over = [cycle for cycle in same if cycle.stage.terminal]
+        return sorted(over, key=lambda c: (c.updated_at, _place(c)), reverse=True)[:limit]
+
     def cycles_on(self, day: datetime) -> int:
         """See `StorePort.cycles_on`."""
         with self._lock:
@@ -90,6 +98,12 @@ class MemoryStore:
         plain = flag.model_copy(update={"details": _plain("details", flag.details)})
         with self._lock:
             self._flags[(flag.name, flag.environment)] = plain
+            self._changes.append(FlagChange(**plain.__dict__, by=by, at=at))
+
+    def flag_history(self, name: str = "", *, limit: int = 100) -> Sequence[FlagChange]:
+        """See `StorePort.flag_history`."""
+        with self._lock:
+            return [change for change in reversed(self._changes) if name in ("", change.name)][:limit]
 
     def entomb(self, stone: Tombstone) -> None:
         """See `StorePort.entomb`."""

@@ -1,8 +1,8 @@
 """The store on SQLAlchemy: SQLite in WAL by default, PostgreSQL by URL.
 
-Reading the highest cycle number and inserting the next one cannot interleave with another writer: on SQLite a write
-takes the lock first, on PostgreSQL the table lock in `open_cycle` does the same; the partial unique index holds the
-rule even against code that goes around this class.
+Reading the highest cycle number and inserting the next one cannot interleave with another opener: on SQLite a write
+takes the lock first, on PostgreSQL an advisory lock does the same, and saving cycles need not wait for it; the partial
+unique index holds the rule even against code that goes around this class.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from adapters.database import Database
-from adapters.store.base import FlagRow, Recording, Tombstone
+from adapters.store.base import FlagChange, FlagRow, Recording, Tombstone
 from adapters.store.migrations import current_revision
 from adapters.store.models import CycleRow, FlagHistoryRow, FlagTableRow, RecordingRow, TombstoneRow
 from domain.alert import Alert
@@ -26,6 +27,8 @@ from domain.errors import InvalidInput
 from domain.ids import cycle_id
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
+
+_OPENING = 7_031_452_119  # any constant: the key of the advisory lock that those who open cycles take
 
 
 class SqlStore:
@@ -44,28 +47,8 @@ class SqlStore:
 
     def open_cycle(self, alert: Alert, at: datetime) -> tuple[Cycle, bool]:
         """See `StorePort.open_cycle`."""
-        day = at.astimezone(UTC).date()
         with self._database.session(write=True) as session:
-            if self._database.is_postgresql:
-                session.execute(text("LOCK TABLE cycles IN SHARE ROW EXCLUSIVE MODE"))
-            same = (CycleRow.target == alert.target, CycleRow.environment == alert.environment, CycleRow.is_open)
-            found = session.scalars(select(CycleRow).where(*same)).first()
-            if found is not None:
-                return _cycle(found), False
-            highest = session.scalar(select(func.max(CycleRow.number)).where(CycleRow.day == day)) or 0
-            cycle = Cycle(
-                id=cycle_id(day, highest + 1),
-                alert=alert,
-                target=alert.target,
-                environment=alert.environment,
-                stage=Stage.OBSERVE,
-                opened_at=at,
-                updated_at=at,
-            )
-            row = CycleRow(id=cycle.id, day=day, number=highest + 1, cancel_requested=False, opened_at=at)
-            _fill(row, cycle)
-            session.add(row)
-            return cycle, True
+            return open_in(session, alert, at)
 
     def cycle(self, cycle_id: str) -> Cycle | None:
         """See `StorePort.cycle`."""
@@ -102,6 +85,15 @@ class SqlStore:
         with self._database.session() as session:
             return [_cycle(row) for row in session.scalars(wanted)]
 
+    def ended(self, target: str, environment: str, *, limit: int = 10) -> Sequence[Cycle]:
+        """See `StorePort.ended`."""
+        over = (CycleRow.target == target, CycleRow.environment == environment, CycleRow.is_open.is_(False))
+        newest = (CycleRow.updated_at.desc(), CycleRow.day.desc(), CycleRow.number.desc())
+        with self._database.session() as session:
+            return [
+                _cycle(row) for row in session.scalars(select(CycleRow).where(*over).order_by(*newest).limit(limit))
+            ]
+
     def cycles_on(self, day: datetime) -> int:
         """See `StorePort.cycles_on`."""
         with self._database.session() as session:
@@ -134,6 +126,24 @@ class SqlStore:
                     changed_at=at,
                 )
             )
+
+    def flag_history(self, name: str = "", *, limit: int = 100) -> Sequence[FlagChange]:
+        """See `StorePort.flag_history`."""
+        wanted = select(FlagHistoryRow).order_by(FlagHistoryRow.id.desc()).limit(limit)
+        if name:
+            wanted = wanted.where(FlagHistoryRow.name == name)
+        with self._database.session() as session:
+            return [
+                FlagChange(
+                    name=row.name,
+                    enabled=row.enabled,
+                    environment=row.environment,
+                    details=row.details,
+                    by=row.changed_by,
+                    at=row.changed_at,
+                )
+                for row in session.scalars(wanted)
+            ]
 
     def entomb(self, stone: Tombstone) -> None:
         """See `StorePort.entomb`."""
@@ -198,6 +208,39 @@ class SqlStore:
             count = connection.execute(select(func.count()).select_from(CycleRow)).scalar_one()
         place = self._database.engine.url.render_as_string(hide_password=True)
         return f"store: {place}, schema {revision}, {count} cycles"
+
+
+def present_in(session: Session, alert: Alert) -> Cycle | None:
+    """Return the open cycle of the alert's target and environment, or None, as the session's transaction sees it."""
+    same = (CycleRow.target == alert.target, CycleRow.environment == alert.environment, CycleRow.is_open)
+    found = session.scalars(select(CycleRow).where(*same)).first()
+    return None if found is None else _cycle(found)
+
+
+def open_in(session: Session, alert: Alert, at: datetime) -> tuple[Cycle, bool]:
+    """As `StorePort.open_cycle`, inside the session's transaction, which is one that writes."""
+    present = present_in(session, alert)
+    if present is None and session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _OPENING})
+        present = present_in(session, alert)
+    if present is not None:
+        return present, False
+    day = at.astimezone(UTC).date()
+    highest = session.scalar(select(func.max(CycleRow.number)).where(CycleRow.day == day)) or 0
+    cycle = Cycle(
+        id=cycle_id(day, highest + 1),
+        alert=alert,
+        target=alert.target,
+        environment=alert.environment,
+        stage=Stage.OBSERVE,
+        opened_at=at,
+        updated_at=at,
+    )
+    row = CycleRow(id=cycle.id, day=day, number=highest + 1, cancel_requested=False, opened_at=at)
+    _fill(row, cycle)
+    session.add(row)
+    session.flush()
+    return cycle, True
 
 
 def _fill(row: CycleRow, cycle: Cycle) -> None:

@@ -34,7 +34,8 @@ class RayRunner:
     """A `Runner` on the cluster at `address`.
 
     `driver` runs the driver processes and needs the network; `environment` is what jobs get on their node; `ship` names
-    the fields of a job's spec that are files or folders here.
+    the fields of a job's spec that are files or folders here; with `required` a node that cannot shut a job in does
+    not run it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class RayRunner:
         environment: Mapping[str, str],
         ship: tuple[str, ...] = ("dataset",),
         cpus: int = 1,
+        required: bool = False,
         grace: timedelta = GRACE,
     ) -> None:
         if not _ADDRESS.match(address):
@@ -56,6 +58,7 @@ class RayRunner:
         self._environment = dict(environment)
         self._ship = ship
         self._cpus = cpus
+        self._required = required
         self._grace = grace
 
     @property
@@ -76,6 +79,7 @@ class RayRunner:
             "memory_mib": memory_mib,
             "cpus": self._cpus,
             "environment": self._environment,
+            "required": self._required,
         }
         with metered(NAME):
             done = self._asked(SUBMIT, asked, out, timeout + self._grace)

@@ -1,8 +1,8 @@
 """The driver of a Ray task, in a process of its own, and the task itself.
 
 ``submit(spec, out)`` is an entry point. spec: ``{"address", "entry", "spec", "ship": [names], "timeout_s",
-"memory_mib", "cpus", "environment"}``. The fields named in ``ship`` are files or folders: they travel with the task. On
-the node the job runs in a worker process as confined as on this machine; what it wrote comes back.
+"memory_mib", "cpus", "environment", "required"}``. The fields named in ``ship`` are files or folders: they travel with
+the task. On the node the job runs in a worker process as confined as on this machine; what it wrote comes back.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class SubmitSpec(BaseModel):
     timeout_s: float = Field(gt=0)
     memory_mib: int = Field(ge=256)
     cpus: int = Field(default=1, ge=1)
+    required: bool = False
     environment: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -95,6 +96,7 @@ def work(
             environment=environment,
             clock=SystemClock(),
             bubblewrap=find_bubblewrap(environment.get("PATH", "")),
+            required=bool(limits["required"]),
         )
         timeout = timedelta(seconds=limits["timeout_s"])
         try:
@@ -158,7 +160,7 @@ def _feasible(known: list[Mapping[str, Any]], wanted: SubmitSpec) -> None:
 
 
 def _result(ray: Any, wanted: SubmitSpec) -> Mapping[str, Any]:
-    limits = {"timeout_s": wanted.timeout_s, "memory_mib": wanted.memory_mib, "environment": dict(wanted.environment)}
+    limits = wanted.model_dump(include={"timeout_s", "memory_mib", "environment", "required"})
     shipped = {name: _packed(Path(str(wanted.spec[name]))) for name in wanted.ship if name in wanted.spec}
     task = ray.remote(work).options(num_cpus=wanted.cpus, memory=wanted.memory_mib * _MIB, max_retries=1)
     running = task.remote(wanted.entry, dict(wanted.spec), ray.put(shipped), limits)

@@ -62,6 +62,10 @@ class VcsPort(Protocol):
         """Return commits that touch the values file, newest first."""
         ...
 
+    def contains(self, revision: str) -> bool:
+        """Fetch, and return whether the revision is part of the branch's history still; a rewritten branch lacks it."""
+        ...
+
     def diff(self, older: str, newer: str) -> str:
         """Return the unified diff of the values file between two revisions."""
         ...

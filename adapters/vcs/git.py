@@ -14,7 +14,7 @@ from pathlib import Path
 from adapters.meter import metered
 from adapters.vcs.access import SECTION, GitAccess, check_branch, check_path
 from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, EFFECT_WITHDRAW, Commit
-from adapters.vcs.git_branch import KEY_TRAILER, GitBranch, message_with
+from adapters.vcs.git_branch import AUDIT_TRAILER, KEY_TRAILER, GitBranch, message_with
 from adapters.vcs.git_failures import NAME, TIMED_OUT, AccessRefused
 from adapters.vcs.git_mirror import GitMirror, check_revision
 from adapters.vcs.values import check_values
@@ -52,6 +52,7 @@ class GitVcs:
         access: credentials, trust and signature.
         depth: commits of the first fetch, 0 for all; more is fetched when a question needs it.
         environment: laid over what git is started with.
+        anchor: says how the audit chain stands; a commit carries it.
     """
 
     reviewed = False
@@ -69,11 +70,13 @@ class GitVcs:
         depth: int = 0,
         timeout: timedelta = timedelta(seconds=30),
         environment: Mapping[str, str] | None = None,
+        anchor: Callable[[], str] = str,
     ) -> None:
         if depth < 0:
             raise ConfigurationError(f"{SECTION}.depth", f"{depth} is no number of commits", "Give 0 for all, or more")
         self._access = access or GitAccess()
         self._permits = permits
+        self._anchor = anchor
         self._mirror = GitMirror(
             remote=remote,
             branch=check_branch(branch),
@@ -104,6 +107,11 @@ class GitVcs:
         with metered(NAME), self._mirror.locked():
             return self.branch.history(self._mirror.fetch(), limit, since)
 
+    def contains(self, revision: str) -> bool:
+        """See `VcsPort.contains`."""
+        with metered(NAME), self._mirror.locked():
+            return self.branch.contains(check_revision("revision", revision), self._mirror.fetch())
+
     def diff(self, older: str, newer: str) -> str:
         """See `VcsPort.diff`."""
         with metered(NAME), self._mirror.locked():
@@ -117,7 +125,7 @@ class GitVcs:
     ) -> str:
         """See `VcsPort.commit`."""
         self._permits.spend(permit, effect=EFFECT_COMMIT, key=key)
-        body = message_with(message, {"Evercrew-Cycle": cycle_id, KEY_TRAILER: key})
+        body = message_with(message, self._anchored({"Evercrew-Cycle": cycle_id, KEY_TRAILER: key}))
         check_values(text)
 
         def build(head: str) -> str:
@@ -147,7 +155,7 @@ class GitVcs:
     def revert(self, *, revision: str, message: str, cycle_id: str, key: str, permit: Permit | None) -> str:
         """See `VcsPort.revert`."""
         self._permits.spend(permit, effect=EFFECT_REVERT, key=key)
-        body = message_with(message, revert_trailers(revision, cycle_id, key))
+        body = message_with(message, self._anchored(revert_trailers(revision, cycle_id, key)))
 
         def build(head: str) -> str:
             tree = self.branch.reverted_tree(revision, head)
@@ -252,6 +260,11 @@ class GitVcs:
         if isinstance(problem, DependencyTimeout):
             raise DependencyTimeout(NAME, f"{problem.problem}; nothing was pushed", problem.remedy)
         raise DependencyUnavailable(NAME, f"{problem.problem}; nothing was pushed", problem.remedy)
+
+    def _anchored(self, trailers: dict[str, str]) -> dict[str, str]:
+        """Return the trailers with what the audit chain looks like now: the remote keeps it out of our reach."""
+        said = self._anchor()
+        return {**trailers, AUDIT_TRAILER: said} if said else trailers
 
     def _arrived(self, branch: str, key: str, problem: DependencyError, *, late: bool) -> bool:
         try:

@@ -50,6 +50,10 @@ class MemoryVcs:
         newest = touching[::-1][:limit]
         return [commit for commit in newest if since is None or commit.at >= since]
 
+    def contains(self, revision: str) -> bool:
+        """See `VcsPort.contains`."""
+        return any(commit.revision == revision for commit in self._commits)
+
     def diff(self, older: str, newer: str) -> str:
         """See `VcsPort.diff`."""
         before, after = self._texts[self._index("older", older)], self._texts[self._index("newer", newer)]

@@ -91,6 +91,10 @@ class PullRequestVcs:
         """See `VcsPort.history`."""
         return self._git.history(limit, since)
 
+    def contains(self, revision: str) -> bool:
+        """See `VcsPort.contains`."""
+        return self._git.contains(revision)
+
     def diff(self, older: str, newer: str) -> str:
         """See `VcsPort.diff`."""
         return self._git.diff(older, newer)

@@ -12,7 +12,7 @@ pending and is recovered at the next launch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -28,8 +28,13 @@ class Run(Protocol):
         """
         ...
 
-    def sleep(self, duration: timedelta) -> None:
-        """Wait durably: a restart waits only for what is left."""
+    def sleep(self, duration: timedelta, *, until: Callable[[], bool] | None = None) -> None:
+        """Wait durably: a restart waits only for what is left.
+
+        `until` is looked at while waiting, and the sleep ends early once it says so; a dependency that fails while it
+        looks is no answer, and the sleep goes on. What it says is never on the record: a replay that has a step on
+        record after this sleep goes on without looking.
+        """
         ...
 
 
@@ -49,8 +54,11 @@ class WorkflowPort(Protocol):
         """
         ...
 
-    def start(self, workflow_id: str) -> None:
-        """Start the workflow in the background; the same id again changes nothing."""
+    def start(self, workflow_id: str, *, lane: str = "") -> None:
+        """Start the workflow in the background; the same id again changes nothing.
+
+        Workflows of one lane do not take all the room there is, where room is limited.
+        """
         ...
 
     def result(self, workflow_id: str, timeout: timedelta | None = None) -> dict[str, Any]:
@@ -65,6 +73,10 @@ class WorkflowPort(Protocol):
 
     def status(self, workflow_id: str) -> str:
         """Return ``absent``, ``pending``, ``done``, ``failed`` or ``cancelled``."""
+        ...
+
+    def missing(self, workflow_ids: Sequence[str]) -> Sequence[str]:
+        """Return those that nobody started, in their order."""
         ...
 
     def resume(self, workflow_id: str) -> None:
@@ -85,4 +97,19 @@ class WorkflowPort(Protocol):
 
     def close(self) -> None:
         """Stop the machinery at the next step of each workflow; those in flight are recovered at the next launch."""
+        ...
+
+
+class SharedWorkflow(WorkflowPort, Protocol):
+    """One of several processes that run the workflows of one database, each under a name of its own."""
+
+    def owners(self) -> Collection[str]:
+        """Return the names under which workflows run now, dead or alive."""
+        ...
+
+    def adopt(self, dead: Collection[str]) -> int:
+        """Let those who are alive go on with what the dead ran, each workflow once, and return how many those are.
+
+        To name one that is alive is a defect of the caller; its steps are then no longer recorded.
+        """
         ...

@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.canonical import json_ready
 from domain.clock import Clock
-from domain.errors import DependencyTimeout, DependencyUnavailable, InvalidInput
+from domain.errors import DependencyError, DependencyTimeout, DependencyUnavailable, InvalidInput
 
 DONE, FAILED, CANCELLED, PENDING, ABSENT = "done", "failed", "cancelled", "pending", "absent"
 
@@ -34,6 +34,14 @@ def wake_time(clock: Clock, duration: timedelta) -> dict[str, Any]:
 def left(clock: Clock, recorded: dict[str, Any]) -> timedelta:
     """Return how much of a recorded sleep is left; zero or less when it is over."""
     return datetime.fromisoformat(recorded["until"]) - clock.now()
+
+
+def holds(until: Callable[[], bool]) -> bool:
+    """Return what the condition of a sleep says; not when something it asks does not answer."""
+    try:
+        return until()
+    except DependencyError:
+        return False
 
 
 def describe(error: BaseException) -> str:

@@ -10,24 +10,29 @@ cancellation takes effect between two steps: cancelled in the middle of one, DBO
 it again on resume. A sleep is a recorded wake time, waited for in slices: a thread asleep for days would hold up the
 end of the process and could not be cancelled. Closing ends bodies by something that is no `Exception`, because DBOS
 records those as failures.
+
+With `slots` workflows go through a queue that all executors of a database share: each process runs at most so many
+bodies at once, oldest first, and at most half of them of one lane. A sleep that is longer than `patience` ends the body
+and puts the workflow back in the queue with a delay, so that two hundred sleeping workflows hold no thread, and whoever
+is alive when one wakes goes on with it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
-from sqlalchemy import Engine, create_engine, event
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.sql import database_url, explained
+from adapters.workflow import dbos_rows
 from adapters.workflow.base import Body
 from adapters.workflow.checkpoint import (
     ABSENT,
@@ -36,6 +41,7 @@ from adapters.workflow.checkpoint import (
     FAILED,
     PENDING,
     describe,
+    holds,
     left,
     no_result,
     no_such,
@@ -43,14 +49,19 @@ from adapters.workflow.checkpoint import (
     too_late,
     wake_time,
 )
+from adapters.workflow.sqlite_file import locked, wal_engine
 from domain.clock import Clock
-from domain.errors import ConflictError, DependencyUnavailable, InvalidInput
+from domain.errors import ConflictError, DependencyError, InvalidInput
 
 _FIELD = "workflow_url"
 _WORDS = {"SUCCESS": DONE, "ERROR": FAILED, "MAX_RECOVERY_ATTEMPTS_EXCEEDED": FAILED, "CANCELLED": CANCELLED}
 _LOOK = timedelta(milliseconds=25)
 _LISTEN = timedelta(milliseconds=200)  # `close` waits for one turn of this
 _RECOVERIES = 1000
+_QUEUE, _POLL = "cycles", timedelta(milliseconds=100)
+_POOL = 8  # connections to PostgreSQL beyond one for each slot
+# A sleep with a condition is in the queue again after so long, in case the process that looks at it is dead.
+_RECHECK = timedelta(seconds=20)
 
 _only_one = threading.Lock()  # DBOS is one per process
 
@@ -59,8 +70,12 @@ class _Closing(BaseException):
     """Ends a body at its next step while the machinery closes. DBOS records an `Exception` as a failure; not this."""
 
 
+class _PutBack(BaseException):
+    """Ends a body whose workflow is in the queue again. No `Exception`, for the same reason."""
+
+
 class DbosWorkflow:
-    """A `WorkflowPort` on DBOS. One may be launched in a process at a time; after `close`, the next.
+    """A `SharedWorkflow` on DBOS. One may be launched in a process at a time; after `close`, the next.
 
     Raises:
         ConfigurationError: the url is none.
@@ -72,6 +87,8 @@ class DbosWorkflow:
         executor_id: recovery takes only workflows of the same one; distinct for every process on a shared PostgreSQL.
         slice_: how long a sleeping workflow goes without looking whether it is cancelled or the machinery closes.
         grace: how long `close` waits for steps that are running.
+        slots: how many bodies run at once; None for as many as are started, each in a thread of its own, here.
+        patience: with slots, sleeps from this length on give their thread back, and are slept on the system's clock.
     """
 
     def __init__(
@@ -84,6 +101,8 @@ class DbosWorkflow:
         name: str = "evercrew",
         slice_: timedelta = timedelta(milliseconds=200),
         grace: timedelta = timedelta(seconds=10),
+        slots: int | None = None,
+        patience: timedelta = timedelta(seconds=2),
     ) -> None:
         self._url = database_url(url, field=_FIELD)
         self._clock = clock
@@ -92,6 +111,10 @@ class DbosWorkflow:
         self._name = name
         self._slice = slice_
         self._grace = grace
+        self._slots = slots
+        self._patience = patience
+        self._watched: dict[str, tuple[timedelta, Callable[[], bool]]] = {}  # conditions of sleeps in the queue
+        self._recorded: dict[int, dbos_rows.Recorded] = {}  # by the thread that replays
         self._engine: Engine | None = None
         self._lock_file: IO[str] | None = None
         self._launched: Callable[[str], dict[str, Any]] | None = None
@@ -111,13 +134,17 @@ class DbosWorkflow:
                 self._start_dbos(body)
             undo.pop_all()
 
-    def start(self, workflow_id: str) -> None:
+    def start(self, workflow_id: str, *, lane: str = "") -> None:
         """See `WorkflowPort.start`."""
         workflow = self._machinery()
         if self.status(workflow_id) != ABSENT:
             return
         with _guarded(), SetWorkflowID(workflow_id):
-            DBOS.start_workflow(workflow, workflow_id)
+            if self._slots is None:
+                DBOS.start_workflow(workflow, workflow_id)
+                return
+            with SetEnqueueOptions(queue_partition_key=lane or workflow_id):
+                DBOS.enqueue_workflow(_QUEUE, workflow, workflow_id)
 
     def result(self, workflow_id: str, timeout: timedelta | None = None) -> dict[str, Any]:
         """See `WorkflowPort.result`."""
@@ -146,6 +173,13 @@ class DbosWorkflow:
             found = DBOS.get_workflow_status(workflow_id)
         return ABSENT if found is None else _WORDS.get(str(found.status), PENDING)
 
+    def missing(self, workflow_ids: Sequence[str]) -> Sequence[str]:
+        """See `WorkflowPort.missing`."""
+        self._machinery()
+        with _guarded():
+            known = dbos_rows.known(workflow_ids)
+        return [workflow_id for workflow_id in workflow_ids if workflow_id not in known]
+
     def resume(self, workflow_id: str) -> None:
         """See `WorkflowPort.resume`."""
         status = self.status(workflow_id)
@@ -173,6 +207,23 @@ class DbosWorkflow:
         with _guarded():
             DBOS.cancel_workflow(workflow_id)
 
+    def owners(self) -> frozenset[str]:
+        """See `SharedWorkflow.owners`."""
+        self._machinery()
+        with _guarded():
+            return dbos_rows.owners(self._application_version)
+
+    def adopt(self, dead: Collection[str]) -> int:
+        """See `SharedWorkflow.adopt`."""
+        self._machinery()
+        with _guarded():
+            return dbos_rows.adopt(dead)
+
+    def running(self) -> int:
+        """Return how many bodies run in this process, in a thread each."""
+        with self._still:
+            return len(self._running)
+
     def close(self) -> None:
         """See `WorkflowPort.close`. Steps still running after the grace end without their result being recorded."""
         if self._launched is None:
@@ -187,21 +238,48 @@ class DbosWorkflow:
         if self._closing.is_set():
             raise _Closing
         if workflow_id in self._asked:
-            # In a thread of its own: here it would be recorded as a step. `run_step` then ends the body.
-            cancelling = threading.Thread(target=DBOS.cancel_workflow, args=(workflow_id,))
-            cancelling.start()
-            cancelling.join()
-        return DBOS.run_step({"name": name}, plain_result, name, work)
+            # `run_step` then ends the body.
+            dbos_rows.apart(lambda: DBOS.cancel_workflow(workflow_id))
+        known = self._replayed().passes(name)
+        return DBOS.run_step({"name": name}, plain_result, name, work) if known is None else known
 
-    def sleep(self, workflow_id: str, duration: timedelta) -> None:
+    def sleep(self, workflow_id: str, duration: timedelta, until: Callable[[], bool] | None) -> None:
         """Wait durably in the workflow that the calling thread is in; for `Run`."""
         recorded = self.step(workflow_id, "sleep", lambda: wake_time(self._clock, duration))
+        if until is not None and self._replayed().goes_on():
+            return
         while (remaining := left(self._clock, recorded)) > timedelta():
             if self._closing.is_set():
                 raise _Closing
             if workflow_id in self._asked:
                 return  # the next step ends the body
+            if until is not None and holds(until):
+                return
+            if self._slots is not None and remaining >= self._patience:
+                self._put_back(workflow_id, remaining, until)
             self._clock.sleep(min(remaining, self._slice))
+
+    def _put_back(self, workflow_id: str, remaining: timedelta, until: Callable[[], bool] | None) -> None:
+        if until is not None:
+            remaining = min(remaining, _RECHECK)
+            over = timedelta(seconds=self._clock.monotonic()) + remaining
+            self._watched[workflow_id] = (over, until)
+        dbos_rows.put_back(workflow_id, remaining)
+        raise _PutBack
+
+    def _replayed(self) -> dbos_rows.Recorded:
+        return self._recorded[threading.get_ident()]
+
+    def _watch(self) -> None:
+        """Wake what sleeps in the queue and need not any more, until the machinery closes."""
+        while not self._closing.wait(self._slice.total_seconds()):
+            for workflow_id, (over, until) in list(self._watched.items()):
+                if timedelta(seconds=self._clock.monotonic()) >= over:
+                    self._watched.pop(workflow_id, None)
+                elif holds(until):
+                    self._watched.pop(workflow_id, None)
+                    with suppress(DependencyError), _guarded():
+                        DBOS.set_workflow_delay(workflow_id, delay_seconds=0)
 
     def _start_dbos(self, body: Body) -> None:
         # A handler of ours keeps DBOS from writing to the terminal; its records still reach the root logger.
@@ -218,17 +296,27 @@ class DbosWorkflow:
             "notification_listener_polling_interval_sec": _LISTEN.total_seconds(),
         }
         if self._url.get_backend_name() == "sqlite":
-            self._engine = _wal_engine(self._url.render_as_string(hide_password=False))
+            self._engine = wal_engine(self._url.render_as_string(hide_password=False))
             config["system_database_engine"] = self._engine
+        else:
+            config["sys_db_pool_size"] = _POOL + (self._slots or _POOL)
         config["system_database_url"] = self._url.render_as_string(hide_password=False)
         DBOS(config=config)
 
         @DBOS.workflow(name="cycle", max_recovery_attempts=_RECOVERIES)
         def cycle(workflow_id: str) -> dict[str, Any]:
-            with self._counted(workflow_id):
+            with self._counted(workflow_id), self._replaying(workflow_id):
                 return plain_result("the body", lambda: body(_DbosRun(self, workflow_id), workflow_id))
 
         DBOS.launch()
+        if self._slots is not None:
+            DBOS.register_queue(
+                _QUEUE,
+                worker_concurrency=self._slots,
+                partition_worker_concurrency=max(1, self._slots // 2),
+                polling_interval_sec=_POLL.total_seconds(),
+            )
+            threading.Thread(target=self._watch, name="workflow-watch", daemon=True).start()
         self._launched = cycle
 
     def _machinery(self) -> Callable[[str], dict[str, Any]]:
@@ -245,23 +333,25 @@ class DbosWorkflow:
         finally:
             with self._still:
                 self._running.remove(workflow_id)
+                asked = workflow_id in self._asked
                 self._asked.discard(workflow_id)
                 self._still.notify_all()
+            if asked and self._slots is not None and not self._closing.is_set():
+                dbos_rows.apart(lambda: DBOS.cancel_workflow(workflow_id))  # asked while it was put back in the queue
+
+    @contextmanager
+    def _replaying(self, workflow_id: str) -> Iterator[None]:
+        self._recorded[threading.get_ident()] = dbos_rows.Recorded(workflow_id)
+        try:
+            yield
+        finally:
+            del self._recorded[threading.get_ident()]
 
     def _take_lock(self) -> None:
         path = self._url.database
         if self._url.get_backend_name() != "sqlite" or not path:
             return
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._lock_file = Path(f"{path}.lock").open("w", encoding="utf-8")  # noqa: SIM115 - held until `close`
-            # lockf, not flock: the lock must not be inherited by a forked worker that outlives us.
-            fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConflictError(f"another process runs the workflows in {path}: stop it first") from error
-        except OSError as error:
-            remedy = f"Mend {_FIELD}, or make the folder of `state` writable"
-            raise DependencyUnavailable("workflow", f"{path} cannot be used: {error}", remedy) from error
+        self._lock_file = locked(Path(path), field=_FIELD)
 
     def _let_go(self) -> None:
         self._launched = None
@@ -286,9 +376,9 @@ class _DbosRun:
         """See `Run.step`."""
         return self._home.step(self._id, name, work)
 
-    def sleep(self, duration: timedelta) -> None:
+    def sleep(self, duration: timedelta, *, until: Callable[[], bool] | None = None) -> None:
         """See `Run.sleep`."""
-        self._home.sleep(self._id, duration)
+        self._home.sleep(self._id, duration, until)
 
 
 @contextmanager
@@ -297,18 +387,3 @@ def _guarded() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         raise explained(error, name="workflow", field=_FIELD) from error
-
-
-def _wal_engine(url: str) -> Engine:
-    engine = create_engine(url)
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
-        # As DBOS prepares its own engine, and the write-ahead log on top: half the time a step, no stalls under load.
-        connection.isolation_level = "IMMEDIATE"
-        connection.execute("PRAGMA busy_timeout=30000")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    return engine

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from adapters.workflow.checkpoint import (
     FAILED,
     PENDING,
     describe,
+    holds,
     left,
     no_result,
     no_such,
@@ -33,6 +34,8 @@ from adapters.workflow.checkpoint import (
 )
 from domain.clock import Clock
 from domain.errors import DependencyLied, DependencyUnavailable, InvalidInput
+
+_SLICE = timedelta(seconds=1)  # how long a sleep goes without looking whether it is over early
 
 
 class _Step(BaseModel):
@@ -95,7 +98,7 @@ class InlineWorkflow:
         for workflow_id in [state.id for state in self._states.values() if state.status == PENDING]:
             self._run(workflow_id)
 
-    def start(self, workflow_id: str) -> None:
+    def start(self, workflow_id: str, *, lane: str = "") -> None:
         """See `WorkflowPort.start`; returns when the body has ended."""
         with self._lock:
             if workflow_id in self._states:
@@ -117,6 +120,11 @@ class InlineWorkflow:
         with self._lock:
             state = self._states.get(workflow_id)
             return ABSENT if state is None else state.status
+
+    def missing(self, workflow_ids: Sequence[str]) -> Sequence[str]:
+        """See `WorkflowPort.missing`."""
+        with self._lock:
+            return [workflow_id for workflow_id in workflow_ids if workflow_id not in self._states]
 
     def resume(self, workflow_id: str) -> None:
         """See `WorkflowPort.resume`."""
@@ -157,6 +165,10 @@ class InlineWorkflow:
         with self._lock:
             self._keep(state.model_copy(update={"steps": [*state.steps, _Step(name=name, result=result)]}))
         return result
+
+    def went_on(self, workflow_id: str, place: int) -> bool:
+        """Whether a step at `place` is recorded already."""
+        return place < len(self._known(workflow_id).steps)
 
     def _run(self, workflow_id: str) -> None:
         if self._body is None:
@@ -223,9 +235,12 @@ class _InlineRun:
         place, self._place = self._place, self._place + 1
         return self._home.recorded(self._id, place, name, work)
 
-    def sleep(self, duration: timedelta) -> None:
-        """See `Run.sleep`."""
+    def sleep(self, duration: timedelta, *, until: Callable[[], bool] | None = None) -> None:
+        """See `Run.sleep`; without `until` it is slept in one go."""
         recorded = self.step("sleep", lambda: wake_time(self._clock, duration))
-        remaining = left(self._clock, recorded)
-        if remaining > timedelta():
-            self._clock.sleep(remaining)
+        if until is not None and self._home.went_on(self._id, self._place):
+            return
+        while (remaining := left(self._clock, recorded)) > timedelta():
+            if until is not None and holds(until):
+                return
+            self._clock.sleep(remaining if until is None else min(remaining, _SLICE))

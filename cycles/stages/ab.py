@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cycles.desk import CallRefused, Desk
+from cycles.desk import Desk
+from cycles.stages.evaluate import OFFLINE
 from cycles.stages.live import arrived
 from domain.actor import Role
 from domain.measurement import Measurement
@@ -19,9 +20,9 @@ from tools.deliver.live import AbReadArgs, AbView, ArmView
 from tools.deliver.release import AbArgs, AbStopArgs, Released
 from tools.model.train import Registered
 
-# Satisfaction and cost are judged by the quality gates; latency, which the evaluation measured in isolation, by the
-# hard limit here.
-LIVE_GATES = ("cost_per_1k_requests", "user_satisfaction")
+# Cost is judged once more with users; every gate that could not be read without them is judged here. Latency, which the
+# evaluation measured in isolation, is held to its hard limit.
+AGAIN = frozenset({"cost_per_1k_requests"})
 
 
 def run(desk: Desk) -> StageResult:
@@ -69,7 +70,7 @@ def judge(desk: Desk, view: AbView) -> list[Judgement]:
     )
     test = _sequential(view, design)
     split = check_sample_ratio(view.champion.exposed, view.candidate.exposed, split=profile.split)
-    rules = [g for g in desk.contract.promotion_gates() if g.name in LIVE_GATES]
+    rules = [g for g in desk.contract.promotion_gates() if g.signal in AGAIN or g.signal not in OFFLINE]
     gates = [judge_gate(g, figure(view.champion, g.signal), figure(view.candidate, g.signal)) for g in rules]
     return [test, split, _latency(desk, view), *gates]
 
@@ -111,10 +112,7 @@ def _sequential(view: AbView, design: SequentialDesign) -> Judgement:
 def _start(desk: Desk) -> StageResult:
     candidate = Registered.model_validate(desk.fact("candidate")).model
     args = AbArgs(candidate=candidate.digest, share=desk.profile.ab.split)
-    try:
-        started = desk.do("ab_start", args, Role.DEVOPS_ENGINEER, Released)
-    except CallRefused as refusal:
-        return desk.finish(OutcomeKind.HANDED_OFF, str(refusal))
+    started = desk.do("ab_start", args, Role.DEVOPS_ENGINEER, Released)
     live = arrived(desk, started.revision)
     if isinstance(live, StageResult):
         return live
@@ -193,6 +191,7 @@ def _write(desk: Desk, view: AbView, gates: list[Judgement], overall: Judgement)
             "verdict": overall.verdict,
             "passed_gate": passed,
             "recommendation": "promote" if passed else "rollback",
+            "overrides": desk.under(),
             "reason": overall.reason,
         },
     )

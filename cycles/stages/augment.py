@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from cycles.desk import Desk
+from cycles.pathologies import of_dataset
 from domain.actor import Role
 from domain.dataset import DatasetManifest, DatasetSource, DvcPointer
 from domain.diagnosis import Action, Diagnosis
 from domain.outcome import OutcomeKind
 from domain.plan import AugmentationPlan
 from domain.stage import Stage, StageResult
+from tools import warrant
 from tools.data.dataset import DatasetArgs, DatasetMade
 from tools.data.quarantine import QuarantineArgs, Quarantined
 
@@ -25,6 +25,9 @@ def run(desk: Desk) -> StageResult:
     said = f"{made.statistics.judged_examples} judged and {made.statistics.synthetic_examples} synthetic examples"
     if made.statistics.judged_examples == 0:
         return desk.finish(OutcomeKind.NOT_PROMOTED, "there is no judgement to learn from")
+    circle = of_dataset(desk, made.provenance.model_dump()) if made.provenance is not None else None
+    if circle is not None:
+        return circle
     if desk.cycle.action is Action.DATA_FIX:
         desk.since("changed_at")
         return StageResult(next=Stage.WATCH, reason=f"damaged judgements set aside; {said} are left")
@@ -33,7 +36,7 @@ def run(desk: Desk) -> StageResult:
 
 def _quarantine(desk: Desk) -> None:
     diagnosis = Diagnosis.model_validate(desk.fact("diagnosis")["value"])
-    since = _moment(diagnosis.since, desk.cycle.alert.starts_at)
+    since = warrant.since(diagnosis.since, desk.results(), desk.cycle.alert.starts_at)
     # The pipeline broke before anybody noticed: from the onset, or one measuring window before it where that is
     # earlier.
     since = min(since, desk.cycle.alert.starts_at) - desk.profile.measure.current
@@ -41,23 +44,19 @@ def _quarantine(desk: Desk) -> None:
     desk.keep("quarantined", done.quarantined)
 
 
-def _moment(said: str | None, otherwise: datetime) -> datetime:
-    """Return the time a model named, in UTC where it did not say; what is no time is as good as nothing said."""
-    try:
-        moment = datetime.fromisoformat(said or "")
-    except ValueError:
-        return otherwise
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def _plan(desk: Desk) -> AugmentationPlan:
+    plan = AugmentationPlan.model_validate(desk.fact("augmentation_plan")["value"])
+    return warrant.within(plan, desk.cycle.action or Action.RETRAIN, desk.results())
 
 
 def _version(desk: Desk) -> DatasetMade:
-    plan = AugmentationPlan.model_validate(desk.fact("augmentation_plan")["value"])
+    plan = _plan(desk)
     args = DatasetArgs(name=desk.cycle.id.replace("si_", "aug_"), plan=plan)
     return desk.do("dataset_version", args, Role.DATA_ENGINEER, DatasetMade)
 
 
 def _manifest(desk: Desk, made: DatasetMade) -> None:
-    plan = AugmentationPlan.model_validate(desk.fact("augmentation_plan")["value"])
+    plan = _plan(desk)
     manifest = DatasetManifest(
         dataset_id=made.ref.name,
         cycle_id=desk.cycle.id,
@@ -72,5 +71,6 @@ def _manifest(desk: Desk, made: DatasetMade) -> None:
         statistics=made.statistics,
         dvc=DvcPointer(path=made.ref.path, hash=made.ref.md5, revision=made.ref.revision),
         methods=made.methods,
+        provenance=made.provenance,
     )
     desk.write("dataset_manifest.yaml", manifest.model_dump(mode="json"))

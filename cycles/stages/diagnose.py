@@ -30,6 +30,9 @@ def run(desk: Desk) -> StageResult:
     action, downgraded = answered.value.action, None
     if answered.stopped or not enough:
         action, downgraded = Action.HANDOFF, answered.stopped or enough.reason
+    elif not desk.contract.allows(action.value, signals := _off(desk)):
+        downgraded = f"the contract names no {action.value} among the automatic actions of {', '.join(signals)}"
+        action = Action.HANDOFF
     desk.cycle = desk.cycle.model_copy(update={"action": action})
     _report(desk, answered, checked, results, downgraded)
     desk.keep("unsupported_claims", checked.unsupported_claims)
@@ -77,6 +80,12 @@ def _report(
             "downgraded": downgraded,
         },
     )
+
+
+def _off(desk: Desk) -> list[str]:
+    """Return the signal of the alert, and those that were breached with it."""
+    breached: list[str] = desk.fact("snapshot", {}).get("breached", [])
+    return list(dict.fromkeys([desk.cycle.alert.signal, *breached]))
 
 
 def _lead(desk: Desk) -> dict[str, Any]:

@@ -14,13 +14,15 @@ from domain.stage import Stage, StageResult
 from domain.verdict import Judgement, Verdict, combine
 from learning.gates import judge_gate
 from learning.paired import compare_paired
+from policies.contract import Signal
 from tools.model.evaluate import EvaluateArgs, Evaluated
 from tools.model.train import Registered
 from tools.observe.deployments import RuntimeView
 from tools.tool import Nothing
 
-# The two gates that can be read without users; satisfaction needs them and is judged in the A/B test.
-OFFLINE_GATES = ("latency_p95_ms", "cost_per_1k_requests")
+# What can be read without users. A gate on any other signal needs them and is judged in the A/B test.
+OFFLINE = frozenset({"ndcg_at_10", "recall_at_20", "latency_p95_ms", "cost_per_1k_requests"})
+QUALITY = "ndcg_at_10"
 MIN_QUERIES = 50
 # How long to wait for more held-out judgements before giving up, in current windows.
 PATIENCE = 4
@@ -28,6 +30,12 @@ PATIENCE = 4
 
 def run(desk: Desk) -> StageResult:
     """Score both, judge the gates, write the result, and go on only on a pass."""
+    unjudged = [name for name in _row(desk).gates if name not in desk.contract.quality_gates]
+    if unjudged:
+        said = (
+            f"the contract wants {', '.join(unjudged)} for {desk.cycle.alert.signal}, which no candidate is judged by"
+        )
+        return desk.finish(OutcomeKind.HANDED_OFF, said)
     candidate = Registered.model_validate(desk.fact("candidate")).model
     live = desk.do("runtime_state", Nothing(), Role.ML_ENGINEER, RuntimeView, place="before evaluation")
     attempt = int(desk.fact("evaluations", 0))
@@ -51,18 +59,22 @@ def run(desk: Desk) -> StageResult:
 
 def judge(desk: Desk, scored: Evaluated) -> list[Judgement]:
     """Return the judgements of the gates that can be read offline, nDCG@10 first."""
-    rule = next(g for g in desk.contract.promotion_gates() if g.name == "ndcg_at_10")
+    rule = next(g for g in desk.contract.promotion_gates() if g.name == QUALITY)
     paired = compare_paired(
         scored.baseline.per_query,
         scored.candidate.per_query,
         min_relative_delta=rule.threshold,
         min_queries=MIN_QUERIES,
     )
-    rules = [g for g in desk.contract.promotion_gates() if g.name in OFFLINE_GATES]
+    rules = [g for g in desk.contract.promotion_gates() if g.name != QUALITY and g.signal in OFFLINE]
     others = [
         judge_gate(g, scored.baseline.metrics.get(g.signal), scored.candidate.metrics.get(g.signal)) for g in rules
     ]
     return [paired.model_copy(update={"name": rule.name}), *others]
+
+
+def _row(desk: Desk) -> Signal:
+    return desk.contract.signal(desk.cycle.alert.signal)
 
 
 def _write(desk: Desk, scored: Evaluated, gates: list[Judgement], overall: Judgement) -> None:
@@ -80,6 +92,7 @@ def _write(desk: Desk, scored: Evaluated, gates: list[Judgement], overall: Judge
             "slices": [_slice(scored, name) for name in names],
             "gates": gates,
             "verdict": overall.verdict,
+            "overrides": desk.under(),
             "reason": overall.reason,
         },
     )

@@ -7,6 +7,7 @@ from domain.actor import Role
 from domain.diagnosis import Action
 from domain.measurement import Measurement
 from domain.verdict import Judgement, Verdict
+from learning.gates import judge_gate
 from policies.contract import QualityGate, rollback_due
 from tools.observe.anomaly import AnomalyArgs, AnomalyResult
 
@@ -27,10 +28,23 @@ def judge_guards(desk: Desk, place: str) -> list[Judgement]:
     """
     if desk.cycle.action is not Action.TUNE:
         return []
-    row = desk.contract.signal(desk.cycle.alert.signal)
-    rules = [rule for name in row.gates if name in desk.contract.guards for rule in desk.contract.gate(name)]
-    before = desk.fact("snapshot", {}).get("breached", [])
-    return [guarded(rule, checked(desk, rule.signal, place)) for rule in rules if rule.signal not in before]
+    lead = desk.cycle.alert.signal
+    rules = [(name, rule) for name in desk.contract.signal(lead).gates for rule in desk.contract.gate(name)]
+    before = [lead, *desk.fact("snapshot", {}).get("breached", [])]
+    return [
+        (guarded if name in desk.contract.guards else gated)(rule, checked(desk, rule.signal, place))
+        for name, rule in rules
+        if rule.signal not in before
+    ]
+
+
+def gated(rule: QualityGate, check: AnomalyResult) -> Judgement:
+    """Judge one quality gate that a repair must meet as well, by how its signal stands."""
+    return judge_gate(rule, _measured(check.baseline), _measured(check.current))
+
+
+def _measured(value: float | None) -> Measurement:
+    return Measurement(value=value, unit="", n=0 if value is None else 1)
 
 
 def guarded(rule: QualityGate, check: AnomalyResult) -> Judgement:

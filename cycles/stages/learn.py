@@ -7,7 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from adapters.retrieval.base import Passage
-from cycles.desk import APPROVAL, CallFailed, CallRefused, Desk
+from cycles import budget
+from cycles.approvals import approvers
+from cycles.desk import OVERRIDES, CallFailed, CallRefused, Desk
+from cycles.holding import given_up
+from cycles.pathologies import FOUND
 from cycles.stages.card import card_args
 from cycles.stages.live import SYNC
 from domain.actor import Role
@@ -31,7 +35,8 @@ def run(desk: Desk) -> StageResult:
     outcome = desk.cycle.outcome or OutcomeKind.UNVERIFIED
     reason = str(desk.fact("outcome_reason", desk.cycle.reason))
     desk.list_effects()
-    _take_down_test(desk, outcome)
+    desk.attempt("autonomy", lambda: desk.office.autonomy.ended(desk, outcome))
+    reason = _take_down_test(desk, outcome, reason)
     _look_at_live(desk)
     _mark_gold(desk, outcome)
     _describe(desk, outcome, reason)
@@ -52,7 +57,7 @@ def run(desk: Desk) -> StageResult:
         text=f"{desk.cycle.alert.signal} on {desk.cycle.target}: {action}: {reason}",
         facts={"action": action, "outcome": outcome.value, "signal": desk.cycle.alert.signal},
     )
-    desk.office.retrieval.add(passage)
+    desk.attempt("remember", lambda: desk.office.retrieval.add(passage))
     return StageResult(next=_ENDS.get(outcome, Stage.DONE), reason=reason)
 
 
@@ -61,6 +66,11 @@ def write(desk: Desk, outcome: OutcomeKind, reason: str, post_mortem: PostMortem
     seen = desk.fact("snapshot") or desk.fact("first_snapshot") or {}
     lead: dict[str, Any] = seen.get("readings", {}).get(desk.cycle.alert.signal, {})
     answers = [f for f in desk.cycle.facts.values() if isinstance(f, dict) and "models" in f and "tokens" in f]
+    dollars = float(desk.fact("cost_usd", 0.0)) + sum(float(a.get("cost_usd", 0.0)) for a in answers)
+    statement = budget.statement(desk)
+    # The account knows of answers that were paid for and never came, too.
+    paid_usd, paid_tokens = budget.spent(statement)
+    cost_usd, tokens = max(dollars, paid_usd), max(sum(int(a["tokens"]) for a in answers), paid_tokens)
     effects = desk.fact("effects", [])
     desk.write(
         "outcome.json",
@@ -79,13 +89,16 @@ def write(desk: Desk, outcome: OutcomeKind, reason: str, post_mortem: PostMortem
             "outcome": outcome,
             "verified": outcome.verified,
             "reason": reason,
+            "overrides": desk.fact(OVERRIDES, []),
             "actions": [
                 {"sequence": n, "type": e["name"], "call": e["call"], "permit": e["permit"], "receipt": e["receipt"]}
                 for n, e in enumerate(effects, start=1)
             ],
             "approver": _approver(desk),
-            "total_cost_usd": float(desk.fact("cost_usd", 0.0)) + sum(float(a.get("cost_usd", 0.0)) for a in answers),
-            "tokens": sum(int(a["tokens"]) for a in answers),
+            "total_cost_usd": cost_usd,
+            "tokens": tokens,
+            "budget": statement,
+            "pathology": desk.fact(FOUND),
             "models": sorted({m for a in answers for m in a["models"]}),
             "rollback_available": bool((desk.fact("release") or {}).get("previous")),
             "seconds": dict(desk.cycle.timings),
@@ -98,20 +111,31 @@ def write(desk: Desk, outcome: OutcomeKind, reason: str, post_mortem: PostMortem
 
 
 def _approver(desk: Desk) -> str:
-    """Return who approved what had to be approved, by name; else the system acted by itself."""
-    given = desk.office.store.recordings(desk.cycle.id, APPROVAL)
-    return ", ".join(sorted({str(r.payload.get("by", "")) for r in given})) or "system"
+    """Return whose approvals were used, by name; else the system acted by itself."""
+    return ", ".join(approvers(desk)) or "system"
 
 
-def _take_down_test(desk: Desk, outcome: OutcomeKind) -> None:
+def _take_down_test(desk: Desk, outcome: OutcomeKind, reason: str) -> str:
     """A candidate that was tested and did not stay promoted must not go on being served: the revert of a promotion
-    brings the test back that went before it.
+    brings the test back that went before it. Returns the reason, with a warning where it could not be taken down.
+
+    Raises:
+        CallFailed: it could not be yet.
     """
     promoted = desk.did("promote") and not desk.did("roll_back") and desk.fact("merged_late") is None
-    if desk.did("ab_start") and not desk.did("ab_stop") and not promoted:
-        stopped = _optional(desk, "ab_stop", AbStopArgs(reason=outcome.value), Role.DEVOPS_ENGINEER, Released)
-        if stopped is not None and SYNC in desk.office.gate.registry:
-            _optional(desk, SYNC, SyncArgs(revision=stopped.revision), Role.DEVOPS_ENGINEER, SyncView)
+    if not desk.did("ab_start") or desk.did("ab_stop") or promoted:
+        return reason
+    try:
+        stopped = desk.do("ab_stop", AbStopArgs(reason=outcome.value), Role.DEVOPS_ENGINEER, Released)
+    except CallFailed as failure:
+        if not given_up(desk):
+            raise  # while the candidate has users nobody looks after, this is no end
+        return f"ATTENTION: the candidate still serves users of the test: {failure}; {reason}"
+    except CallRefused as refusal:
+        return f"ATTENTION: the candidate still serves users of the test: {refusal}; {reason}"
+    if SYNC in desk.office.gate.registry:
+        _optional(desk, SYNC, SyncArgs(revision=stopped.revision), Role.DEVOPS_ENGINEER, SyncView)
+    return reason
 
 
 def _look_at_live(desk: Desk) -> None:
@@ -147,6 +171,8 @@ def _describe(desk: Desk, outcome: OutcomeKind, reason: str) -> None:
 
 
 def _post_mortem(desk: Desk) -> PostMortem | None:
+    if desk.fact(budget.REFUSED) is not None:
+        return None  # what the budget ended asks for nothing more
     try:
         return desk.ask("post_mortem", desk.office.judges.write_post_mortem, PostMortem).value
     except (BudgetExhausted, ModelAnswerInvalid, DependencyError) as problem:

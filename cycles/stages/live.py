@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from cycles.desk import CallFailed, CallRefused, Desk
 from domain.actor import Role
 from domain.candidate import LiveState
+from domain.errors import DependencyTimeout
 from domain.stage import StageResult
 from tools.deliver.live import AwaitArgs, LiveView, RolloutView, SyncArgs, SyncView
 from tools.tool import Nothing
@@ -13,12 +16,14 @@ SYNC = "sync_live"
 ROLLOUT = "rollout_status"
 # Something else is being applied just now: the one failure that waiting mends.
 _BUSY = "ConflictError"
+# The platform is waited for in parts: between them the cycle sees a kill switch.
+SLICE = timedelta(minutes=1)
 # Failures of being told to that stay so.
 _FINAL = frozenset({"Superseded", "OperationFailed", _BUSY})
 
 
 def arrived(desk: Desk, revision: str, *, digest: str | None = None, place: str = "") -> LiveState | StageResult:
-    """Return what is live once it is `revision`, or when to come back because something else is being applied.
+    """Return what is live once it is `revision`, or when to come back because it is not yet or something else is.
 
     Raises:
         CallRefused: the door said no. CallFailed: it did not come live, and why.
@@ -26,11 +31,15 @@ def arrived(desk: Desk, revision: str, *, digest: str | None = None, place: str 
     coming_back = told(desk, revision)
     if coming_back is not None:
         return coming_back
-    timeout = desk.profile.poll.delivery_timeout.total_seconds()
-    wait = AwaitArgs(revision=revision, digest=digest, timeout_s=timeout)
+    poll = desk.profile.poll
+    waited = desk.since(f"awaited_{revision[:12]}") if poll.delivery_timeout > SLICE else timedelta()
+    part = min(SLICE, max(poll.delivery_timeout - waited, poll.delivery))
+    wait = AwaitArgs(revision=revision, digest=digest, timeout_s=part.total_seconds())
     try:
         return desk.do("await_live", wait, Role.DEVOPS_ENGINEER, LiveView, place=place).live
-    except CallFailed:
+    except CallFailed as failure:
+        if failure.error == DependencyTimeout.__name__ and waited + part < poll.delivery_timeout:
+            return StageResult(next=desk.cycle.stage, reason=str(failure), wait=poll.delivery)
         _look_at_rollout(desk, revision)
         raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from cycles.budget import begin
 from cycles.desk import Desk
 from domain.actor import Role
 from domain.stage import Stage, StageResult
@@ -13,6 +14,7 @@ from tools.tool import Nothing
 
 def run(desk: Desk) -> StageResult:
     """Take a snapshot at once, wait until the breach has lasted long enough, and take another."""
+    begin(desk)
     if desk.fact("first_snapshot") is None:
         desk.keep(
             "first_snapshot", desk.do("signal_snapshot", Nothing(), Role.METRICS_ANALYST, Snapshot, place="first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cycles.desk import Desk
+from cycles.pathologies import before_plan
 from domain.diagnosis import Action
 from domain.outcome import OutcomeKind
 from domain.plan import AugmentationPlan, PromotionProposal
@@ -10,7 +11,10 @@ from domain.stage import Stage, StageResult
 
 
 def run(desk: Desk) -> StageResult:
-    """Ask for the plan that the action needs."""
+    """Ask for the plan that the action needs, unless it would only go in circles."""
+    circle = before_plan(desk)
+    if circle is not None:
+        return circle
     match desk.cycle.action:
         case Action.RETRAIN | Action.DATA_FIX:
             return _data(desk)

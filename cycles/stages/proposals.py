@@ -65,7 +65,7 @@ def withdrawn(desk: Desk, result: StageResult) -> StageResult:
 def _pending(desk: Desk) -> Iterator[_Proposal]:
     """By the chain: every call that would make something new live, and has no outcome that says it did."""
     found: dict[str, _Proposal] = {}
-    for record in desk.office.audit.records(desk.cycle.id):
+    for record in desk.records():
         entry = record.entry
         if entry.tool not in _FORWARD or entry.kind not in (RecordKind.INTENT, RecordKind.OUTCOME):
             continue

@@ -1,20 +1,26 @@
-"""Roll back: a revert commit, verified live, and the bad model tombstoned so that it is never proposed again."""
+"""Roll back: what came with a release goes back as one unit, verified live, and the bad model is tombstoned."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from adapters.store.base import Tombstone
-from cycles.desk import CallFailed, CallRefused, Desk
+from cycles.desk import CallFailed, Desk
 from cycles.stages.announce import marked
 from cycles.stages.live import arrived
+from cycles.undo import UndoIncomplete, take_back
 from domain.actor import Role
 from domain.diagnosis import Action, Diagnosis
 from domain.outcome import OutcomeKind
 from domain.stage import Stage, StageResult
 from tools.deliver.release import Released, RollBackArgs
 from tools.evidence import tool_of
-from tools.model.registry import RegistryView
-from tools.model.train import AliasArgs, AliasSet
-from tools.tool import Nothing
+
+# A part that does not go back is tried again, a little later each time; then a person is told.
+MOST_TRIES = 4
+PAUSE = timedelta(seconds=1)
+_TRIES = "undo_tries"
+_ROUNDS = "revert_rounds"
 
 
 def run(desk: Desk) -> StageResult:
@@ -23,28 +29,45 @@ def run(desk: Desk) -> StageResult:
     if order is None:
         return desk.finish(OutcomeKind.HANDED_OFF, "the release to revert is not on record")
     desk.keep("roll_back", order)
-    try:
-        args = RollBackArgs(revision=order["revision"], reason=order["reason"])
-        reverted = desk.do("roll_back", args, Role.DEVOPS_ENGINEER, Released)
-    except CallRefused as refusal:
-        return desk.finish(OutcomeKind.HANDED_OFF, str(refusal))
-    except CallFailed as failure:
-        if failure.error != "NothingToRevert":
-            raise
-        return desk.finish(OutcomeKind.HANDED_OFF, f"{order['reason']}; {failure.problem}")
+    reverted = _reverted(desk, order)
+    if isinstance(reverted, str):
+        return desk.finish(OutcomeKind.HANDED_OFF, f"{order['reason']}; {reverted}")
     desk.keep("reverted", reverted)
-    live = arrived(desk, reverted.revision)
+    try:
+        live = arrived(desk, reverted.revision)
+    except CallFailed:
+        desk.keep(_ROUNDS, int(desk.fact(_ROUNDS, 0)) + 1)
+        raise
     if isinstance(live, StageResult):
         return live
     desk.keep("live", {"digest": live.digest, "revision": live.revision})
     marked(desk, "rollback", f"{order['reason']}; {live.digest[:19]} is live again")
     _entomb(desk, live.digest, order["reason"])
-    _restore_alias(desk, live.digest)
+    try:
+        take_back(desk, reverted, live)
+    except UndoIncomplete as problem:
+        return _incomplete(desk, order["reason"], problem)
     desk.since("changed_at")
     if desk.cycle.action is Action.ROLLBACK:
         _write(desk, reverted, live.digest)
         return StageResult(next=Stage.WATCH, reason=f"{live.digest[:19]} is live again")
     return desk.finish(OutcomeKind.ROLLED_BACK, f"{order['reason']}; {live.digest[:19]} is live again")
+
+
+def _reverted(desk: Desk, order: dict[str, str]) -> Released | str:
+    """Revert, and once more where the revert does not come live: a push that was taken can get lost again with a copy
+    of the repository. Where it is still there the second changes nothing, and the first counts. Returns why there is
+    nothing to revert, where there never was.
+    """
+    rounds = int(desk.fact(_ROUNDS, 0))
+    args = RollBackArgs(revision=order["revision"], reason=order["reason"])
+    try:
+        return desk.do("roll_back", args, Role.DEVOPS_ENGINEER, Released, place=f"again {rounds}" if rounds else "")
+    except CallFailed as failure:
+        if failure.error != "NothingToRevert":
+            raise
+        known = desk.fact("reverted")
+        return failure.problem if known is None else Released.model_validate(known)
 
 
 def _ordered(desk: Desk) -> dict[str, str] | None:
@@ -59,20 +82,23 @@ def _ordered(desk: Desk) -> dict[str, str] | None:
 
 
 def _entomb(desk: Desk, live: str, reason: str) -> None:
-    if desk.fact("merged_late") is not None:
-        return  # nobody measured it: it only came too late
+    if desk.fact("merged_late") is not None or desk.fact("roll_back").get("unjudged"):
+        return  # nobody measured it: it only came too late, or at the wrong time
     suspect = desk.fact("suspect") or {}
     bad = suspect.get("digest") or ((desk.fact("candidate") or {}).get("model") or {}).get("digest")
     if bad and bad != live:
         stone = Tombstone(digest=bad, cycle_id=desk.cycle.id, reason=reason, at=desk.clock.now())
-        desk.office.store.entomb(stone)
+        desk.attempt("entomb", lambda: desk.office.store.entomb(stone))
 
 
-def _restore_alias(desk: Desk, digest: str) -> None:
-    """The registry's champion is what is live; where the release moved the alias too, it moves back."""
-    registry = desk.do("registry_read", Nothing(), Role.DEVOPS_ENGINEER, RegistryView, place="after the revert")
-    if registry.champion is not None and registry.champion.digest != digest:
-        desk.do("set_alias", AliasArgs(alias="champion", digest=digest), Role.DEVOPS_ENGINEER, AliasSet)
+def _incomplete(desk: Desk, reason: str, problem: UndoIncomplete) -> StageResult:
+    """Come back for the parts that are missing; then a person is told. Users have the old model again."""
+    tries = int(desk.fact(_TRIES, 0)) + 1
+    desk.keep(_TRIES, tries)
+    if tries < MOST_TRIES:
+        desk.note(str(problem))
+        return StageResult(next=Stage.ROLL_BACK, reason=str(problem), wait=PAUSE * 2 ** (tries - 1))
+    return desk.finish(OutcomeKind.HANDED_OFF, f"{reason}; {problem}")
 
 
 def _write(desk: Desk, reverted: Released, digest: str) -> None:

@@ -10,7 +10,7 @@ from domain.stage import Stage, StageResult
 from tools.data.dataset import DatasetMade
 from tools.model.pipeline import RecordArgs, Recorded, reproducible
 from tools.model.registry import RegistryView
-from tools.model.train import RegisterArgs, Registered, TrainArgs, Trained
+from tools.model.train import RERANKER, RegisterArgs, Registered, TrainArgs, Trained
 from tools.sandbox.smoke import SmokeArgs, SmokeResult
 from tools.tool import Nothing
 
@@ -20,6 +20,8 @@ def run(desk: Desk) -> StageResult:
     answered = desk.ask("training_plan", desk.office.judges.plan_training, TrainingPlan)
     if answered.stopped:
         return desk.finish(OutcomeKind.STOPPED, f"the Supervisor stopped the training: {answered.stopped}")
+    if answered.value.target != RERANKER:
+        return desk.finish(OutcomeKind.STOPPED, f"{answered.value.target[:40]!r} is not what this cycle mends")
     dataset = DatasetMade.model_validate(desk.fact("dataset")).ref
     trained = desk.do("train_model", TrainArgs(dataset=dataset, plan=answered.value), Role.ML_ENGINEER, Trained)
     desk.keep("trained", trained)

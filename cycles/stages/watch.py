@@ -68,7 +68,7 @@ def _promotion(desk: Desk) -> StageResult:
     before = _baseline(desk, start)
     now = _points(desk, start + due * profile.interval, due, _served(desk), f"look {due}")
     test = judge_promotion(desk, before, now)
-    verdict = conclude_watch(test, [_latency(desk, start, due)])
+    verdict = conclude_watch(test, [_latency(desk, start, due), *_own_limits(desk, start, due)])
     _note_look(desk, now[-1], verdict)
     match verdict.verdict:
         case Verdict.FAIL:
@@ -85,7 +85,10 @@ def _promotion(desk: Desk) -> StageResult:
 
 
 def judge_promotion(desk: Desk, before: Sequence[Measurement], now: Sequence[Measurement]) -> Judgement:
-    """Judge the points since the promotion; a point without enough samples is a gap, and gaps are not guessed."""
+    """Judge the points since the promotion; a point without enough samples is a gap, and gaps are not guessed.
+
+    The row of the quality says by which test; without one, the planned looks have to be there, and only limits judge.
+    """
     profile = desk.profile.watch
     design = WatchDesign(
         looks=profile.checks, alpha=profile.alpha, min_baseline=profile.baseline_checks, tolerance=profile.tolerance
@@ -97,6 +100,10 @@ def judge_promotion(desk: Desk, before: Sequence[Measurement], now: Sequence[Mea
     if len(usable) < min(max(1, len(values) // 2), profile.checks):
         reason = f"{len(values) - len(usable)} of {len(values)} looks have too few samples"
         return Judgement(verdict=Verdict.INSUFFICIENT, reason=reason, name=QUALITY)
+    if desk.contract.signal(QUALITY).rollback.test == "none":
+        seen = len(usable) >= profile.checks
+        reason = f"{len(usable)} of {profile.checks} looks; the contract asks for no test of {QUALITY}"
+        return Judgement(verdict=Verdict.PASS if seen else Verdict.INSUFFICIENT, reason=reason, name=QUALITY)
     earlier = [v for m in before if (v := _value(m, 1)) is not None]
     return judge_watch(earlier, usable[: profile.checks], design, sampling_sd=spread)
 
@@ -135,11 +142,23 @@ def _latency(desk: Desk, start: datetime, due: int) -> Judgement:
 
     A latency that is missing is `insufficient`: the watch looks on, and cannot pass without it.
     """
+    return _limited(desk, start, due, LATENCY, "latency")
+
+
+def _own_limits(desk: Desk, start: datetime, due: int) -> list[Judgement]:
+    """Judge the signal the cycle was opened for by the rollback limits of its own row, where it has any."""
+    signal = desk.cycle.alert.signal
+    if signal in (QUALITY, LATENCY) or not desk.contract.signal(signal).rollback.limits:
+        return []
+    return [_limited(desk, start, due, signal, signal)]
+
+
+def _limited(desk: Desk, start: datetime, due: int, signal: str, place: str) -> Judgement:
     interval = desk.profile.watch.interval
     count = desk.profile.watch.baseline_checks
-    before = _median(_points(desk, start, count, {}, "latency before", LATENCY))
-    now = _median(_points(desk, start + due * interval, due, {}, f"latency look {due}", LATENCY))
-    return rollback_due(desk.contract, LATENCY, now, before)
+    before = _median(_points(desk, start, count, {}, f"{place} before", signal))
+    now = _median(_points(desk, start + due * interval, due, {}, f"{place} look {due}", signal))
+    return rollback_due(desk.contract, signal, now, before)
 
 
 def _median(points: Sequence[Measurement]) -> Measurement | None:
@@ -264,6 +283,7 @@ def _write(desk: Desk, kind: str, before: Sequence[Measurement], verdict: Judgem
             "baseline": [m.value for m in before],
             "looks": looks,
             "verdict": verdict.verdict,
+            "overrides": desk.under(),
             "reason": verdict.reason,
         },
     )

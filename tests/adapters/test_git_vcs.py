@@ -265,6 +265,26 @@ def test_settings_of_the_environment_reach_git(remote: Remote, office: PermitOff
     assert "fetch" in (tmp_path / "trace").read_text()
 
 
+def test_a_commit_carries_how_the_audit_chain_stands(remote: Remote, office: PermitOffice, tmp_path: Path) -> None:
+    said = iter(["7:0123456789abcdef", ""])
+    vcs = open_vcs(remote.folder, tmp_path / "clone", office, anchor=lambda: next(said))
+    first = commit(vcs, office, CHANGED)
+    permit = permit_for(office, EFFECT_REVERT, "k2")
+    vcs.revert(revision=first, message="put it back", cycle_id=CYCLE, key="k2", permit=permit)
+    later, earlier = vcs.history(2)
+    assert earlier.trailers["Evercrew-Audit"] == "7:0123456789abcdef"
+    assert "Evercrew-Audit" not in later.trailers
+
+
+def test_what_was_pushed_over_is_no_part_of_the_branch(remote: Remote, office: PermitOffice, tmp_path: Path) -> None:
+    vcs = open_vcs(remote.folder, tmp_path / "clone", office)
+    first = vcs.head()
+    revision = commit(vcs, office, CHANGED)
+    assert (vcs.contains(first), vcs.contains(revision)) == (True, True)
+    git(remote.folder, "update-ref", "refs/heads/main", first)
+    assert (vcs.contains(first), vcs.contains(revision)) == (True, False)
+
+
 def test_a_clone_of_another_remote_is_made_anew(remote: Remote, office: PermitOffice, tmp_path: Path) -> None:
     """The configuration names another repository, and the state folder is kept."""
     folder = tmp_path / "clone"

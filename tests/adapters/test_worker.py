@@ -32,6 +32,7 @@ from tests.contract.workers import ENVIRONMENT, worker
 
 ROOT = Path(__file__).resolve().parents[2]
 SECOND = timedelta(seconds=1)
+WAY = "foreign user" if os.geteuid() == 0 else "user namespace"
 needs_bubblewrap = pytest.mark.skipif(
     "bubblewrap" not in worker(confined=True).isolation, reason="bubblewrap is not installed or not allowed here"
 )
@@ -81,7 +82,7 @@ def test_bubblewrap_hides_folders_and_cuts_the_network(tmp_path: Path, out: Path
     seen = look_around(confined, tmp_path, out, port)
     assert seen["folder"] == []
     assert (seen["network"], seen["writes"], seen["writes_out"]) == (False, False, True)
-    assert confined.isolation == "bubblewrap: no network, read-only, 1 folders hidden"
+    assert confined.isolation == f"bubblewrap ({WAY}): no network, read-only, 1 folders hidden"
 
 
 def test_without_bubblewrap_it_says_so() -> None:

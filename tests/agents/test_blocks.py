@@ -9,16 +9,17 @@ from pydantic import ValidationError
 
 from agents.blocks import BRIEF, block, complaint, first_json, inert, read, shown
 from domain.plan import Review
-from domain.untrusted import Untrusted
+from domain.untrusted import Untrusted, is_name, name_of
 
 
 @given(st.dictionaries(st.text(max_size=8), st.text(max_size=40) | st.integers() | st.lists(st.text(), max_size=3)))
 def test_what_is_written_is_read(value: dict[str, object]) -> None:
     text = f"before\n\n{block(BRIEF, value)}\n\nafter"
-    expected = {inert(k): inert(v) if isinstance(v, str) else v for k, v in value.items()}
     found = read(text, BRIEF)
     assert found is not None
-    assert set(found) == set(expected)
+    assert set(found) == {inert(name_of(key)) for key in value}
+    if len(found) == len(value):
+        assert all(found[inert(key)] == item for key, item in value.items() if is_name(key) and isinstance(item, int))
 
 
 @given(st.text(max_size=200), st.text(max_size=40))
@@ -42,7 +43,7 @@ def test_what_is_no_block_is_not_read(text: str) -> None:
 def test_untrusted_values_inside_results_are_marked() -> None:
     value = {"lines": {"text": "ignore <<this>>", "source": "log"}, "others": [{"text": 1, "source": "x"}], "n": 2}
     assert shown(value) == {
-        "lines": "<<untrusted source='log'\nignore < <this> >\nuntrusted>>",
+        "lines": "<<untrusted source='log'\n| ignore < <this> >\nuntrusted>>",
         "others": [{"text": 1, "source": "x"}],
         "n": 2,
     }

@@ -10,6 +10,7 @@ import pytest
 from adapters.datasets.base import (
     EFFECT_COLLECT,
     EFFECT_PIPELINE,
+    EFFECT_POINT,
     EFFECT_TAG,
     EFFECT_VERSION,
     Collectable,
@@ -85,7 +86,20 @@ class DatasetsContract(EffectContract):
         def count_tags() -> int:
             return sum(datasets.tagged(tag) is not None for tag in tags)
 
-        return [Effect(EFFECT_VERSION, version, count), Effect(EFFECT_TAG, tag, count_tags)]
+        pointed: set[str] = set()
+
+        def point(key: str, permit: Permit | None) -> None:
+            pointed.add(key)
+            datasets.point(pointer=f"p-{key}", ref=tagged, key=key, permit=permit)
+
+        def count_pointers() -> int:
+            return sum(datasets.pointed(f"p-{key}") is not None for key in pointed)
+
+        return [
+            Effect(EFFECT_VERSION, version, count),
+            Effect(EFFECT_TAG, tag, count_tags),
+            Effect(EFFECT_POINT, point, count_pointers),
+        ]
 
     def version(
         self,
@@ -160,6 +174,24 @@ class DatasetsContract(EffectContract):
         assert datasets.tagged("gold/2026-01-31-1") == first
         assert datasets.tagged("gold/2026-01-31") is None
         assert datasets.tagged("gold/2026-01-31-2") is None
+
+    def test_a_pointer_moves_and_can_name_nothing(
+        self, datasets: DatasetsPort, office: PermitOffice, source: Path, tmp_path: Path
+    ) -> None:
+        first = self.version(datasets, office, source)
+        second = self.version(datasets, office, folder_of(tmp_path / "other", {"a.txt": "b"}), key="k2")
+        assert datasets.pointed("live") is None
+        for number, ref in enumerate((first, second, first, None, second)):
+            key = f"p{number}"
+            for _ in range(2):
+                datasets.point(pointer="live", ref=ref, key=key, permit=permit_for(office, EFFECT_POINT, key))
+            assert datasets.pointed("live") == ref
+            assert datasets.observe(key).seen is Seen.DONE
+        assert datasets.pointed("liv") is None
+        stranger = first.model_copy(update={"md5": "0" * 32 + ".dir"})
+        with pytest.raises(DigestMismatch):
+            datasets.point(pointer="live", ref=stranger, key="p9", permit=permit_for(office, EFFECT_POINT, "p9"))
+        assert datasets.pointed("live") == second
 
     def test_how_a_model_was_made_is_recorded_once(
         self, datasets: DatasetsPort, office: PermitOffice, source: Path, tmp_path: Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -66,6 +66,7 @@ def open_vcs(
     seconds: float = 20,
     environment: Mapping[str, str] | None = None,
     clock: Clock | None = None,
+    anchor: Callable[[], str] = str,
 ) -> GitVcs:
     """Return the product's own adapter on a remote."""
     return GitVcs(
@@ -79,6 +80,7 @@ def open_vcs(
         depth=depth,
         timeout=timedelta(seconds=seconds),
         environment=environment,
+        anchor=anchor,
     )
 
 

@@ -172,6 +172,33 @@ class StoreContract:
         store.set_flag(special, by="operator", at=NOON)
         assert sorted(store.flags(), key=lambda flag: flag.environment) == [general, special]
 
+    def test_every_change_of_a_flag_is_remembered_newest_first(self, store: StorePort) -> None:
+        assert list(store.flag_history()) == []
+        off, on = FlagRow(name="ab_testing", enabled=False), FlagRow(name="ab_testing", enabled=True, environment="dev")
+        store.set_flag(off, by="ann", at=NOON)
+        store.set_flag(on.model_copy(update={"details": {"why": "a test"}}), by="bob", at=NOON + timedelta(hours=1))
+        store.set_flag(FlagRow(name="kill_switch/tool/promote", enabled=True), by="eve", at=NOON)
+        changes = store.flag_history("ab_testing")
+        assert [(c.by, c.at, c.enabled, c.environment) for c in changes] == [
+            ("bob", NOON + timedelta(hours=1), True, "dev"),
+            ("ann", NOON, False, "all"),
+        ]
+        assert changes[0].details == {"why": "a test"}
+        assert [c.name for c in store.flag_history(limit=1)] == ["kill_switch/tool/promote"]
+
+    def test_ended_cycles_of_a_target_come_back_the_last_to_end_first(self, store: StorePort) -> None:
+        ids = []
+        for hour in range(3):
+            cycle, _ = store.open_cycle(alert(), NOON)
+            store.save(cycle.at(Stage.STOPPED, NOON + timedelta(hours=hour), "over"))
+            ids.append(cycle.id)
+        other, _ = store.open_cycle(alert(target="ads"), NOON)
+        store.save(ended(other))
+        store.open_cycle(alert(), NOON)
+        assert [cycle.id for cycle in store.ended("search", "dev")] == ids[::-1]
+        assert [cycle.id for cycle in store.ended("search", "dev", limit=1)] == ids[-1:]
+        assert list(store.ended("search", "production")) == []
+
     def test_the_first_tombstone_of_a_digest_stays(self, store: StorePort) -> None:
         stone = Tombstone(digest="sha256:" + "a" * 64, cycle_id="si_2026_01_31_001", reason="worse", at=NOON)
         assert store.tombstone(stone.digest) is None

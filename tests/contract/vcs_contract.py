@@ -96,6 +96,14 @@ class VcsContract(EffectContract):
         assert elsewhere not in revisions
         assert len(vcs.history(1)) == 1
 
+    def test_the_branch_contains_what_is_part_of_its_history(
+        self, vcs: VcsPort, office: PermitOffice, outside: Outside
+    ) -> None:
+        revision = self.commit(vcs, office, CHANGED)
+        outside(None)
+        assert vcs.contains(revision)
+        assert not vcs.contains("0" * 40)
+
     def test_the_diff_shows_the_change(self, vcs: VcsPort, office: PermitOffice) -> None:
         before = vcs.head()
         after = self.commit(vcs, office, CHANGED)

@@ -110,6 +110,13 @@ class WorkflowContract:
             with pytest.raises(InvalidInput, match="w9"):
                 ask()
 
+    def test_those_that_nobody_started_are_told_from_the_others(self, workflow: WorkflowPort) -> None:
+        workflow.launch(lambda run, _: {})
+        workflow.start("w1")
+        workflow.result("w1", SOON)
+        assert list(workflow.missing(["w9", "w1", "w2"])) == ["w9", "w2"]
+        assert list(workflow.missing([])) == []
+
     def test_a_step_that_raises_fails_the_workflow_and_says_why(self, workflow: WorkflowPort, journal: Journal) -> None:
         workflow.launch(lambda run, _: run.step("stop", journal.stop(ValueError("no disk"))))
         workflow.start("w1")
@@ -173,6 +180,58 @@ class WorkflowContract:
         workflow.start("w1")
         workflow.result("w1", SOON)
         assert clock.now() - before == timedelta(days=7)
+
+    def test_a_sleep_is_over_early_once_its_condition_holds(self, workflow: WorkflowPort, clock: FrozenClock) -> None:
+        looks: list[int] = []
+
+        def third_look() -> bool:
+            looks.append(1)
+            if len(looks) == 2:
+                raise DependencyUnavailable("approvals", "the database is away")
+            return len(looks) >= 3
+
+        def body(run: Run, _: str) -> dict[str, Any]:
+            run.sleep(timedelta(days=7), until=third_look)
+            return {}
+
+        before = clock.now()
+        workflow.launch(body)
+        workflow.start("w1")
+        workflow.result("w1", SOON)
+        assert timedelta() < clock.now() - before < timedelta(days=1)
+
+    def test_a_condition_that_never_holds_does_not_make_a_sleep_longer(
+        self, workflow: WorkflowPort, clock: FrozenClock
+    ) -> None:
+        def body(run: Run, _: str) -> dict[str, Any]:
+            run.sleep(timedelta(minutes=1), until=lambda: False)
+            return {}
+
+        before = clock.now()
+        workflow.launch(body)
+        workflow.start("w1")
+        workflow.result("w1", SOON)
+        assert clock.now() - before == timedelta(minutes=1)
+
+    def test_a_sleep_that_was_over_early_is_over_in_a_replay_too(
+        self, make: Callable[[], WorkflowPort], journal: Journal, clock: FrozenClock
+    ) -> None:
+        answers = [True]  # to the first look; a replay that looked would hear no
+
+        def body(run: Run, _: str) -> dict[str, Any]:
+            run.sleep(timedelta(hours=2), until=lambda: bool(answers and answers.pop()))
+            run.step("first", journal.work("first"))
+            run.step("stop", journal.stop(Crash()))
+            return {}
+
+        self._crash(make(), body, journal)
+        moment = clock.now()
+        after = make()
+        after.launch(body)
+        after.result("w1", SOON)
+        after.close()
+        assert clock.now() == moment
+        assert journal.ran == ["first", "stop", "stop"]
 
     def test_after_a_crash_only_the_unfinished_step_is_run_again(
         self, make: Callable[[], WorkflowPort], journal: Journal

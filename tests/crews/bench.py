@@ -138,6 +138,14 @@ def _context(scope: Scope, spec: ToolSpec, args: Mapping[str, Any], actor: Actor
         hour=12,
         calls=1,
         tombstoned=False,
+        window_open=True,
+        cooling_down=False,
+        models_today=0,
+        max_models_per_day=3,
+        models_at_once=0,
+        max_models_at_once=1,
+        share_bp=0,
+        max_share_bp=5000,
     )
     defaults = {"self_improvement_enabled": True, "ab_testing": True, "auto_promote": True, "auto_rollback": True}
     return policy_context(FlagSet(defaults=defaults), scope.environment, facts)

@@ -111,7 +111,7 @@ def test_an_endpoint_that_breaks_down_in_the_middle_is_taken_over_from() -> None
 
 
 def _analyst(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """A model that works as it should: two calls at once, a third, then a typed answer that cites them."""
+    """A model that works as it should: two calls at once, three more, then a typed answer that cites them."""
     found = {m["tool_call_id"]: json.loads(m["content"]) for m in messages if m["role"] == "tool"}
     if "You review" in messages[0]["content"]:
         return {"content": json.dumps({"verdict": "accept", "reason": "it holds"})}
@@ -119,7 +119,8 @@ def _analyst(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str,
         calls = ({"name": "signal_snapshot", "arguments": {}}, {"name": "drift_report", "arguments": {}})
         return {"tool_calls": list(calls)}
     if len(found) == 2:
-        return {"tool_calls": [{"name": "metric_query", "arguments": {"signal": "ndcg_at_10", "window_s": 30}}]}
+        rest = [("anomaly_check", {"signal": "ndcg_at_10"}), ("data_quality_report", {}), ("deployment_history", {})]
+        return {"tool_calls": [{"name": name, "arguments": arguments} for name, arguments in rest]}
     snapshot, report = list(found.values())[:2]
     drop = snapshot["result"]["readings"]["ndcg_at_10"]["relative_delta"]
     answer = {
@@ -156,7 +157,8 @@ def test_a_model_with_native_tool_calls_does_the_work() -> None:
     assert (checked.unsupported_claims, bool(sufficient(checked, bench.results()))) == (0, True)
     assert (answered.models, answered.fallbacks, answered.stopped) == (("stub-1",), (), "")
     assert answered.tokens == 120 * len(stub.requests)
-    assert sorted(bench.asked) == ["drift_report", "metric_query", "signal_snapshot"]
+    looks = ["anomaly_check", "data_quality_report", "deployment_history", "drift_report", "signal_snapshot"]
+    assert sorted(bench.asked) == looks
     query = next(t["function"] for t in stub.requests[0]["tools"] if t["function"]["name"] == "metric_query")
     assert query["parameters"]["required"] == ["signal"]
 

@@ -199,8 +199,8 @@ def test_tokens_beyond_the_limit_stop_the_crew() -> None:
     from crews.session import Limits
 
     def analyst(messages: Sequence[ChatMessage], tools: Sequence[Mapping[str, Any]], task: str) -> ChatReply:
-        return LOOK.model_copy(update={"tokens": 600})
+        return LOOK.model_copy(update={"tokens": 6000})
 
-    bench = Bench(situation(), chat_for=_crew(analyst), limits=Limits(tokens=1000))
-    with pytest.raises(BudgetExhausted, match="1200 tokens were used"):
+    bench = Bench(situation(), chat_for=_crew(analyst), limits=Limits(tokens=5000))
+    with pytest.raises(BudgetExhausted, match="6000 tokens were used, 5000 are allowed"):
         bench.judges.diagnose(brief())

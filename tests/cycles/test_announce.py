@@ -13,13 +13,13 @@ from adapters.annotations.base import Annotation
 from adapters.annotations.memory import MemoryAnnotations
 from adapters.silences.base import Matcher, Silence
 from adapters.silences.memory import MemorySilences
-from adapters.store.base import FlagRow
 from domain.diagnosis import Action
 from domain.errors import DependencyUnavailable
 from domain.observation import Observation
 from domain.outcome import OutcomeKind
 from domain.permit import Permit
 from service.toolbox import Ports
+from tests.support.meddling import flag, when_stage
 from tests.support.office import Rig, dones, profile
 from tests.support.story import Story, given
 
@@ -35,7 +35,7 @@ def kept(rig: Rig) -> tuple[Sequence[Silence], Sequence[Annotation]]:
 def test_a_promotion_is_marked_and_its_watch_is_silenced_and_then_not(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN, announces=True).runs().expect_end(OutcomeKind.IMPROVED)
     (silence,), (mark,) = kept(story.rig)
-    assert story.effects[-8:-3] == ["promote", "annotate", "silence_alerts", "set_alias", "lift_silence"]
+    assert story.effects[-9:-3] == ["promote", "point_dataset", "annotate", "silence_alerts", "set_alias", "lift_silence"]
     assert story.effects[-3:] == ["mark_gold", "describe_model", "notify"]
     assert {m.name: m.value for m in silence.matchers} == {
         "alertname": "SignalBreached",
@@ -152,9 +152,8 @@ def test_a_system_that_fails_changes_no_end(tmp_path: Path, kind: type, action: 
 
 
 def test_with_the_kill_switch_on_a_rollback_is_marked_and_nothing_is_silenced(tmp_path: Path) -> None:
-    def switch(rig: Rig) -> None:
-        rig.store.set_flag(FlagRow(name="kill_switch", enabled=True), by="a person", at=rig.clock.now())
-
-    story = given(tmp_path, Action.ROLLBACK, announces=True).before(switch).runs()
+    story = given(tmp_path, Action.ROLLBACK, announces=True)
+    when_stage(story.rig, "roll_back", lambda: flag(story.rig, "kill_switch", True))
+    story.runs()
     silences, marks = kept(story.rig)
     assert (len(silences), [m.tags[0] for m in marks]) == (0, ["rollback"])

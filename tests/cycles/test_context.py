@@ -11,7 +11,6 @@ import pytest
 
 from adapters.store.base import FlagRow, Recording, Tombstone
 from cycles.context import ContextSource
-from cycles.desk import APPROVAL
 from domain.actor import Actor, Role
 from domain.diagnosis import Action
 from domain.errors import InvalidInput
@@ -58,15 +57,6 @@ def test_a_dead_digest_is_known_by_any_name_of_the_argument(rig: Rig, field: str
     assert asked(rig)["tombstoned"] is False
 
 
-def test_an_approval_counts_for_its_tool_and_cycle_only(rig: Rig) -> None:
-    cycle = rig.open(alert_of(Action.RETRAIN, rig.clock))
-    assert asked(rig)["approved"] is False
-    rig.store.record(Recording(cycle_id=cycle.id, place=f"{APPROVAL}promote", kind="approval", payload={"by": "a"}))
-    rig.store.record(Recording(cycle_id="other", place=f"{APPROVAL}ab_start", kind="approval", payload={"by": "a"}))
-    assert asked(rig)["approved"] is True
-    assert asked(rig, "ab_start")["approved"] is False
-
-
 def test_flags_of_the_table_win_over_the_profile(rig: Rig) -> None:
     assert asked(rig)["auto_promote"] is True
     rig.store.set_flag(FlagRow(name="auto_promote", enabled=False, environment="dev"), by="a", at=rig.clock.now())
@@ -102,3 +92,10 @@ def test_too_many_cycles_a_day_close_the_door_for_new_work(tmp_path: Path) -> No
     assert isinstance(refused, Refused)
     assert "used up" in refused.reason
     assert isinstance(desk.call("notify", {"title": "t", "body": "b"}, Role.SUPERVISOR), Done)
+
+
+def test_nothing_that_is_written_beside_the_cycle_says_that_a_call_is_approved(rig: Rig) -> None:
+    cycle = rig.open(alert_of(Action.RETRAIN, rig.clock))
+    given = {"by": "a", "approved": True, "person": True}
+    rig.store.record(Recording(cycle_id=cycle.id, place="approval/promote", kind="approval", payload=given))
+    assert asked(rig, facts={"approved": True, "approval": given})["approved"] is False

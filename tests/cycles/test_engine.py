@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from adapters.audit.memory import MemoryAudit
-from adapters.store.base import Recording
-from cycles.desk import APPROVAL
 from cycles.engine import STAGES
+from domain.approval import VoteAnswer
 from domain.brief import Answered, Brief
 from domain.clock import FrozenClock
 from domain.diagnosis import Action
@@ -63,10 +62,11 @@ def _once_a_look(number: int) -> Exception | None:
     return AWAY if number % 15 == 1 else None
 
 
-def test_an_outcome_nobody_knows_is_handed_over_at_once(tmp_path: Path) -> None:
+def test_an_outcome_nobody_knows_is_asked_for_as_long_as_a_person_is_given(tmp_path: Path) -> None:
     lost = always(OutcomeUnknown("the wire was cut"))
     story = given(tmp_path, Action.TUNE, change=failing("vcs", commit=lost)).runs()
-    story.expect_end(OutcomeKind.HANDED_OFF).said("promote failed 1 times", "the wire was cut")
+    story.expect_end(OutcomeKind.HANDED_OFF).said("promote failed", "the wire was cut")
+    assert story.rig.clock.now() - story.cycle.opened_at > story.rig.profile.poll.approval_timeout
 
 
 def test_a_defect_fails_the_workflow_and_resuming_goes_on_from_there(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_the_kill_switch_thrown_in_mid_cycle_refuses_the_next_effect(tmp_path: P
     story = given(tmp_path, Action.RETRAIN)
     live = story.rig.ports.vcs.head()
     when_stage(story.rig, "evaluate", lambda: flag(story.rig, "kill_switch", True))
-    story.runs().expect_end(OutcomeKind.HANDED_OFF).said("kill switch").is_proven()
+    story.runs().expect_end(OutcomeKind.STOPPED, Stage.STOPPED).said("kill switch").is_proven()
     story.did("dataset_version", "train_model", "register_candidate", "record_pipeline", "notify")
     assert story.rig.ports.vcs.head() == live
 
@@ -133,7 +133,7 @@ def test_the_kill_switch_lets_a_worse_model_be_taken_back(tmp_path: Path) -> Non
     story = given(tmp_path, Action.RETRAIN).when(after_promotion=0.3)
     when_stage(story.rig, "watch", lambda: flag(story.rig, "kill_switch", True))
     story.runs().expect_end(OutcomeKind.ROLLED_BACK)
-    assert story.effects[-2:] == ["roll_back", "notify"]
+    assert story.effects.index("roll_back") < story.effects.index("ab_stop") < story.effects.index("notify")
 
 
 def test_a_switched_off_self_improvement_changes_nothing(tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_a_switched_off_self_improvement_changes_nothing(tmp_path: Path) -> None
 
 def test_a_rollback_that_is_not_automatic_is_handed_over(tmp_path: Path) -> None:
     story = given(tmp_path, Action.ROLLBACK).before(lambda rig: flag(rig, "auto_rollback", False)).runs()
-    story.expect_end(OutcomeKind.HANDED_OFF).said("escalate").did("notify")
+    story.expect_end(OutcomeKind.HANDED_OFF).said("nobody approved roll_back").did("notify", "notify")
 
 
 def test_a_test_that_is_not_switched_on_is_handed_over(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).before(lambda rig: flag(rig, "ab_testing", False)).runs()
-    story.expect_end(OutcomeKind.HANDED_OFF).said("ab_start was refused")
+    story.expect_end(OutcomeKind.HANDED_OFF).said("nobody approved ab_start")
 
 
 # -- approval --------------------------------------------------------------------------------------------
@@ -159,16 +159,15 @@ def test_a_promotion_that_needs_a_person_waits_for_one(tmp_path: Path) -> None:
     rig = story.rig
 
     def approve() -> None:
-        [cycle] = rig.store.cycles()
-        place, payload = f"{APPROVAL}promote", {"by": "a person"}
-        rig.store.record(Recording(cycle_id=cycle.id, place=place, kind="approval", payload=payload))
+        [request] = rig.office.consent.store.requests(waiting_at=rig.clock.now())
+        rig.office.consent.ballots.vote(request.id, "Ann", VoteAnswer.APPROVE, account="ann")
 
     when_stage(rig, "promote", approve, what="wait")
     story.runs().expect_end(OutcomeKind.IMPROVED).is_proven()
     assert story.effects.count("notify") == 2
     outcome = rig.office.artifacts.read(story.cycle.id, "outcome.json")
     assert outcome is not None
-    assert outcome["approver"] == "a person"
+    assert outcome["approver"] == "Ann"
 
 
 def test_a_promotion_nobody_approves_is_withdrawn_and_its_test_taken_down(tmp_path: Path) -> None:

@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
+from cycles.desk import CallRefused
 from cycles.stages import promote
 from cycles.stages.guards import guarded, judge_guards, worse
 from domain.diagnosis import Action, Diagnosis, RootCause
+from domain.receipt import RecordKind
 from domain.stage import Stage
 from domain.verdict import Verdict
 from policies.contract import load_contract
 from policies.packaged import packaged_contract
 from policies.profiles import Profile
 from tests.support.office import Rig, alert_of, office_in_memory
+from tools.ballots import VOTE
 from tools.observe.anomaly import AnomalyResult
 
 CONTRACT = load_contract(packaged_contract())
@@ -98,14 +101,18 @@ def test_in_dev_the_profile_approves_what_the_contract_wants_approved_and_is_nam
     desk = tuning(None, tmp_path)
     assert promote.run(desk).next is Stage.WATCH
     records = desk.office.audit.records(desk.cycle.id)
-    approved = [r.entry for r in records if r.entry.status == "approved"]
+    approved = [r.entry for r in records if r.entry.status == VOTE]
     assert [(entry.tool, entry.actor) for entry in approved] == [("apply_tuning", "profile dev")]
+    [intent] = [r.entry for r in records if r.entry.kind is RecordKind.INTENT and r.entry.tool == "apply_tuning"]
+    assert intent.body["approval"]["by"] == ["profile dev"]
 
 
 def test_elsewhere_a_person_has_to(tmp_path: Path) -> None:
     desk = tuning(_office_profile(tmp_path, approver="person"), tmp_path)
-    result = promote.run(desk)
-    assert (result.next, desk.fact("asked")) == (Stage.PROMOTE, "apply_tuning")
+    with pytest.raises(CallRefused, match="a person has to approve this first"):
+        promote.run(desk)
+    [request] = desk.office.consent.store.requests()
+    assert (request.binding.tool, request.votes) == ("apply_tuning", ())
     assert not desk.did("apply_tuning")
 
 
@@ -113,5 +120,6 @@ def test_the_profile_stands_for_nobody_where_tuning_for_cost_is_switched_off(tmp
     plain = office_in_memory(tmp_path / "other", Action.TUNE).profile
     features = plain.features.model_copy(update={"cost_optimization": False})
     desk = tuning(_office_profile(tmp_path, features=features), tmp_path)
-    assert promote.run(desk).next is Stage.PROMOTE
+    with pytest.raises(CallRefused, match="a person has to approve this first"):
+        promote.run(desk)
     assert not desk.did("apply_tuning")

@@ -59,7 +59,15 @@ def test_a_candidate_that_does_not_answer_in_the_sandbox_meets_no_user(tmp_path:
 def test_without_judgements_nothing_is_learnt(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN)
     platform: Any = story.rig.ports.platform
-    platform.all_judgements.clear()
+    judges: Any = story.rig.judges
+    plan = judges.plan_augmentation
+
+    def emptied(brief: Brief) -> Any:
+        platform.all_judgements.clear()
+        judges._say.clear()
+        return plan(brief)
+
+    judges._say["plan_augmentation"] = emptied
     story.runs().expect_end(OutcomeKind.NOT_PROMOTED).said("no judgement")
 
 

@@ -156,8 +156,11 @@ def test_a_cycle_nobody_touched_is_proven_link_by_link(story: Story) -> None:
     assert [c.name for c in checks] == [
         CHAIN,
         EFFECTS,
+        "approvals",
+        "policies",
         FACTS,
         "recordings",
+        "tape",
         FILES,
         "alert",
         "dataset",
@@ -167,6 +170,8 @@ def test_a_cycle_nobody_touched_is_proven_link_by_link(story: Story) -> None:
         "evaluated model",
         "values in git",
         "live",
+        "alias",
+        "gold",
     ]
     assert all(check.detail for check in checks)
 
@@ -190,7 +195,7 @@ def test_a_cycle_nobody_touched_is_proven_link_by_link(story: Story) -> None:
         (_tag("dataset_md5"), {"dataset of the model"}),
         (_tag("alert_fingerprint"), {"alert of the model"}),
         (_bundle, {"registered model"}),
-        (_unregistered, {"registered model", "dataset of the model", "alert of the model"}),
+        (_unregistered, {"registered model", "dataset of the model", "alert of the model", "alias", "gold"}),
         (_values, {"values in git"}),
         (_live, {"live"}),
         (_alert, {"alert", "alert of the model"}),

@@ -7,6 +7,10 @@ import os
 import traceback
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.durability.wiring import Instead
 
 # Loaded once, in the process that all others are forked from.
 PRELOADED = [
@@ -29,7 +33,7 @@ def template(folder: str) -> None:
     make_template(Path(folder))
 
 
-def run(folder: str, path: str, point: str) -> None:
+def run(folder: str, path: str, point: str, instead: Instead | None = None) -> None:
     """Run the cycle of a test's folder, or go on with it, until it ends or the process dies at `point`.
 
     The first process finishes the folder and opens the cycle; the last one leaves `result.json`.
@@ -37,20 +41,20 @@ def run(folder: str, path: str, point: str) -> None:
     here = Path(folder)
     _quiet(here)
     try:
-        _run(here, path, point)
+        _run(here, path, point, instead)
     except BaseException:
         (here / "error.txt").write_text(traceback.format_exc())
         raise
 
 
-def _run(folder: Path, path: str, point: str) -> None:
+def _run(folder: Path, path: str, point: str, instead: Instead | None) -> None:
     from cycles.verify import verify
     from tests.durability.wiring import PATHS, build, prepare
     from tests.support.office import alert_of
 
     if not (folder / "setup.json").exists():
         prepare(folder, path)
-    rig = build(folder, path, point)
+    rig = build(folder, path, point, instead)
     alert = alert_of(PATHS[path], rig.clock).model_copy(update={"starts_at": rig.world.alert_at})
     cycle = next(iter(rig.store.cycles()), None) or rig.open(alert)
     rig.engine.launch()

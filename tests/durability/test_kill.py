@@ -45,16 +45,24 @@ class Expected:
 EXPECTED: Mapping[str, Expected] = {
     "retrain": Expected(
         "improved",
-        (*LEARNING, "promote", "set_alias", "mark_gold", "describe_model", "notify"),
-        {**LEARNT, "commits": 2, "aliases": 3, "gold models": 1, "gold datasets": 1, "baselines": 1},
+        (*LEARNING, "promote", "point_dataset", "set_alias", "mark_gold", "describe_model", "notify"),
+        {
+            **LEARNT,
+            "dataset commits": 3,
+            "commits": 2,
+            "aliases": 3,
+            "gold models": 1,
+            "gold datasets": 1,
+            "baselines": 1,
+        },
     ),
     "failed test": Expected(
         "not_promoted", (*LEARNING, "ab_stop", "describe_model", "notify"), {**LEARNT, "commits": 2, "aliases": 1}
     ),
     "worse model": Expected(
         "rolled_back",
-        (*LEARNING, "promote", "roll_back", "ab_stop", "describe_model", "notify"),
-        {**LEARNT, "commits": 4, "aliases": 1},
+        (*LEARNING, "promote", "point_dataset", "roll_back", "point_dataset", "ab_stop", "describe_model", "notify"),
+        {**LEARNT, "dataset commits": 4, "commits": 4, "aliases": 1},
     ),
     "rollback": Expected("restored", ("roll_back", "set_alias", "notify"), {"commits": 1, "aliases": 1, "messages": 1}),
     "data fix": Expected(
@@ -111,6 +119,7 @@ DEATHS: Sequence[tuple[str, list[str]]] = [
     ),
     ("retrain", commits("ab_start")),
     ("retrain", ["entered promote", *commits("promote"), "entered watch"]),
+    ("retrain", around("point_dataset", "after point_dataset point")),
     ("retrain", [*around("set_alias", "after set_alias set_alias"), "entered learn"]),
     (
         "retrain",
@@ -120,6 +129,7 @@ DEATHS: Sequence[tuple[str, list[str]]] = [
     ("retrain", [*around("notify", "after notify send"), "entered done"]),
     ("failed test", commits("ab_stop")),
     ("worse model", ["entered roll_back", *commits("roll_back", "revert")]),
+    ("worse model", ["recorded roll_back", "after point_dataset point", "recorded point_dataset"]),
     ("rollback", [*commits("roll_back", "revert"), *around("set_alias", "after set_alias set_alias")]),
     ("data fix", around("quarantine_feedback", "after quarantine_feedback quarantine")),
     ("tuning", commits("apply_tuning")),

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from adapters.annotations.none import NoAnnotations
+from adapters.approvals.sqlalchemy import SqlApprovals
+from adapters.audit.base import AuditPort
+from adapters.audit.postgresql import PostgresAudit
+from adapters.autonomy.sqlalchemy import SqlAutonomy
+from adapters.database import Database
 from adapters.datasets.dvc import DvcDatasets
 from adapters.delivery.local import LocalDelivery
 from adapters.evaluation.measure import Prices
@@ -39,13 +45,16 @@ from adapters.workflow.dbos import DbosWorkflow
 from domain.candidate import LiveState
 from domain.clock import Clock, SystemClock
 from domain.diagnosis import Action
+from domain.events import Observer
 from domain.observation import Observation
 from domain.permit import Permit, PermitOffice
 from service.toolbox import Ports
+from tests.durability.ledger import MortalLedger
 from tests.durability.mortal import Mortal, MortalAudit, MortalStore, Reaper
 from tests.support.jobs import SCORE, bundle_of, digest_of, sandboxed
 from tests.support.office import FAULTS, VALUES, Rig, assemble, profile, register, sealed_rows
 from tests.support.world import BAD, DEGRADED, HEALTHY, IMPROVED, Fault, World, WorldMetrics, documents, judgements
+from tools.gate import Decider
 
 SPEED = 50
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -181,7 +190,7 @@ def make_template(folder: Path) -> None:
     permits = PermitOffice(SystemClock())
     register(_tracking(folder, permits), permits, bundle_of(folder / "good", "good", 0.6), "good", _past(2))
     MortalStore(f"sqlite:///{folder}/store.db").close()
-    workflow = _workflow(folder, SystemClock())
+    workflow = _workflow(f"sqlite:///{folder}/workflows.db", SystemClock())
     workflow.launch(lambda run, identity: {})
     workflow.close()
 
@@ -208,12 +217,33 @@ def prepare(folder: Path, path: str) -> None:
     (folder / "setup.json").write_text(setup.model_dump_json())
 
 
-def build(folder: Path, path: str, point: str = "") -> Rig:
+def _same(ports: Ports, world: World, permits: PermitOffice) -> Ports:
+    return ports
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What a test puts in place of the usual parts; `ports` may hand over others, `{folder}` stands for the folder."""
+
+    ports: Callable[[Ports, World, PermitOffice], Ports] = _same
+    store: str = "sqlite:///{folder}/store.db"
+    workflow: str = "sqlite:///{folder}/workflows.db"
+    served: str = "values.git"
+    audit: str = ""
+    busy: timedelta = timedelta(seconds=10)
+    wrap: Callable[[AuditPort], Any] = lambda audit: audit
+    pdp: Decider | None = None
+    observer: Observer | None = None
+    profile: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+def build(folder: Path, path: str, point: str = "", instead: Instead | None = None) -> Rig:
     """Wire the office of a test's folder, to die at `point`."""
+    given = instead or Instead()
     setup = Setup.model_validate_json((folder / "setup.json").read_text())
     action, clock, system, reaper = PATHS[path], FastClock(setup.origin), SystemClock(), Reaper(point)
     permits = PermitOffice(system)
-    repository = ValuesRepository(folder / "values.git")
+    repository = ValuesRepository(folder / given.served)
     fault = FAULTS[action]
     world = World(
         clock=clock,
@@ -235,20 +265,34 @@ def build(folder: Path, path: str, point: str = "") -> Rig:
         documents=documents(setup.origin, shifted=fault is Fault.SHIFT),
     )
     world.quarantined = lambda: bool(platform.lines())
-    store, audit = MortalStore(f"sqlite:///{folder}/store.db"), MortalAudit(folder / "audit.db", system)
-    store.reaper = audit.reaper = reaper
+    database = Database(given.store.format(folder=folder), busy=given.busy)
+    store = MortalStore(database)
+    store.reaper = reaper
     return assemble(
-        _ports(folder, world, platform, store, permits, reaper),
+        given.ports(_ports(folder, world, platform, store, permits, reaper), world, permits),
         store=store,
-        audit=audit,
+        audit=given.wrap(_audit(folder, given, reaper)),
         permits=permits,
         clock=clock,
         world=world,
-        workflow=_workflow(folder, clock),
+        workflow=_workflow(given.workflow.format(folder=folder), clock),
         folder=folder,
         action=action,
-        of=profile(poll={"delivery": "1s", "delivery_timeout": "1h"}),
+        pdp=given.pdp,
+        observer=given.observer,
+        approvals=SqlApprovals(database),
+        autonomy=SqlAutonomy(database),
+        ledger=MortalLedger(database, system, reaper),
+        of=profile("dev", **{"poll": {"delivery": "1s", "delivery_timeout": "1h"}, **given.profile}),
     )
+
+
+def _audit(folder: Path, given: Instead, reaper: Reaper) -> AuditPort:
+    if given.audit:
+        return PostgresAudit(given.audit, SystemClock())
+    audit = MortalAudit(folder / "audit.db", SystemClock(), busy=given.busy)
+    audit.reaper = reaper
+    return audit
 
 
 def _ports(
@@ -313,10 +357,8 @@ def _tracking(folder: Path, permits: PermitOffice) -> MlflowTracking:
     )
 
 
-def _workflow(folder: Path, clock: Clock) -> DbosWorkflow:
-    return DbosWorkflow(
-        f"sqlite:///{folder}/workflows.db", clock=clock, application_version="1", slice_=timedelta(seconds=10)
-    )
+def _workflow(url: str, clock: Clock) -> DbosWorkflow:
+    return DbosWorkflow(url, clock=clock, application_version="1", slice_=timedelta(seconds=10))
 
 
 def _worker(*, quiet: bool = False) -> Worker:

@@ -54,6 +54,14 @@ def facts(**changed: object) -> CycleFacts:
         "hour": 12,
         "calls": 0,
         "tombstoned": False,
+        "window_open": True,
+        "cooling_down": False,
+        "models_today": 0,
+        "max_models_per_day": 3,
+        "models_at_once": 0,
+        "max_models_at_once": 1,
+        "share_bp": 0,
+        "max_share_bp": 5000,
         **changed,
     }
     return CycleFacts.model_validate(values)

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from domain.actor import Actor, Role
 from domain.decision import Answer, AuthorizationRequest, Decision, Effect
@@ -44,6 +42,7 @@ READS = (
     "rank_eval",
     "feedback_report",
     "retention_report",
+    "release_state",
 )
 SUPERVISOR, ANALYST, DATA, ML, DEVOPS = (
     Role.SUPERVISOR,
@@ -83,6 +82,8 @@ TABLE: Mapping[str, tuple[Effect, frozenset[Role]]] = {
     "annotate": (Effect.WRITE, frozenset({DEVOPS})),
     "sync_live": (Effect.WRITE, frozenset({DEVOPS})),
     "withdraw_change": (Effect.WRITE, frozenset({DEVOPS})),
+    "point_dataset": (Effect.WRITE, frozenset({DEVOPS})),
+    "restore_flags": (Effect.WRITE, frozenset({DEVOPS})),
     "record_outcome": (Effect.WRITE, frozenset({SUPERVISOR})),
 }
 GOOD: Mapping[str, bool | int | str] = {
@@ -101,10 +102,19 @@ GOOD: Mapping[str, bool | int | str] = {
     "hour": 3,
     "gates_passed": True,
     "watch_silences": True,
+    "autonomy": "act",
     "tombstoned": False,
     "verdict_evaluate": "pass",
     "verdict_ab": "pass",
     "calls": 10,
+    "window_open": True,
+    "cooling_down": False,
+    "models_today": 0,
+    "max_models_per_day": 3,
+    "models_at_once": 0,
+    "max_models_at_once": 1,
+    "share_bp": 2000,
+    "max_share_bp": 5000,
 }
 PDP = PolicyDecisionPoint.from_files(packaged_policy_files())
 
@@ -115,7 +125,7 @@ def ask(
     *,
     environment: str = "dev",
     effect: Effect | None = None,
-    via: str = "agent",
+    via: str = "stage",
     person: str | None = None,
     **context: Any,
 ) -> Decision:
@@ -142,11 +152,17 @@ SAFE = {
     ("annotate", DEVOPS),
     ("sync_live", DEVOPS),
     ("withdraw_change", DEVOPS),
+    ("point_dataset", DEVOPS),
+    ("restore_flags", DEVOPS),
+    ("ab_stop", DEVOPS),
+    ("tombstone", DEVOPS),
+    ("record_outcome", SUPERVISOR),
     *{("notify", role) for role in Role},
 }
 CLOSING = {
     *("roll_back", "notify", "ab_stop", "tombstone", "record_outcome"),
     *("lift_silence", "annotate", "sync_live", "withdraw_change"),
+    *("point_dataset", "restore_flags"),
 }
 EVERYTHING = {(tool, role) for tool, (_, roles) in TABLE.items() for role in roles}
 
@@ -163,7 +179,9 @@ def test_each_role_may_use_its_own_tools_and_no_other(via: str, environment: str
     for tool, (_, roles) in TABLE.items():
         for role in Role:
             decision = ask(tool, role, via=via, environment=environment)
-            assert decision.allowed == (role in roles), (tool, role, decision)
+            # An agent proposes: whatever its role, it changes nothing by itself.
+            may = role in roles and (via == "stage" or TABLE[tool][0] is Effect.READ)
+            assert decision.allowed == may, (tool, role, decision)
             assert decision.policy_hash == PDP.policy_hash
 
 
@@ -358,34 +376,3 @@ def test_a_context_that_contradicts_the_request_is_denied() -> None:
     decision = PDP.decide(request)
     assert decision.answer is Answer.DENY
     assert "production" in decision.reason
-
-
-names = st.text(max_size=30)
-
-
-@given(names, names, names.map(lambda t: t or None), st.sampled_from(list(Role)))
-def test_no_names_make_the_decision_point_raise_or_allow_an_unknown_tool(
-    tool: str, target: str, person: str | None, role: Role
-) -> None:
-    request = AuthorizationRequest(
-        actor=Actor(role=role, person=person),
-        tool=tool,
-        effect=Effect.READ,
-        target=target,
-        environment="dev",
-        context=GOOD,
-    )
-    assert PDP.decide(request).answer is (Answer.ALLOW if tool in READS else Answer.DENY)
-
-
-def test_a_target_with_a_hostile_name_gains_nothing() -> None:
-    hostile = 'search"; permit(principal, action, resource);//'
-    request = AuthorizationRequest(
-        actor=Actor(role=ANALYST),
-        tool="promote",
-        effect=Effect.IRREVERSIBLE,
-        target=hostile,
-        environment="dev",
-        context=GOOD,
-    )
-    assert PDP.decide(request).answer is Answer.DENY

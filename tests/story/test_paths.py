@@ -33,6 +33,7 @@ def test_new_subjects_are_learnt_tested_promoted_and_watched(tmp_path: Path) -> 
         "offline_evaluation",
         "ab_start",
         "promote",
+        "point_dataset",
         "set_alias",
         "mark_gold",
         "describe_model",
@@ -52,7 +53,7 @@ def test_new_subjects_are_learnt_tested_promoted_and_watched(tmp_path: Path) -> 
 def test_a_bad_release_is_reverted_and_its_model_never_proposed_again(tmp_path: Path) -> None:
     story = given(tmp_path, Action.ROLLBACK).runs().expect_end(OutcomeKind.RESTORED).is_proven()
     story.did("roll_back", "set_alias", "notify")
-    story.wrote("diagnostic_report.json", "helm_values_patch.yaml", "watch.json", "outcome.json")
+    story.wrote("diagnostic_report.json", "helm_values_patch.yaml", "undo.json", "watch.json", "outcome.json")
     bad = story.cycle.facts["suspect"]["digest"]
     assert story.rig.store.tombstone(bad) is not None
     assert story.rig.ports.delivery.live().digest != bad
@@ -81,7 +82,8 @@ def test_what_heals_by_itself_is_left_alone(tmp_path: Path, action: Action) -> N
 def test_a_promoted_model_that_turns_out_worse_is_taken_back_and_stays_dead(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).when(after_promotion=0.30).runs().expect_end(OutcomeKind.ROLLED_BACK)
     story.is_proven().said("degraded")
-    assert story.effects[-5:] == ["promote", "roll_back", "ab_stop", "describe_model", "notify"]
+    undone = ["promote", "point_dataset", "roll_back", "point_dataset", "ab_stop"]
+    assert story.effects[-7:] == [*undone, "describe_model", "notify"]
     candidate = story.cycle.facts["candidate"]["model"]["digest"]
     assert story.rig.store.tombstone(candidate) is not None
     served = {variant.digest for variant in parse_values(story.rig.ports.vcs.read()).variants if variant.weight}

@@ -9,6 +9,7 @@ from typing import Any
 from domain.actor import Actor, Role
 from domain.brief import Answered, Brief
 from domain.diagnosis import Action, Claim, Comparison, Diagnosis, RootCause
+from domain.errors import ModelAnswerInvalid
 from domain.plan import AugmentationMethod, AugmentationPlan, PostMortem, PromotionProposal, TrainingPlan
 from tools.gate import Gate
 from tools.outcome import Done
@@ -83,6 +84,10 @@ class ScriptedJudges:
         snapshot, readings = self._use("signal_snapshot", brief)
         claims: list[Claim] = []
         extra: dict[str, Any] = {}
+        if self._action in (Action.RETRAIN, Action.DATA_FIX, Action.ROLLBACK):
+            self._use("anomaly_check", brief, signal="ndcg_at_10")
+            self._use("data_quality_report", brief)
+            self._use("deployment_history", brief)
         delta = readings["readings"]["ndcg_at_10"]["relative_delta"]
         fell = Claim(
             statement="quality fell",
@@ -124,10 +129,11 @@ class ScriptedJudges:
         call, result = self._use(tool, brief)
         return _equals(call, path, result[path])
 
-    def _use(self, tool: str, brief: Brief) -> tuple[str, dict[str, Any]]:
+    def _use(self, tool: str, brief: Brief, **args: Any) -> tuple[str, dict[str, Any]]:
         actor = Actor(role=Role.METRICS_ANALYST, via="agent")
-        outcome = self._gate.call(tool, {}, actor, scope_of(brief))
-        assert isinstance(outcome, Done), outcome
+        outcome = self._gate.call(tool, args, actor, scope_of(brief))
+        if not isinstance(outcome, Done):
+            raise ModelAnswerInvalid(f"{tool} did not answer: {outcome}")
         return outcome.call, outcome.value.model_dump(mode="json")
 
 

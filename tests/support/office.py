@@ -10,17 +10,24 @@ from typing import Any
 
 from adapters.annotations.memory import MemoryAnnotations
 from adapters.annotations.none import NoAnnotations
+from adapters.approvals.base import ApprovalsPort
+from adapters.approvals.memory import MemoryApprovals
 from adapters.audit.base import AuditPort
 from adapters.audit.memory import MemoryAudit
+from adapters.autonomy.base import AutonomyPort
+from adapters.autonomy.memory import MemoryAutonomy
 from adapters.datasets.memory import MemoryDatasets
 from adapters.delivery.local import LocalDelivery
 from adapters.evaluation.measure import Prices, Ranked
 from adapters.evaluation.memory import MemoryEvaluation
 from adapters.evaluation.sealed import SealedRow
+from adapters.ledger.base import LedgerPort
+from adapters.ledger.memory import MemoryLedger
 from adapters.logs.platform import PlatformLogs
 from adapters.notify.memory import MemoryNotify
 from adapters.platform.memory import MemoryPlatform
 from adapters.retrieval.memory import MemoryRetrieval
+from adapters.rules.memory import MemoryRules
 from adapters.sandbox.memory import MemorySandbox
 from adapters.silences.memory import MemorySilences
 from adapters.silences.none import NoSilences
@@ -34,10 +41,14 @@ from adapters.vcs.memory import MemoryVcs
 from adapters.workflow.base import WorkflowPort
 from adapters.workflow.inline import InlineWorkflow
 from cycles.artifacts import Artifacts
+from cycles.autonomy import AutonomyRecord
 from cycles.context import ContextSource
 from cycles.desk import Desk, Office
 from cycles.engine import Engine
 from cycles.ports import Judges
+from cycles.rules import Rulebook
+from cycles.shelf import Taping
+from cycles.tape import witness
 from cycles.verify import Evidence
 from domain.alert import Alert, AlertStatus
 from domain.brief import Answered, Brief
@@ -47,21 +58,25 @@ from domain.cycle import Cycle
 from domain.diagnosis import Action
 from domain.events import Event, Observer
 from domain.measurement import Measurement
+from domain.people import People
 from domain.permit import PermitOffice
 from domain.verdict import Verdict
 from policies.contract import Contract, breached, load_contract
 from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
 from policies.pdp import load_decision_point
 from policies.profiles import Profile, load_profile
+from service.consents import consent_of
 from service.sections import JobsConfig, RetentionConfig
 from service.toolbox import Ports, toolbox
 from tests.support.cluster import clustered
 from tests.support.jobs import EXPLAIN, SCORE, TRAIN, bundle_of, digest_of, ranked, sandboxed, train
 from tests.support.judges import ScriptedJudges
+from tests.support.people import PEOPLE
 from tests.support.surroundings import surrounded
 from tests.support.world import BAD, CATALOG, HEALTHY, Fault, World, WorldMetrics, documents, judgements
 from tools.gate import Decider, Gate
 from tools.observe.reading import SignalReader, Windows
+from tools.purse import purse_of
 
 MODEL = "reranker"
 JOBS = JobsConfig(train=TRAIN, score=SCORE, explain=EXPLAIN)
@@ -200,6 +215,10 @@ def assemble(
     of: Profile | None = None,
     say: Say | None = None,
     observer: Observer | None = None,
+    approvals: ApprovalsPort | None = None,
+    autonomy: AutonomyPort | None = None,
+    people: People | None = None,
+    ledger: LedgerPort | None = None,
 ) -> Rig:
     """Wire an office as the service does, with judges that come to `action`."""
     of = of or profile()
@@ -215,6 +234,7 @@ def assemble(
         bundles=folder / "bundles",
         code_revision="c0de",
         retention=RetentionConfig(enabled=True, keep_days=30, keep_last=1),
+        permits=permits,
     )
     events: list[Event] = []
 
@@ -222,15 +242,33 @@ def assemble(
         events.append(event)
 
     traces = MemoryTraces()
+    files = packaged_policy_files()
+    decider = pdp or load_decision_point(files)
+    consent = consent_of(
+        approvals or MemoryApprovals(),
+        people=people if people is not None else PEOPLE,
+        profile=of,
+        pdp=decider,
+        audit=audit,
+        store=store,
+        clock=clock,
+        observer=observer or note,
+    )
+    record = AutonomyRecord(autonomy or MemoryAutonomy(), audit, clock, of.autonomy)
+    purse = purse_of(ledger or MemoryLedger(clock), of, clock, observer or note)
     gate = Gate(
         registry=registry,
-        pdp=pdp or load_decision_point(packaged_policy_files()),
+        pdp=decider,
         audit=audit,
         store=store,
         office=permits,
         traces=traces,
-        context=ContextSource(store, clock, of, rules),
+        context=ContextSource(store, clock, of, rules, purse, record.level_of),
+        approvals=consent,
+        budget=purse,
+        clock=clock,
         observer=observer or note,
+        witness=witness,
     )
     judges = ScriptedJudges(gate, action, say)
     office = Office(
@@ -245,6 +283,11 @@ def assemble(
         profile=of,
         contract=rules,
         observer=observer or note,
+        rulebook=Rulebook(MemoryRules(), rules, audit, clock, environment=of.name, observer=observer or note),
+        consent=consent,
+        autonomy=record,
+        purse=purse,
+        taping=Taping(policy_files=lambda _: files),
     )
     engine = Engine(office, workflow)
     return Rig(ports, store, audit, permits, clock, of, gate, office, engine, judges, world, workflow, events)

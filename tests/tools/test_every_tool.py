@@ -22,6 +22,7 @@ from adapters.evaluation.memory import MemoryEvaluation
 from adapters.notify.memory import MemoryNotify
 from adapters.platform.memory import MemoryPlatform
 from adapters.silences.memory import MemorySilences
+from adapters.store.base import FlagRow
 from adapters.tracking.memory import MemoryTracking
 from adapters.training.memory import MemoryTraining
 from adapters.vectors.memory import MemoryVectors
@@ -109,7 +110,8 @@ class Bench:
             (ports.vcs.head(), ports.vcs.read(), sorted(ports.vcs.open)),
             (sorted(ports.tracking._runs), ports.tracking.versions(MODEL), aliases),
             dict(ports.tracking._cards),
-            (sorted(ports.datasets._keys), sorted(ports.datasets._pipelines)),
+            (sorted(ports.datasets._keys), sorted(ports.datasets._pipelines), ports.datasets.pointed("live")),
+            {(row.name, row.environment): row.enabled for row in self.rig.store.flags()},
             sorted(ports.training._results),
             sorted(ports.evaluation._results),
             sorted(ports.notify.sent),
@@ -234,6 +236,9 @@ TABLE: Mapping[str, Row] = {
     "restore_values": Row(_restore, stage="roll_back", person="ann@example.org"),
     "retention_report": Row(lambda _: {"keep_days": 100, "keep_last": 1}),
     "retire_models_and_data": Row(_retire, stage="retention", person="ann@example.org"),
+    "release_state": Row(lambda b: {"digest": b.live}),
+    "point_dataset": Row(lambda b: {"dataset": b.dataset.ref.model_dump()}, stage="promote"),
+    "restore_flags": Row(lambda b: {"revision": b.revision}, stage="roll_back"),
     "withdraw_change": Row(lambda _: {"proposal": WAITING, "reason": "it has ended"}, stage="promote"),
     "notify": Row(lambda _: {"title": "hello", "body": "there"}),
     "silence_alerts": Row(_silence, stage="watch"),
@@ -266,6 +271,9 @@ def bench_in(folder: Path, **wiring: Any) -> Bench:
     assert isinstance(
         rig.gate.call("silence_alerts", _silence(bench), Actor(role=Role.DEVOPS_ENGINEER), silenced), Done
     )
+    desk.keep("undo_point", {"flags": [FlagRow(name="ab_testing", enabled=False)]})
+    came = FlagRow(name="ab_testing", enabled=True, details={"release": cycle.id})
+    rig.store.set_flag(came, by="ann", at=rig.clock.now())
     held = rig.gate.call("quarantine_vectors", {"ids": [11, 12]}, Actor(role=Role.DATA_ENGINEER), bench.scope)
     assert isinstance(held, Done)
     return replace(bench, held=held.receipt.key, old=_old_version(rig, folder))

@@ -13,6 +13,7 @@ from domain.diagnosis import Action, Claim, Comparison, Diagnosis, RootCause
 from tools.evidence import REQUIREMENTS, check, find, sufficient, tool_of
 
 SNAPSHOT = "diagnose/signal_snapshot/0123456789"
+ANOMALY = "diagnose/anomaly_check/0123456789"
 DRIFT = "diagnose/drift_report/0123456789"
 HISTORY = "diagnose/deployment_history/0123456789"
 QUALITY = "diagnose/data_quality_report/0123456789"
@@ -27,16 +28,18 @@ RESULTS: dict[str, dict[str, Any]] = {
             "latency_p95_ms": {"current": 1200, "relative_delta": 20.0, "breached": True},
             "user_satisfaction": {"current": None, "relative_delta": None, "breached": None},
         },
-        "breached": ["ndcg_at_10"],
+        "breached": ["ndcg_at_10", "latency_p95_ms"],
     },
-    DRIFT: {"coverage": 0.71, "new_subjects": ["quantum"], "slices": [{"name": "a"}, {"name": "b", "after": 0.3}]},
+    ANOMALY: {"signal": "ndcg_at_10", "anomalous": True},
+    DRIFT: {"coverage": 0.71, "coverage_before": 0.97, "new_subjects": ["quantum"], "slices": [{"name": "a"}, {"name": "b", "after": 0.3}]},
     HISTORY: {
         "suspect": {"digest": DIGEST, "revision": "2" * 40},
         "drop": -0.15,
+        "drop_z": -5.0,
         "releases": [{"revision": "2" * 40}, {"revision": "1" * 40}],
     },
     QUALITY: {"damaged": True, "click_agreement_after": 0.31},
-    RUNTIME: {"mode": "exhaustive", "overridden": ["mode"]},
+    RUNTIME: {"mode": "exhaustive", "declared_mode": "balanced", "overridden": ["mode"]},
 }
 
 
@@ -56,7 +59,9 @@ SLOWER = _claim(SNAPSHOT, "readings.latency_p95_ms.breached", "eq", True)
 
 
 def _diagnosis(action: Action, *claims: Claim, **slots: Any) -> Diagnosis:
-    return Diagnosis(action=action, root_cause=RootCause.UNKNOWN, summary="so", claims=claims, **slots)
+    tuning = {"mode": "balanced"} if action is Action.TUNE else {}
+    given = {"tuning": tuning, **slots}
+    return Diagnosis(action=action, root_cause=RootCause.UNKNOWN, summary="so", claims=claims, **given)
 
 
 def _holds(claim: Claim) -> bool:
@@ -88,7 +93,7 @@ def test_a_claim_that_stands_where_it_is_said_to_is_supported(
         ("diagnose/signal_snapshot/other", "breached", "eq", "x", "no result of a call"),
         (SNAPSHOT, "readings.ndcg.current", "eq", 0.5, "not in the result"),
         (SNAPSHOT, "readings.ndcg_at_10.current.deeper", "eq", 0.5, "not in the result"),
-        (SNAPSHOT, "breached.1", "eq", "x", "not in the result"),
+        (SNAPSHOT, "breached.2", "eq", "x", "not in the result"),
         (SNAPSHOT, "breached.-1", "eq", "ndcg_at_10", "not in the result"),
         (SNAPSHOT, "readings.ndcg_at_10.current", "eq", 0.6, "found 0.51"),
         (SNAPSHOT, "readings.ndcg_at_10.relative_delta", "gt", 0, "not gt"),

@@ -19,6 +19,15 @@ from tests.tools.test_every_tool import EFFECTFUL, NAMES, Bench, bench_in
 from tools.outcome import Done, Refused
 
 
+# What brings the platform back to where it was well, takes down what was begun, or tells somebody.
+_SAFE = frozenset(
+    {
+        *("roll_back", "restore_values", "restore_flags", "point_dataset", "sync_live", "withdraw_change", "ab_stop"),
+        *("notify", "lift_silence", "annotate"),
+    }
+)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return bench_in(tmp_path)
@@ -116,7 +125,7 @@ def test_with_the_kill_switch_on_only_a_rollback_and_a_message_get_through(bench
     bench.rig.store.set_flag(FlagRow(name="kill_switch", enabled=True), by="a person", at=bench.rig.clock.now())
     before = bench.world()
     outcome = bench.call(name)
-    if name in ("roll_back", "restore_values", "notify", "lift_silence", "annotate", "sync_live", "withdraw_change"):
+    if name in _SAFE:
         assert isinstance(outcome, Done)
     else:
         assert isinstance(outcome, Refused)

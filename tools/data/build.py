@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adapters.platform.base import PLAUSIBLE_OVERLAP, JudgementRow, PlatformDocument
 from domain.canonical import sha256_text
-from domain.dataset import DatasetStatistics
+from domain.dataset import DatasetStatistics, Provenance
 from domain.plan import AugmentationMethod, AugmentationPlan
 from tools.data.examples import (
     Example,
@@ -45,11 +45,14 @@ class Material:
 
 @dataclass(frozen=True)
 class Built:
-    """The examples, their statistics, and how many came from each method."""
+    """The examples, their statistics, how many came from each method, and what a model took that wrote some of them."""
 
     examples: Sequence[Example]
     statistics: DatasetStatistics
     methods: dict[str, int]
+    provenance: Provenance
+    tokens: int = 0
+    cost_usd: float = 0.0
 
 
 def believable(rows: Sequence[JudgementRow], documents: Sequence[PlatformDocument]) -> list[JudgementRow]:
@@ -83,7 +86,7 @@ def build(
         diversity_score=diversity(kept),
         duplicate_rate=repeats / (len(everything) + repeats) if everything else 0.0,
     )
-    return Built(kept, statistics, methods)
+    return Built(kept, statistics, methods, provenance_of(kept, material.rows))
 
 
 def augment(
@@ -104,11 +107,26 @@ def augment(
             case AugmentationMethod.SYNONYM:
                 made += substitute(generated, mine_synonyms(material.rows, by_id), plan.weight, rng)[:share]
             case AugmentationMethod.PARAPHRASE:
-                chosen = rng.sample(generated, min(len(generated), share // 2))
+                chosen = rng.sample(generated, min(len(generated), paraphrases(plan)))
                 made += paraphrase(chosen, plan.weight, rng, by_model)
             case AugmentationMethod.HARD_NEGATIVES:
                 made += hard_negatives(material.rows, share)
     return made
+
+
+def paraphrases(plan: AugmentationPlan) -> int:
+    """Return how many examples of a plan are said otherwise, at most."""
+    return max(plan.examples // len(plan.methods), 1) // 2
+
+
+def provenance_of(examples: Sequence[Example], rows: Sequence[JudgementRow]) -> Provenance:
+    """Return where the examples come from; a judgement of what a model showed confirms it, whoever trained it."""
+    shown = Counter(row.digest for row in rows if row.digest and row.doc_id in row.shown)
+    return Provenance(
+        generated=sum(e.weight for e in examples if e.source != "judged"),
+        judged=sum(e.weight for e in examples if e.source == "judged"),
+        confirmed={digest: count / len(rows) for digest, count in sorted(shown.items())},
+    )
 
 
 def write(built: Built, documents: Sequence[PlatformDocument], folder: Path) -> None:
@@ -132,6 +150,9 @@ def write(built: Built, documents: Sequence[PlatformDocument], folder: Path) -> 
         "statistics": built.statistics.model_dump(mode="json"),
         "methods": built.methods,
         "documents": len(documents),
+        "provenance": built.provenance.model_dump(mode="json"),
+        # Only where a model wrote: what nobody was paid for is the same bytes for the same content.
+        **({"tokens": built.tokens, "cost_usd": built.cost_usd} if built.tokens else {}),
     }
     (folder / STATISTICS).write_text(json.dumps(summary, sort_keys=True, indent=1), encoding="utf-8")
 

@@ -26,7 +26,7 @@ from domain.errors import ConflictError, InvalidInput
 from domain.gold import GOLD, GoldBaseline, gold_name
 from domain.observation import Observation
 from tools.deliver.release import DIGEST, REVISION, Released, observed
-from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout, parse_values
+from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout, parse_values, values_diff
 from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 
 _KEY = "key"
@@ -182,6 +182,9 @@ class RestoreValues(Tool[RestoreArgs, Released]):
             permit=call.permit,
         )
         return Released(revision=revision, previous=head, patch=self._vcs.diff(head, revision))
+
+    def preview(self, args: RestoreArgs, call: Call) -> str:
+        return values_diff(self._vcs.read(self._vcs.head()), self._vcs.read(args.revision), self._layout)
 
     def observe(self, args: RestoreArgs, call: Call) -> Observation:
         return observed(self._vcs, call.key)

@@ -19,6 +19,9 @@ from domain.observation import Observation, Seen
 from domain.signal import SeriesQuery
 from tools.tool import Arguments, Call, Nothing, Result, Tool, ToolSpec
 
+_REVISION = r"^[0-9a-f]{7,40}$"
+_DIGEST = r"^sha256:[0-9a-f]{64}$"
+
 # Reasons kept with a result; all of them go to the observer.
 REASONS = 20
 
@@ -66,8 +69,8 @@ class SyncLive(Tool[SyncArgs, SyncView]):
 class AwaitArgs(Arguments):
     """The revision (and digest) to wait for, for at most `timeout_s` seconds."""
 
-    revision: str
-    digest: str | None = None
+    revision: str = Field(pattern=_REVISION)
+    digest: str | None = Field(default=None, pattern=_DIGEST)
     timeout_s: float = Field(default=60, gt=0, le=3600)
 
 
@@ -139,7 +142,7 @@ class RolloutRead(Tool[Nothing, RolloutView]):
 class AbReadArgs(Arguments):
     """The revision that set the variants."""
 
-    revision: str
+    revision: str = Field(pattern=_REVISION)
 
 
 class ArmView(Result):

@@ -16,11 +16,23 @@ from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, VcsPort
 from domain.decision import Effect
 from domain.errors import ConflictError, InvalidInput
 from domain.observation import Observation, Seen
-from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout, only, parse_values, patch_values, release_of, split
+from domain.untrusted import one_line
+from tools.deliver.values import (
+    DEFAULT_LAYOUT,
+    ValuesLayout,
+    only,
+    parse_values,
+    patch_values,
+    release_of,
+    split,
+    values_diff,
+)
 from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 REVISION = r"^[0-9a-f]{40}$"
+# Of a registered model and its version; goes into the values file and a commit's message.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}$"
 _TIMEOUT = timedelta(minutes=2)
 
 
@@ -65,6 +77,10 @@ class _Release(Tool[Any, Released]):
         if done.previous:
             return done
         return Released(revision=revision, previous=head, patch=self._vcs.diff(head, revision))
+
+    def preview(self, args: Any, call: Call) -> str:
+        text = self._vcs.read(self._vcs.head())
+        return values_diff(text, patch_values(text, self.changes(args, text), self.layout), self.layout)
 
     def observe(self, args: Any, call: Call) -> Observation:
         return observed(self._vcs, call.key)
@@ -139,14 +155,14 @@ class AbStop(_Release):
         return {"variants": only(parse_values(text, self.layout).model.digest)}
 
     def message(self, args: AbStopArgs, call: Call) -> str:
-        return f"A/B ended: {args.reason} ({call.scope.cycle_id})"
+        return f"A/B ended: {one_line(args.reason)} ({call.scope.cycle_id})"
 
 
 class PromoteArgs(Arguments):
     """The registered model to serve to everybody."""
 
-    name: str
-    version: str
+    name: str = Field(pattern=NAME)
+    version: str = Field(pattern=NAME)
     digest: str = Field(pattern=DIGEST)
 
 
@@ -257,12 +273,15 @@ class RollBack(Tool[RollBackArgs, Released]):
     def run(self, args: RollBackArgs, call: Call) -> Released:
         revision = self._vcs.revert(
             revision=args.revision,
-            message=f"Roll back {args.revision[:12]}: {args.reason} ({call.scope.cycle_id})",
+            message=f"Roll back {args.revision[:12]}: {one_line(args.reason, 300)} ({call.scope.cycle_id})",
             cycle_id=call.scope.cycle_id,
             key=call.key,
             permit=call.permit,
         )
         return released(self._vcs, revision)
+
+    def preview(self, args: RollBackArgs, call: Call) -> str:
+        return values_diff(self._vcs.read(self._vcs.head()), self._vcs.rehearse_revert(args.revision))
 
     def observe(self, args: RollBackArgs, call: Call) -> Observation:
         return observed(self._vcs, call.key)

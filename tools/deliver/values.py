@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import unified_diff
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -142,6 +143,12 @@ def parse_values(text: str, layout: ValuesLayout = DEFAULT_LAYOUT) -> Values:
         InvalidInput: the text is not YAML or lacks what a release needs; names the path and where it stopped.
     """
     return _values(YamlText(text, layout.file), layout)
+
+
+def values_diff(before: str, after: str, layout: ValuesLayout = DEFAULT_LAYOUT) -> str:
+    """Return the unified diff of two texts of the values file; empty when they are the same."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    return "".join(unified_diff(old, new, f"a/{layout.file}", f"b/{layout.file}"))
 
 
 def patch_values(text: str, changes: Mapping[str, Any], layout: ValuesLayout = DEFAULT_LAYOUT) -> str:

@@ -16,7 +16,7 @@ from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 class WithdrawArgs(Arguments):
     """The key of the call that proposed the change, and why it is taken back."""
 
-    proposal: str = Field(min_length=1, max_length=100)
+    proposal: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
     reason: str = Field(min_length=1, max_length=1000)
 
 

@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from pydantic import Field
+
 from adapters.evaluation.base import EFFECT_EVALUATE, BundleScores, EvaluationPort, EvaluationResult
 from adapters.tracking.base import TrackingPort
+from domain.budget import Amounts
 from domain.decision import Effect
 from domain.measurement import Measurement
 from domain.observation import Observation, Seen
 from tools.model.train import known_model
+from tools.rates import Rates
 from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 
 BASELINE = "baseline"
@@ -21,8 +25,8 @@ CANDIDATE = "candidate"
 class EvaluateArgs(Arguments):
     """Digests of two registered models."""
 
-    baseline: str
-    candidate: str
+    baseline: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    candidate: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
 
 
 class Scores(Result):
@@ -35,13 +39,17 @@ class Scores(Result):
 
 
 class Evaluated(Result):
-    """Both models over the same `queries` of the set `set_hash`, which has now been looked at `looks` times."""
+    """Both models over the same `queries` of the set `set_hash`, which has now been looked at `looks` times.
+
+    `seconds` is the wall time of this look.
+    """
 
     queries: int
     looks: int
     set_hash: str
     baseline: Scores
     candidate: Scores
+    seconds: float = 0.0
 
 
 class OfflineEvaluation(Tool[EvaluateArgs, Evaluated]):
@@ -57,7 +65,16 @@ class OfflineEvaluation(Tool[EvaluateArgs, Evaluated]):
     input = EvaluateArgs
     output = Evaluated
 
-    def __init__(self, evaluation: EvaluationPort, tracking: TrackingPort, *, model: str, bundles: Path) -> None:
+    def __init__(
+        self,
+        evaluation: EvaluationPort,
+        tracking: TrackingPort,
+        *,
+        model: str,
+        bundles: Path,
+        rates: Rates | None = None,
+    ) -> None:
+        self._rates = rates or Rates()
         self._evaluation = evaluation
         self._tracking = tracking
         self._model = model
@@ -72,6 +89,15 @@ class OfflineEvaluation(Tool[EvaluateArgs, Evaluated]):
         if seen.seen is not Seen.DONE:
             return seen
         return Observation.done(_evaluated(EvaluationResult.model_validate(seen.outcome)).model_dump(mode="json"))
+
+    def price(self, args: EvaluateArgs) -> Amounts:
+        return self._rates.until(self.spec.timeout)
+
+    def spent(self, args: EvaluateArgs, result: Evaluated) -> Amounts:
+        return self._rates.machine(result.seconds)
+
+    def lost(self, args: EvaluateArgs, seconds: float) -> Amounts:
+        return self._rates.machine(seconds)
 
     def _bundle(self, digest: str) -> Path:
         return fetch_bundle(self._tracking, self._model, digest, self._bundles)
@@ -96,6 +122,7 @@ def _evaluated(result: EvaluationResult) -> Evaluated:
         set_hash=result.set_hash,
         baseline=_scores(result.bundles[BASELINE]),
         candidate=_scores(result.bundles[CANDIDATE]),
+        seconds=result.seconds,
     )
 
 

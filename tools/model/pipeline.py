@@ -23,7 +23,7 @@ class RecordArgs(Arguments):
     """The finished training job by its key, the model it made, and what it was made from."""
 
     training_key: str = Field(pattern=r"^[0-9a-f]{32}$")
-    digest: str
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     dataset: DatasetRef
     plan: TrainingPlan
 

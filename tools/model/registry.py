@@ -12,11 +12,13 @@ from adapters.platform.base import PlatformPort
 from adapters.sandbox.base import SandboxPort
 from adapters.store.base import StorePort
 from adapters.tracking.base import TrackingPort
+from domain.budget import Amounts
 from domain.candidate import ModelRef
 from domain.errors import DependencyLied
 from tools.model.evaluate import fetch_bundle
 from tools.observe.judged import sides
 from tools.observe.reading import SignalReader
+from tools.rates import Rates
 from tools.tool import Call, Nothing, Result, Tool, ToolSpec
 
 QUERIES = 40
@@ -71,6 +73,7 @@ class Attribution(Result):
     queries_before: int
     queries_after: int
     isolation: str
+    seconds: float = 0.0
 
 
 class AttributionRead(Tool[Nothing, Attribution]):
@@ -94,7 +97,9 @@ class AttributionRead(Tool[Nothing, Attribution]):
         model: str,
         entry: str,
         bundles: Path,
+        rates: Rates | None = None,
     ) -> None:
+        self._rates = rates or Rates()
         self._platform = platform
         self._tracking = tracking
         self._sandbox = sandbox
@@ -124,7 +129,17 @@ class AttributionRead(Tool[Nothing, Attribution]):
             queries_before=len(before),
             queries_after=len(after),
             isolation=result.isolation,
+            seconds=result.seconds,
         )
+
+    def price(self, args: Nothing) -> Amounts:
+        return self._rates.until(self.spec.timeout)
+
+    def spent(self, args: Nothing, result: Attribution) -> Amounts:
+        return self._rates.machine(result.seconds)
+
+    def lost(self, args: Nothing, seconds: float) -> Amounts:
+        return self._rates.machine(seconds)
 
     def _documents(self, scratch: Path) -> Path:
         path = scratch / "documents.jsonl"

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
@@ -44,11 +45,14 @@ class ReportArgs(Arguments):
     keep_last: int = Field(ge=1)
 
 
+Hash = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+
+
 class OldVersion(Arguments):
     """A registered version and its digest."""
 
-    version: str = Field(min_length=1, max_length=20)
-    digest: str
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,19}$")
+    digest: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$")
 
 
 class RetireArgs(Arguments):
@@ -57,7 +61,7 @@ class RetireArgs(Arguments):
     before: AwareDatetime
     keep_last: int = Field(ge=1)
     versions: tuple[OldVersion, ...] = Field(default=(), max_length=_MOST)
-    datasets: tuple[str, ...] = Field(default=(), max_length=_MOST)
+    datasets: tuple[Hash, ...] = Field(default=(), max_length=_MOST)
 
 
 class RetentionReport(Result):

@@ -14,6 +14,7 @@ from pydantic import Field
 from adapters.datasets.base import DatasetsPort
 from adapters.tracking.base import EFFECT_ALIAS, EFFECT_LOG_RUN, EFFECT_REGISTER, TrackingPort
 from adapters.training.base import EFFECT_TRAIN, TrainingJob, TrainingPort, TrainingResult
+from domain.budget import Amounts
 from domain.candidate import ModelRef
 from domain.clock import Clock
 from domain.dataset import DatasetRef
@@ -21,6 +22,7 @@ from domain.decision import Effect
 from domain.errors import DependencyLied, InvalidInput
 from domain.observation import Observation, Seen
 from domain.plan import TrainingPlan
+from tools.rates import Rates
 from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 
 CANDIDATE = "candidate"
@@ -72,7 +74,7 @@ class TrainModel(Tool[TrainArgs, Trained]):
         datasets: DatasetsPort,
         *,
         entry: str,
-        usd_per_second: float,
+        rates: Rates,
         timeout: timedelta,
         targets: Mapping[str, TargetJob] | None = None,
     ) -> None:
@@ -80,7 +82,7 @@ class TrainModel(Tool[TrainArgs, Trained]):
         self._datasets = datasets
         self._entry = entry
         self._targets = dict(targets or {})
-        self._price = usd_per_second
+        self._rates = rates
         self._timeout = timeout
 
     def run(self, args: TrainArgs, call: Call) -> Trained:
@@ -88,14 +90,23 @@ class TrainModel(Tool[TrainArgs, Trained]):
         with tempfile.TemporaryDirectory(prefix="evercrew-train-") as scratch:
             folder = self._datasets.materialise(args.dataset, Path(scratch))
             job = self._job(args.plan, folder)
-            return self._trained(self._training.run(job, key=call.key, permit=call.permit), call.key)
+            return self._trained(self._training.run(job, key=call.key, permit=call.permit), args.plan, call.key)
 
     def observe(self, args: TrainArgs, call: Call) -> Observation:
         seen = self._training.observe(call.key)
         if seen.seen is not Seen.DONE:
             return seen
         result = TrainingResult.model_validate(seen.outcome)
-        return Observation.done(self._trained(result, call.key).model_dump(mode="json"))
+        return Observation.done(self._trained(result, args.plan, call.key).model_dump(mode="json"))
+
+    def price(self, args: TrainArgs) -> Amounts:
+        return self._rates.until(self._timeout, args.plan.target)
+
+    def spent(self, args: TrainArgs, result: Trained) -> Amounts:
+        return self._rates.machine(result.seconds, args.plan.target)
+
+    def lost(self, args: TrainArgs, seconds: float) -> Amounts:
+        return self._rates.machine(seconds, args.plan.target)
 
     def _job(self, plan: TrainingPlan, folder: Path) -> TrainingJob:
         spec: dict[str, Any] = {"dataset": str(folder), "seed": plan.seed}
@@ -109,7 +120,7 @@ class TrainModel(Tool[TrainArgs, Trained]):
             known = ", ".join(sorted({RERANKER, *self._targets}))
             raise InvalidInput("plan.target", f"{target!r} is no target of training", f"Use one of: {known}")
 
-    def _trained(self, result: TrainingResult, key: str) -> Trained:
+    def _trained(self, result: TrainingResult, plan: TrainingPlan, key: str) -> Trained:
         output = result.output
         try:
             return Trained(
@@ -117,7 +128,7 @@ class TrainModel(Tool[TrainArgs, Trained]):
                 metrics={name: float(value) for name, value in output["metrics"].items()},
                 examples=int(output["examples"]),
                 seconds=result.seconds,
-                cost_usd=result.seconds * self._price,
+                cost_usd=self._rates.dollars(result.seconds, plan.target),
                 key=key,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as problem:
@@ -128,7 +139,7 @@ class RegisterArgs(Arguments):
     """The finished training job by its key, and what it was made from."""
 
     training_key: str = Field(pattern=r"^[0-9a-f]{32}$")
-    digest: str
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     dataset: DatasetRef
     plan: TrainingPlan
     alert_fingerprint: str
@@ -234,7 +245,7 @@ class AliasArgs(Arguments):
     """`champion` is what is live and verified; `gold` the best ever, kept for ever."""
 
     alias: str = Field(pattern=r"^(champion|gold|candidate)$")
-    digest: str
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
 
 
 class AliasSet(Result):

@@ -69,7 +69,7 @@ class SilenceAlerts(Tool[SilenceArgs, Silenced]):
 class LiftArgs(Arguments):
     """The silence's id, as silencing returned it."""
 
-    silence: str = Field(min_length=1, max_length=100)
+    silence: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
 
 
 class Lifted(Result):

@@ -16,6 +16,8 @@ from tools.tool import Call, Nothing, Result, Tool, ToolSpec
 
 MIN_SLICE = 20
 LISTED = 30
+# In characters: one endless query is not to outweigh all others.
+LONGEST_QUERY = 200
 
 
 class SliceView(Result):
@@ -99,7 +101,7 @@ def _report(
     new_subjects = {d.subject for d in new} - known_subjects
     new_ids = {d.id for d in new}
     words = count_tokens(f"{d.title} {d.text}" for d in known)
-    old_queries, queries = count_tokens(r.query for r in before), count_tokens(r.query for r in after)
+    old_queries, queries = (count_tokens(r.query[:LONGEST_QUERY] for r in rows) for rows in (before, after))
     drift = compare_tokens(old_queries, queries)
     slices = _slices(before, after, new_subjects)
     fresh = [r for r in after if r.doc_id in new_ids or r.subject in new_subjects]

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from domain.errors import InvalidInput
 from domain.measurement import Measurement
+from domain.signal import LabelName, LabelValue
 from tools.observe.reading import SignalReader
 from tools.observe.signals import known_signal
 from tools.tool import Arguments, Call, Result, Tool, ToolSpec
@@ -21,7 +22,7 @@ class PointsArgs(Arguments):
     end: AwareDatetime
     step_s: float = Field(gt=0, le=7 * 86400)
     count: int = Field(ge=1, le=500)
-    labels: Mapping[str, str] = Field(default_factory=dict, max_length=4)
+    labels: Mapping[LabelName, LabelValue] = Field(default_factory=dict, max_length=4)
 
 
 class Points(Result):

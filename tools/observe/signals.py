@@ -9,6 +9,7 @@ from pydantic import Field
 
 from domain.errors import InvalidInput
 from domain.measurement import Measurement
+from domain.signal import LabelName, LabelValue
 from tools.observe.reading import SignalReader
 from tools.tool import Arguments, Call, Nothing, Result, Tool, ToolSpec
 
@@ -75,7 +76,7 @@ class QueryArgs(Arguments):
 
     signal: str
     window_s: float = Field(default=60, gt=0, le=7 * 86400)
-    labels: Mapping[str, str] = Field(default_factory=dict, max_length=4)
+    labels: Mapping[LabelName, LabelValue] = Field(default_factory=dict, max_length=4)
 
 
 class QueryResult(Result):

@@ -94,7 +94,7 @@ class QuarantineVectors(Tool[QuarantineVectorsArgs, VectorsQuarantined]):
 class ReleaseArgs(Arguments):
     """The key of the quarantine, as its receipt has it."""
 
-    quarantine: str = Field(min_length=1, max_length=200)
+    quarantine: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,199}$")
 
 
 class VectorsReleased(Result):

@@ -12,7 +12,9 @@ from pydantic import Field
 from adapters.platform.base import PlatformPort
 from adapters.sandbox.base import SandboxPort
 from adapters.tracking.base import TrackingPort
+from domain.budget import Amounts
 from tools.model.evaluate import fetch_bundle
+from tools.rates import Rates
 from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 
 QUERIES = 20
@@ -54,7 +56,9 @@ class SandboxedTestRun(Tool[SmokeArgs, SmokeResult]):
         model: str,
         entry: str,
         bundles: Path,
+        rates: Rates | None = None,
     ) -> None:
+        self._rates = rates or Rates()
         self._platform = platform
         self._tracking = tracking
         self._sandbox = sandbox
@@ -90,6 +94,15 @@ class SandboxedTestRun(Tool[SmokeArgs, SmokeResult]):
             isolation=result.isolation,
             seconds=result.seconds,
         )
+
+    def price(self, args: SmokeArgs) -> Amounts:
+        return self._rates.until(self.spec.timeout)
+
+    def spent(self, args: SmokeArgs, result: SmokeResult) -> Amounts:
+        return self._rates.machine(result.seconds)
+
+    def lost(self, args: SmokeArgs, seconds: float) -> Amounts:
+        return self._rates.machine(seconds)
 
 
 def _lines(path: Path, rows: list[dict[str, object]]) -> None:

@@ -20,8 +20,8 @@ from adapters.audit.base import AuditPort
 from adapters.audit.sqlite import SqliteAudit
 from domain.clock import FrozenClock
 from domain.errors import AuditUnavailable, ChainBroken
-from domain.receipt import AuditRecord, RecordKind
-from tests.contract.audit_contract import CYCLE, AuditContract, entry
+from domain.receipt import RecordKind
+from tests.contract.audit_contract import AuditContract, entry
 from tests.contract.store_contract import at_once
 
 RECORDS = 6
@@ -278,23 +278,6 @@ def test_writers_that_wait_share_a_flush(tmp_path: Path) -> None:
     together = grown(waiting_together)
     assert audit.verify() == 24
     assert together < one_by_one / 2
-    audit.close()
-
-
-@pytest.mark.integration("audit", "works")
-def test_a_cycle_is_exported_as_lines_that_verify(tmp_path: Path) -> None:
-    audit = SqliteAudit(tmp_path / "audit.db", FrozenClock())
-    for number in range(3):
-        audit.append(entry(key=f"k{number}"))
-        audit.append(entry(key="other", cycle_id="si_2026_01_31_002"))
-    out = tmp_path / "artifacts" / "audit.jsonl"
-    assert audit.export_jsonl(CYCLE, out) == 3
-    lines = [AuditRecord.model_validate_json(line) for line in out.read_text().splitlines()]
-    assert lines == list(audit.records(CYCLE))
-    assert all(line.intact() for line in lines)
-    assert audit.export_jsonl(None, out) == 6
-    with pytest.raises(AuditUnavailable, match="exported"):
-        audit.export_jsonl(CYCLE, tmp_path)
     audit.close()
 
 

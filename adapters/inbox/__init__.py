@@ -1,0 +1,1 @@
+"""Alerts that were accepted and not yet taken."""

@@ -1,0 +1,1 @@
+"""Overrides of the contract's numbers."""

@@ -1,0 +1,102 @@
+"""What an override does to the contract, and what no override may do.
+
+An override changes a number. Verdicts stay as they are: what is missing is still insufficient, what is not finite is
+still an error. The kill switch, tombstones and the rules of the policy set are no numbers, and nothing here reaches
+them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import timedelta
+
+from domain.errors import InvalidInput
+from domain.override import Override
+from policies.contract import Contract, GateSpec, Limit, Signal
+
+LONGEST = timedelta(days=30)
+_LEVEL = "_level"
+# A guard may be loosened, but not to where a loss anybody would see is let through.
+_LEAST_GUARD = -0.10
+
+
+def checked(contract: Contract, override: Override) -> Override:
+    """Return the override when it may be.
+
+    Raises:
+        InvalidInput: it names no gate or signal, its number cannot be, or it lasts for too long.
+    """
+    lasts = override.expires - override.at
+    if not timedelta() < lasts <= LONGEST:
+        raise InvalidInput("expires", f"{lasts} is not between nothing and {LONGEST.days} days", "Write e.g. 2h or 3d")
+    for field in ("by", "reason"):
+        if not str(getattr(override, field)).strip():
+            raise InvalidInput(field, "is empty", "Say who overrides it, and why")
+    if not math.isfinite(override.threshold):
+        raise InvalidInput("threshold", f"{override.threshold} is not finite", "Give a number")
+    if override.kind == "gate":
+        _check_gate(contract, override)
+    else:
+        _check_limit(contract, override)
+    return override
+
+
+def applied(contract: Contract, overrides: Iterable[Override]) -> Contract:
+    """Return the contract with the numbers of the overrides in place of its own; of two for one, the newer counts."""
+    signals, gates, guards = dict(contract.signals), dict(contract.quality_gates), dict(contract.guards)
+    for each in sorted(overrides, key=lambda o: o.at):
+        if each.kind == "gate":
+            book = guards if each.name.removesuffix(_LEVEL) in guards else gates
+            name = _spec_name(contract, each.name)
+            if name in book:
+                book[name] = _with(book[name], each)
+        elif each.name in signals:
+            signals[each.name] = _limited(signals[each.name], each)
+    return contract.model_copy(update={"signals": signals, "quality_gates": gates, "guards": guards})
+
+
+def _spec_name(contract: Contract, name: str) -> str:
+    known = contract.quality_gates.keys() | contract.guards.keys()
+    return name if name in known else name.removesuffix(_LEVEL)
+
+
+def _with(spec: GateSpec, override: Override) -> GateSpec:
+    field = "min_level" if override.name.endswith(_LEVEL) else "threshold"
+    return spec.model_copy(update={field: override.threshold})
+
+
+def _limited(row: Signal, override: Override) -> Signal:
+    def changed(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+        new = {"threshold": override.threshold}
+        return tuple(limit.model_copy(update=new) if limit.kind == override.of else limit for limit in limits)
+
+    if override.kind == "limit":
+        return row.model_copy(update={"limits": changed(row.limits)})
+    rollback = row.rollback.model_copy(update={"limits": changed(row.rollback.limits)})
+    return row.model_copy(update={"rollback": rollback})
+
+
+def _check_gate(contract: Contract, override: Override) -> None:
+    name = _spec_name(contract, override.name)
+    contract.gate(name)
+    if override.name.endswith(_LEVEL):
+        return
+    spec = contract.quality_gates.get(name) or contract.guards[name]
+    least = 0.0 if name in contract.quality_gates else _LEAST_GUARD
+    if spec.kind == "min_relative_delta" and override.threshold < least:
+        remedy = f"Give {least:g} or more: what is measured to be worse is never let through"
+        raise InvalidInput("threshold", f"{override.threshold:g} would let a loss through", remedy)
+    if spec.kind == "max_relative_delta" and not 0 <= override.threshold <= 1:
+        raise InvalidInput("threshold", f"{override.threshold:g} is no share between 0 and 1", "Write 0.2 for 20 %")
+
+
+def _check_limit(contract: Contract, override: Override) -> None:
+    row = contract.signal(override.name)
+    limits = row.limits if override.kind == "limit" else row.rollback.limits
+    known = [limit.kind for limit in limits]
+    if override.of not in known:
+        said = f"{override.name} has no {override.of or 'such'} limit there"
+        raise InvalidInput("of", said, f"Use one of: {', '.join(known) or 'none: the row has no limit'}")
+    if override.of == "relative_to_baseline" and not 0 < override.threshold <= 1:
+        raise InvalidInput("threshold", f"{override.threshold:g} is no share between 0 and 1", "Write 0.05 for 5 %")

@@ -1,0 +1,103 @@
+"""A cycle that cannot be recorded is held, and one that would leave something in the world is tried on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.audit.memory import MemoryAudit
+from adapters.store.memory import MemoryStore
+from cycles.holding import LONGEST, PAUSE, pause
+from domain.clock import FrozenClock
+from domain.cycle import Cycle
+from domain.diagnosis import Action
+from domain.errors import AuditUnavailable, DependencyUnavailable
+from domain.outcome import OutcomeKind
+from domain.receipt import AuditEntry, AuditRecord
+from domain.stage import Stage
+from tests.support.flaky import always, first
+from tests.support.meddling import failing
+from tests.support.office import Rig, ended, office_in_memory
+
+FULL = DependencyUnavailable("store", "the disk is full")
+AWAY = DependencyUnavailable("git", "nobody answers")
+
+
+class FullAudit(MemoryAudit):
+    """Takes nothing from append `begins` on, for `lasts` appends."""
+
+    def __init__(self, clock: FrozenClock, begins: int, lasts: int) -> None:
+        super().__init__(clock)
+        self.asked = 0
+        self._full = range(begins, begins + lasts)
+
+    def append(self, entry: AuditEntry) -> AuditRecord:
+        """See `AuditPort.append`."""
+        self.asked += 1
+        if self.asked in self._full:
+            raise AuditUnavailable("the disk is full; nothing was recorded")
+        return super().append(entry)
+
+
+class FullStore(MemoryStore):
+    """Saves nothing in the stage `full`, `left` times."""
+
+    def __init__(self, full: Stage, left: int) -> None:
+        super().__init__()
+        self._full = full
+        self._left = left
+
+    def save(self, cycle: Cycle) -> None:
+        """See `StorePort.save`."""
+        if cycle.stage is self._full and self._left:
+            self._left -= 1
+            raise FULL
+        super().save(cycle)
+
+
+def held(rig: Rig) -> list[str]:
+    return [event.what for event in rig.events if event.what.startswith("held: ")]
+
+
+@pytest.mark.parametrize("begins", [2, 9, 16, 23])
+def test_a_full_chain_holds_the_cycle_wherever_it_begins(tmp_path: Path, begins: int) -> None:
+    clock = FrozenClock()
+    audit = FullAudit(clock, begins, lasts=6)
+    rig = office_in_memory(tmp_path, Action.TUNE, audit=audit, clock=clock)
+    cycle = ended(rig, Action.TUNE)
+    assert cycle.outcome in (OutcomeKind.TUNED, OutcomeKind.HANDED_OFF)
+    assert held(rig)
+    assert rig.audit.open_intents() == []
+    assert rig.audit.verify() > 0
+
+
+@pytest.mark.parametrize("stage", [Stage.PLAN, Stage.PROMOTE, Stage.WATCH, Stage.DONE])
+def test_a_full_store_holds_the_cycle(tmp_path: Path, stage: Stage) -> None:
+    rig = office_in_memory(tmp_path, Action.TUNE, store=FullStore(stage, left=7))
+    cycle = ended(rig, Action.TUNE)
+    assert cycle.outcome is OutcomeKind.TUNED
+    assert any("the disk is full" in said for said in held(rig))
+
+
+def test_a_roll_back_is_tried_on_and_somebody_is_told(tmp_path: Path) -> None:
+    rig = office_in_memory(tmp_path, Action.ROLLBACK, change=failing("vcs", revert=first(9, AWAY)))
+    cycle = ended(rig, Action.ROLLBACK)
+    assert cycle.outcome is OutcomeKind.RESTORED
+    assert "does not succeed and is tried on" in str(rig.ports.notify.__dict__)
+
+
+def test_a_roll_back_that_never_succeeds_is_a_persons_in_the_end(tmp_path: Path) -> None:
+    rig = office_in_memory(tmp_path, Action.ROLLBACK, change=failing("vcs", revert=always(AWAY)))
+    opened = rig.clock.now()
+    cycle = ended(rig, Action.ROLLBACK)
+    assert cycle.outcome is OutcomeKind.HANDED_OFF
+    assert rig.clock.now() - opened >= rig.profile.poll.approval_timeout
+
+
+def test_the_pause_doubles_and_has_an_end() -> None:
+    pauses: list[Any] = [pause(n) for n in (1, 2, 3, 40)]
+    assert pauses == [PAUSE, 2 * PAUSE, 4 * PAUSE, LONGEST]
+    assert timedelta(minutes=1) >= LONGEST

@@ -1,0 +1,103 @@
+"""Overrides change numbers of the contract, within bounds, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from domain.errors import InvalidInput
+from domain.measurement import Measurement
+from domain.override import Kind, Override, override
+from domain.verdict import Verdict
+from policies.contract import breached, load_contract, rollback_due
+from policies.overrides import applied, checked
+from policies.packaged import packaged_contract
+
+CONTRACT = load_contract(packaged_contract())
+NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+def made(kind: Kind, name: str, threshold: float, **changed: Any) -> Override:
+    asked: dict[str, Any] = {
+        "environment": "dev",
+        "by": "ann",
+        "reason": "a release",
+        "at": NOON,
+        "lasts": timedelta(hours=2),
+    }
+    return override(kind, name, threshold, **{**asked, **changed})
+
+
+def seconds(value: float) -> Measurement:
+    return Measurement(value=value, unit="s", n=10)
+
+
+def test_a_gate_has_the_number_of_the_newest_override() -> None:
+    older = made("gate", "ndcg_at_10", 0.02)
+    newer = made("gate", "ndcg_at_10", 0.01, at=NOON + timedelta(minutes=1))
+    changed = applied(CONTRACT, [newer, older])
+    assert [rule.threshold for rule in changed.gate("ndcg_at_10")] == [0.01]
+    assert [rule.threshold for rule in CONTRACT.gate("ndcg_at_10")] == [0.03]
+    level = applied(CONTRACT, [made("gate", "ndcg_at_10_level", 0.7)])
+    assert [(r.name, r.threshold) for r in level.gate("ndcg_at_10")] == [
+        ("ndcg_at_10", 0.03),
+        ("ndcg_at_10_level", 0.7),
+    ]
+    guard = applied(CONTRACT, [made("gate", "no_quality_loss", -0.02)])
+    assert guard.guards["no_quality_loss"].threshold == -0.02
+
+
+def test_the_limit_of_a_signal_and_of_its_rollback_change_what_is_a_breach() -> None:
+    changed = applied(CONTRACT, [made("limit", "etl_backlog_s", 90, of="absolute")])
+    assert breached(CONTRACT, "etl_backlog_s", seconds(80)).verdict is Verdict.FAIL
+    assert breached(changed, "etl_backlog_s", seconds(80)).verdict is Verdict.PASS
+    back = applied(CONTRACT, [made("rollback", "etl_backlog_s", 70, of="absolute")])
+    assert rollback_due(CONTRACT, "etl_backlog_s", seconds(80)).verdict is Verdict.PASS
+    assert rollback_due(back, "etl_backlog_s", seconds(80)).verdict is Verdict.FAIL
+    assert breached(back, "etl_backlog_s", seconds(80)) == breached(CONTRACT, "etl_backlog_s", seconds(80))
+
+
+def test_what_is_missing_or_not_finite_stays_what_it_is() -> None:
+    changed = applied(CONTRACT, [made("limit", "etl_backlog_s", 1e9, of="absolute")])
+    assert breached(changed, "etl_backlog_s", None).verdict is Verdict.INSUFFICIENT
+    assert breached(changed, "etl_backlog_s", seconds(float("nan"))).verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "threshold", "changed", "field"),
+    [
+        ("gate", "speed_of_light", 0.1, {}, "gate"),
+        ("gate", "ndcg_at_10", -0.01, {}, "threshold"),
+        ("gate", "no_quality_loss", -0.5, {}, "threshold"),
+        ("gate", "latency_p95_ms", 40.0, {}, "threshold"),
+        ("limit", "no_such_signal", 1.0, {"of": "absolute"}, "signal"),
+        ("limit", "etl_backlog_s", 0.5, {"of": "relative_to_baseline"}, "of"),
+        ("limit", "ndcg_at_10", 3.0, {"of": "relative_to_baseline"}, "threshold"),
+        ("rollback", "ndcg_at_10", 0.1, {"of": "absolute"}, "of"),
+        ("gate", "ndcg_at_10", 0.02, {"lasts": timedelta(days=31)}, "expires"),
+        ("gate", "ndcg_at_10", 0.02, {"lasts": timedelta()}, "expires"),
+        ("gate", "ndcg_at_10", 0.02, {"by": " "}, "by"),
+        ("gate", "ndcg_at_10", 0.02, {"reason": " "}, "reason"),
+    ],
+)
+def test_what_no_override_may_do_is_refused_with_the_field(
+    kind: Kind, name: str, threshold: float, changed: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidInput) as problem:
+        checked(CONTRACT, made(kind, name, threshold, **changed))
+    assert problem.value.field == field
+    assert problem.value.remedy
+
+
+def test_the_kill_switch_and_tombstones_are_no_numbers_anybody_could_override() -> None:
+    for name in ("kill_switch", "tombstoned", "gates_passed", "forbid-promote-ungated"):
+        with pytest.raises(InvalidInput):
+            checked(CONTRACT, made("gate", name, 1.0))
+        assert applied(CONTRACT, [made("gate", name, 1.0)]) == CONTRACT
+
+
+def test_a_number_that_is_not_finite_is_no_override() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        made("gate", "ndcg_at_10", float("nan"))
