@@ -158,7 +158,7 @@ def _changed(tape: StepTape, call: TapedCall, now: Decision, *, first: bool) -> 
         tool=call.tool,
         actor=call.actor,
         turn=turn,
-        promotion=call.tool in PROMOTIONS and call.outcome.came == "done",
+        promotion=call.tool in PROMOTIONS and call.outcome.came == "done" and not call.outcome.repeated,
         first=first,
         outcome=call.outcome.said,
         then=then.answer,

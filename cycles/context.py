@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.store.base import StorePort
 from cycles.limits import PROMOTE, Promoted, cooling, promoted_before, share_bp
-from cycles.switches import flags_of
+from cycles.switches import flag_set, flags_of
 from domain.actor import Actor
 from domain.autonomy import Level
 from domain.clock import Clock
@@ -18,6 +18,7 @@ from domain.errors import InvalidInput
 from domain.verdict import Verdict
 from policies.context import CycleFacts, policy_context
 from policies.contract import Contract
+from policies.flags import FlagSet
 from policies.profiles import Profile
 from tools.ask import PolicyContext
 from tools.model.retire import RETENTION
@@ -54,21 +55,22 @@ class ContextSource:
         """
         if scope.cycle_id == RETENTION:
             return self._without_cycle(scope, spec, args, actor)
-        cycle = self._store.cycle(scope.cycle_id)
-        if cycle is None:
+        digest = str(args.get("digest") or args.get("candidate") or "")
+        moment = self._store.moment(scope.cycle_id, digest)
+        if moment is None:
             raise InvalidInput("cycle_id", f"{scope.cycle_id} is not a cycle", "Open a cycle first")
+        cycle = moment.cycle
         self._calls[scope.cycle_id] += 1
         now = self._clock.now()
-        digest = str(args.get("digest") or args.get("candidate") or "")
         promoted = self._promoted(cycle, spec)
         facts = CycleFacts(
             stage=scope.stage,
-            cycles_today=self._store.cycles_on(cycle.opened_at),
+            cycles_today=moment.cycles_that_day,
             max_cycles_per_day=self._profile.max_cycles_per_day,
             budget_left_cents=self._budget_left(scope, cycle.facts),
             hour=now.hour,
             calls=self._calls[scope.cycle_id],
-            tombstoned=bool(digest) and self._store.tombstone(digest) is not None,
+            tombstoned=moment.entombed,
             window_open=self._profile.windows.open_at(now),
             cooling_down=spec.effect is not Effect.READ and cooling(self._store, self._profile, cycle, now) is not None,
             models_today=promoted.today,
@@ -84,7 +86,7 @@ class ContextSource:
             watch_silences=self._profile.watch.silences,
             autonomy=Level(self._autonomy(spec.name, scope.environment)).value,
         )
-        return self._told(facts, scope, spec, actor)
+        return self._told(facts, flag_set(moment.flags, self._profile), scope, spec, actor)
 
     def _without_cycle(self, scope: Scope, spec: ToolSpec, args: Mapping[str, Any], actor: Actor) -> PolicyContext:
         """What the clock has done belongs to no cycle: nothing was approved or judged, and no alert asked for it."""
@@ -106,10 +108,10 @@ class ContextSource:
             max_models_at_once=self._limits.max_models_at_once,
             max_share_bp=self._limits.max_share_bp,
         )
-        return self._told(facts, scope, spec, actor)
+        return self._told(facts, flags_of(self._store, self._profile), scope, spec, actor)
 
-    def _told(self, facts: CycleFacts, scope: Scope, spec: ToolSpec, actor: Actor) -> PolicyContext:
-        flags = flags_of(self._store, self._profile)
+    @staticmethod
+    def _told(facts: CycleFacts, flags: FlagSet, scope: Scope, spec: ToolSpec, actor: Actor) -> PolicyContext:
         return policy_context(flags, scope.environment, facts, role=actor.role.value, tool=spec.name)
 
     def _promoted(self, cycle: Cycle, spec: ToolSpec) -> Promoted:

@@ -18,7 +18,7 @@ from adapters.workflow.base import Run, WorkflowPort
 from cycles import approvals, budget, pace, safety
 from cycles.approvals import NotApproved
 from cycles.desk import CallFailed, CallRefused, Desk, Office
-from cycles.holding import held, persisted
+from cycles.holding import held, persisted, pushed
 from cycles.shelf import Shelf
 from cycles.stages import ab, augment, diagnose, evaluate, learn, observe, plan, promote, roll_back, train, watch
 from cycles.stages.proposals import ending, withdrawn
@@ -215,9 +215,10 @@ class Engine:
         if desk.cycle.stage is Stage.LEARN:
             desk.cycle = desk.cycle.model_copy(update={"outcome": desk.cycle.outcome or outcome})
             return StageResult(next=Stage.STOPPED, reason=reason)
-        unwatched = desk.cycle.stage in (Stage.PROMOTE, Stage.WATCH) and desk.fact("release") is not None
-        if unwatched and desk.fact("roll_back") is None:
-            desk.keep("roll_back", {"revision": desk.fact("release")["revision"], "reason": reason[:250]})
+        release = pushed(desk) if desk.cycle.stage in (Stage.PROMOTE, Stage.WATCH) else None
+        if release is not None and desk.fact("roll_back") is None:
+            desk.keep("release", release)
+            desk.keep("roll_back", {"revision": release["revision"], "reason": reason[:250]})
             return StageResult(next=Stage.ROLL_BACK, reason=reason)
         return desk.finish(outcome, reason)
 

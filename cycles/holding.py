@@ -12,12 +12,14 @@ last.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from cycles.desk import CallFailed, CallRefused, Desk
 from domain.actor import Role
 from domain.errors import AuditUnavailable, DependencyError, InvalidInput
+from domain.receipt import RecordKind
 from domain.stage import Stage, StageResult
 from tools.notify.send import Notified, NotifyArgs
 
@@ -26,6 +28,7 @@ LONGEST = timedelta(minutes=1)
 _SINCE = "persisting_since"
 _TOLD = "persisting_told"
 # Where an effect is out in the world whose end has to be known.
+_RELEASES = ("promote", "apply_tuning")
 _OUT = frozenset({Stage.AB, Stage.PROMOTE, Stage.ROLL_BACK})
 
 
@@ -48,6 +51,15 @@ def persisted(desk: Desk, problem: DependencyError | InvalidInput, failures: int
         _tell(desk, problem)
         desk.keep(_TOLD, True)
     return StageResult(next=stage, reason=f"tried again, for it cannot be left so: {problem}", wait=pause(failures))
+
+
+def pushed(desk: Desk) -> Mapping[str, Any] | None:
+    """Return the release this cycle made: from the drawer, or from the chain where a crash came before the drawer."""
+    release: Mapping[str, Any] | None = desk.fact("release")
+    if release is not None or desk.cycle.stage is not Stage.PROMOTE:
+        return release
+    made = (r.entry for r in desk.records() if r.entry.tool in _RELEASES and r.entry.kind is RecordKind.OUTCOME)
+    return next((entry.body["result"] for entry in made if entry.status == "done"), None)
 
 
 def given_up(desk: Desk) -> bool:

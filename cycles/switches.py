@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,10 +23,13 @@ EVERY = timedelta(seconds=1)
 
 def flags_of(store: StorePort, profile: Profile) -> FlagSet:
     """Return the flags as they are now, the profile's features where the table has no row."""
-    rows = (
-        FeatureFlag(name=r.name, enabled=r.enabled, environment=r.environment, details=r.details) for r in store.flags()
-    )
-    return FlagSet(rows, defaults=profile.flag_defaults())
+    return flag_set(store.flags(), profile)
+
+
+def flag_set(rows: Iterable[FlagRow], profile: Profile) -> FlagSet:
+    """Return rows of the table as flags, the profile's features where there is no row."""
+    flags = (FeatureFlag(name=r.name, enabled=r.enabled, environment=r.environment, details=r.details) for r in rows)
+    return FlagSet(flags, defaults=profile.flag_defaults())
 
 
 def kill_name(*, agent: str = "", tool: str = "", tools: Sequence[str] = (), safe: Sequence[str] = ()) -> str:

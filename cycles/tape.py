@@ -20,7 +20,8 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from adapters.store.base import Recording
-from domain.canonical import canonical_hash, canonical_json, json_ready, sha256_text
+from cycles.tape_forms import plain_args, taped_decision, taped_move, taped_outcome
+from domain.canonical import canonical_hash, canonical_json, json_ready
 from domain.clock import Clock
 from domain.cycle import Cycle
 from domain.errors import EvercrewError
@@ -32,10 +33,7 @@ from domain.tape import (
     Mark,
     StepTape,
     TapedCall,
-    TapedDecision,
     TapedFailure,
-    TapedMove,
-    TapedOutcome,
     TapedProblem,
     TapedQuestion,
     TapedRead,
@@ -47,7 +45,6 @@ from domain.tape import (
     told_problem,
 )
 from tools.ask import Witnessed
-from tools.outcome import Done, Failed, Outcome, Refused
 
 V = TypeVar("V")
 
@@ -67,8 +64,6 @@ class Source(Protocol):
 _current: ContextVar[Tape | None] = ContextVar("tape", default=None)
 _question: ContextVar[int | None] = ContextVar("question", default=None)
 _KINDS = (RecordKind.INTENT, RecordKind.OUTCOME)
-# The result of an effect that is longer, in characters, is not repeated on the tape: it is kept as a recording.
-LARGE = 2000
 
 
 def current() -> Tape | None:
@@ -138,7 +133,7 @@ class Tape:
                 return
             context, gone = changes(self._context, seen.context)
             self._context = seen.context
-            outcome = _outcome(seen)
+            outcome = taped_outcome(seen)
             self._places.add(outcome.call)
             self._calls.append(
                 TapedCall(
@@ -146,14 +141,14 @@ class Tape:
                     role=seen.actor.role.value,
                     via=seen.actor.via,
                     person=seen.actor.person,
-                    args=_plain(seen.args),
+                    args=plain_args(seen.args),
                     args_hash=seen.args_hash,
                     effect=seen.effect.value if seen.effect else "",
                     question=question,
                     turn=0 if question is None else len(self._questions[question].replies),
                     context=context,
                     gone=gone,
-                    decision=_decision(seen),
+                    decision=taped_decision(seen),
                     outcome=outcome,
                 )
             )
@@ -253,7 +248,7 @@ class Tape:
                 found=tuple(self._found[n] for n in sorted(self._found)),
                 kept=tuple(self._kept.values()),
                 intents={str(n): at for n, at in sorted(self._intents.items())},
-                moved=_move(after, result),
+                moved=taped_move(after, result),
             )
 
     def seen(self) -> int:
@@ -323,64 +318,3 @@ def hidden(plain: dict[str, Any], secrets: Sequence[str]) -> dict[str, Any]:
 def _state(cycle: Cycle) -> dict[str, Any]:
     plain = cycle.model_dump(mode="json", exclude={"timings", "updated_at", "facts"})
     return json_ready({**plain, "facts": {name: fact for name, fact in cycle.facts.items() if name != MARK}})
-
-
-def _move(after: Cycle, result: StageResult) -> TapedMove:
-    return TapedMove(
-        next=result.next.value,
-        reason=result.reason,
-        wait_s=result.wait.total_seconds(),
-        action=after.action.value if after.action else None,
-        outcome=after.outcome.value if after.outcome else None,
-        verdicts=_verdicts(after.facts),
-    )
-
-
-def _verdicts(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the gates of the cycle have said so far: verdicts kept as facts, and the last look of each kind."""
-    kept = {name.removeprefix("verdict_"): str(v) for name, v in facts.items() if name.startswith("verdict_")}
-    looks = {"ab look": (facts.get("ab") or {}).get("looks"), "watch look": facts.get("watch")}
-    return {**kept, **{name: str(seen[-1]["verdict"]) for name, seen in looks.items() if seen}}
-
-
-def _plain(args: Mapping[str, Any] | BaseModel) -> Any:
-    """Return arguments as plain JSON; None for what has none, which the door refuses."""
-    try:
-        return json_ready({"args": args})["args"]
-    except (TypeError, ValueError):
-        return None
-
-
-def _decision(seen: Witnessed) -> TapedDecision | None:
-    decision = seen.decision
-    if decision is None:
-        return None
-    return TapedDecision(
-        answer=decision.answer,
-        policies=decision.policies,
-        policy_hash=decision.policy_hash,
-        reason=decision.reason,
-    )
-
-
-def _outcome(seen: Witnessed) -> TapedOutcome:
-    outcome: Outcome = seen.outcome
-    match outcome:
-        case Done(value, call, receipt):
-            text = canonical_json({"tool": seen.name, "args": seen.args, "result": value})
-            # The result of a key never changes; a read of the same place may answer otherwise later.
-            by_reference = receipt.intent is not None and len(text) > LARGE
-            return TapedOutcome(
-                came="done",
-                call=call,
-                result=None if by_reference else json.loads(text)["result"],
-                kept=sha256_text(text) if by_reference else "",
-                intent=receipt.intent,
-                outcome=receipt.outcome,
-                permit=receipt.permit,
-                repeated=receipt.repeated,
-            )
-        case Refused(kind, reason, call):
-            return TapedOutcome(came="refused", call=call, word=kind, reason=reason)
-        case Failed(error, reason, call, unknown):
-            return TapedOutcome(came="failed", call=call, word=error, reason=reason, unknown=unknown)

@@ -39,7 +39,6 @@ class Amounts(BaseModel):
             cycles=self.cycles + other.cycles,
         )
 
-
     def minus(self, other: Amounts) -> Amounts:
         """Return the difference.
 

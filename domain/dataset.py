@@ -6,7 +6,6 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
 # Below the repository, whatever it says: no way up, no option of a program.
 _PATH = r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+|/[A-Za-z0-9][A-Za-z0-9_-]*)*$"
 

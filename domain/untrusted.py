@@ -17,7 +17,7 @@ _QUOTE = "| "
 _CUT = " [cut]"
 _BLOCK = re.compile(r"<<untrusted source=[^\n]*\n(?P<body>.*)\nuntrusted>>", flags=re.DOTALL)
 # A name is what identifiers, versions, times, digests and labels look like: at most three words, and no sentence.
-_WORD = r"[\w.:/@+%#&'()=~^-]+"
+_WORD = r"[\w.:/@+%#&-]+"
 _NAME = re.compile(rf"(?:{_WORD}(?: {_WORD}){{0,2}})?")
 _LONGEST_NAME = 100
 _STEM = 12
@@ -83,7 +83,7 @@ def one_line(text: str, limit: int = 200) -> str:
 
 def is_name(text: str) -> bool:
     """Return whether the text is a plain name: an identifier, a number, a time, a digest, a label of few words."""
-    if len(text) > _LONGEST_NAME or _NAME.fullmatch(text) is None:
+    if len(text) > _LONGEST_NAME or "://" in text or _NAME.fullmatch(text) is None:
         return False
     return cleaned(text) == text and _ROLE.match(text) is None
 
@@ -93,7 +93,7 @@ def name_of(text: str) -> str:
     if is_name(text):
         return text
     start = re.sub(r"\W+", "_", cleaned(text[:100]))[:_STEM]
-    return f"{start}~{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    return f"{start}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 def shown(text: str, source: str, limit: int = LIMIT) -> str:

@@ -32,6 +32,8 @@ from tools.tool import Scope
 _BLOCKS = re.compile(r"<<untrusted source=.*?(?:\n|\\n)untrusted>>", flags=re.DOTALL)
 _WORDS = re.compile(r"[^\W_]+")
 _NEEDLE = 5
+_SHORTEST = 15
+_APART = "nextitem"
 
 
 @dataclass(frozen=True)
@@ -215,12 +217,14 @@ CHANNELS: tuple[Channel, ...] = (
 def unmarked(shown: str, text: str) -> str:
     """Return words of the text that a model is shown outside of a marked block, or the empty string.
 
-    Fewer than five words in a row are names and labels, which are shown as they are.
+    Fewer than five words in a row, or fifteen characters, are names and labels, which are shown as they are.
     """
-    left = " ".join(_WORDS.findall(_BLOCKS.sub(" ", shown.replace("\\n", "\n")).lower()))
+    # Words of a vocabulary, each a string of its own, are no text.
+    apart = _BLOCKS.sub(" ", shown.replace("\\n", "\n")).replace('", "', f" {_APART} ")
+    left = " ".join(_WORDS.findall(apart.lower()))
     words = _WORDS.findall(cleaned(text).lower())
     runs = (" ".join(words[n : n + _NEEDLE]) for n in range(len(words) - _NEEDLE + 1))
-    return next((run for run in runs if run in left), "")
+    return next((run for run in runs if len(run) >= _SHORTEST and run in left), "")
 
 
 def honest(role: Role) -> ChatPort:

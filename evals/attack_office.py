@@ -74,7 +74,7 @@ from evals.attack_world import (
 )
 from policies.contract import Contract, breached, load_contract
 from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
-from policies.pdp import PolicyDecisionPoint, load_decision_point
+from policies.pdp import DecisionPoint, load_decision_point
 from policies.profiles import Profile, load_profile
 from service.consents import consent_of
 from service.sections import JobsConfig, RetentionConfig
@@ -82,6 +82,7 @@ from service.toolbox import Ports, toolbox
 from tools.gate import Gate
 from tools.observe.reading import SignalReader, Windows
 from tools.purse import purse_of
+from tools.registry import Registry
 
 MODEL = "reranker"
 TRAIN, SCORE, EXPLAIN = "attack:train", "attack:score", "attack:explain"
@@ -266,21 +267,7 @@ def _assembled(
         found = breached(contract, name, current, baseline)
         return {Verdict.FAIL: True, Verdict.PASS: False}.get(found.verdict), found.reason
 
-    measure = profile.measure
-    reader = SignalReader(metrics, CATALOG, Windows(measure.current, measure.baseline, measure.gap), judge, clock)
-    jobs = JobsConfig(train=TRAIN, score=SCORE, explain=EXPLAIN)
-    registry = toolbox(
-        ports,
-        reader,
-        profile,
-        jobs,
-        clock,
-        model=MODEL,
-        bundles=folder / "bundles",
-        code_revision="c0de",
-        retention=RetentionConfig(enabled=True, keep_days=30, keep_last=1),
-        permits=permits,
-    )
+    registry = _registry(folder, ports, permits, clock, SignalReader(metrics, CATALOG, _windows(profile), judge, clock))
     audit, traces = MemoryAudit(clock), NoTraces()
     consent = consent_of(
         MemoryApprovals(), people=People({}), profile=profile, pdp=pdp, audit=audit, store=store, clock=clock
@@ -321,8 +308,29 @@ def _assembled(
     return Bench(world.circumstance, clock, permits, ports, metrics, gate, audit, store, place, office, engine, world)
 
 
+def _windows(profile: Profile) -> Windows:
+    measure = profile.measure
+    return Windows(measure.current, measure.baseline, measure.gap)
+
+
+def _registry(folder: Path, ports: Ports, permits: PermitOffice, clock: FrozenClock, reader: SignalReader) -> Registry:
+    """Return every tool, on these ports."""
+    return toolbox(
+        ports,
+        reader,
+        _rules()[0],
+        JobsConfig(train=TRAIN, score=SCORE, explain=EXPLAIN),
+        clock,
+        model=MODEL,
+        bundles=folder / "bundles",
+        code_revision="c0de",
+        retention=RetentionConfig(enabled=True, keep_days=30, keep_last=1),
+        permits=permits,
+    )
+
+
 @cache
-def _rules() -> tuple[Profile, Contract, PolicyDecisionPoint]:
+def _rules() -> tuple[Profile, Contract, DecisionPoint]:
     """Return the dev profile, the one that lets most through by itself, with times that pass quickly; the packaged
     contract and policies.
     """

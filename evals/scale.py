@@ -18,25 +18,30 @@ from rich.table import Table
 
 from domain.clock import SystemClock
 from evals import scale_curve, scale_fleet, scale_storm
-from evals.postgres import fresh_database, own_server
 from evals.scale_fleet import FleetResult
 from evals.scale_storm import StormResult
 from evals.tables import console
+from testbed.servers.base import ServerError
+from testbed.servers.postgres import fresh_database, own_server
 
 GOAL = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and print; 0 when nothing was lost and nothing made twice."""
+    """Run and print; 0 when nothing was lost and nothing made twice, 3 when there is no server."""
     given = _arguments(arguments)
     told, clock = console(to_stderr=given.json), SystemClock()
     started = clock.monotonic()
     plain: dict[str, object] = {}
-    if given.postgres is None:
-        with own_server() as server:
-            good = _measured(given, server, told, plain)
-    else:
-        good = _measured(given, given.postgres, told, plain)
+    try:
+        if given.postgres is None:
+            with own_server() as server:
+                good = _measured(given, server, told, plain)
+        else:
+            good = _measured(given, given.postgres, told, plain)
+    except ServerError as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 3
     plain["seconds"] = clock.monotonic() - started
     told.print(f"measured in {plain['seconds']:.0f} s; {'nothing lost, nothing twice' if good else 'NOT CLEAN'}")
     if given.json:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from evals.scale_office import site
+from evals.scale_sites import site
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 _ZERO = "0001-01-01T00:00:00Z"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evals import scale_fleet
-from evals.postgres import fresh_database
+from testbed.servers.postgres import fresh_database
 
 
 @dataclass(frozen=True)

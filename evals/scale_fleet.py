@@ -13,19 +13,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from adapters.audit.postgresql import PostgresAudit
 from adapters.database import Database
 from adapters.inbox.sqlalchemy import SqlInbox
-from adapters.sql import database_url
 from adapters.store.sqlalchemy import SqlStore
 from cycles.intake import accept
 from domain.clock import SystemClock
 from domain.cycle import Cycle
 from domain.receipt import AuditRecord, RecordKind
-from evals.scale_office import routing, site
-from evals.scale_world import COMMITS, MESSAGES, TABLES
+from evals.scale_sites import routing, site
+from testbed.sites import SiteRows
 
 
 @dataclass(frozen=True)
@@ -127,10 +124,10 @@ def run(
     A quarter of the alerts are about the first target: it must not keep the others waiting.
     """
     clock, database = SystemClock(), Database(url)
-    engine = sa.create_engine(database_url(url, field="--postgres"))
-    TABLES.create_all(engine)
+    rows = SiteRows(url)
+    rows.make()
     store, wanted = SqlStore(database), _sites(cycles, targets)
-    before = _size(engine)
+    before = rows.size()
     with tempfile.TemporaryDirectory(prefix="evercrew-fleet-") as scratch:
         fleet = Fleet(url, Path(scratch), size=executors, slots=slots, ttl=ttl)
         try:
@@ -142,8 +139,8 @@ def run(
         finally:
             said = fleet.abandon()
     found = store.cycles(limit=10 * cycles + 100)
-    result = _counted(url, engine, found, wanted, fleet.kills, seconds, cpu, in_flight, _size(engine) - before)
-    engine.dispose()
+    result = _counted(url, rows, found, wanted, fleet.kills, seconds, cpu, in_flight, rows.size() - before)
+    rows.close()
     database.close()
     if not result.ok:
         sys.stderr.write(said)
@@ -187,7 +184,7 @@ def _watched(store: SqlStore, fleet: Fleet, cycles: int, kill_every: float, dead
 
 def _counted(
     url: str,
-    engine: sa.Engine,
+    rows: SiteRows,
     found: Sequence[Cycle],
     wanted: Sequence[str],
     kills: int,
@@ -202,7 +199,7 @@ def _counted(
     by_site = Counter(cycle.target for cycle in found)
     ended = [cycle for cycle in found if cycle.stage.terminal]
     doubled = [f"{name}: {count} cycles" for name, count in by_site.items() if count > 1]
-    twice, effects = _effects(engine, records)
+    twice, effects = _effects(rows, records)
     ends = Counter(r.entry.cycle_id for r in records if _is_end(r))
     return FleetResult(
         cycles=len(found),
@@ -222,15 +219,14 @@ def _counted(
     )
 
 
-def _effects(engine: sa.Engine, records: Sequence[AuditRecord]) -> tuple[list[str], int]:
+def _effects(rows: SiteRows, records: Sequence[AuditRecord]) -> tuple[list[str], int]:
     """Effects that were made twice: by key in the systems and in the chain, and by site."""
     twice: list[str] = []
-    with engine.connect() as connection:
-        commits = connection.execute(sa.select(COMMITS.c.site, COMMITS.c.key)).all()
-        messages = connection.execute(sa.select(MESSAGES.c.cycle_id, MESSAGES.c.key)).all()
-    for what, rows in (("commit", commits), ("message", messages)):
+    commits = [(row.site, row.key) for row in rows.commits()]
+    messages = rows.messages()
+    for what, made in (("commit", commits), ("message", messages)):
         for place in (0, 1):
-            counted = Counter(row[place] for row in rows)
+            counted = Counter(row[place] for row in made)
             twice += [f"{what} {name}: {count} times" for name, count in counted.items() if count > 1]
     done = Counter(r.entry.key for r in records if r.entry.kind is RecordKind.OUTCOME and r.entry.status == "done")
     twice += [f"outcome {key}: {count} times" for key, count in done.items() if count > 1]
@@ -247,9 +243,3 @@ def _fairness(ended: Sequence[Cycle]) -> dict[str, Fairness]:
     for cycle in ended:
         waits[cycle.target.partition("/")[0]].append((cycle.updated_at - cycle.alert.starts_at).total_seconds())
     return {name: Fairness(len(some), sorted(some)[len(some) // 2], max(some)) for name, some in sorted(waits.items())}
-
-
-def _size(engine: sa.Engine) -> int:
-    with engine.connect() as connection:
-        connection.execute(sa.text("SELECT pg_stat_clear_snapshot()"))
-        return int(connection.scalar(sa.text("SELECT pg_database_size(current_database())")) or 0)

@@ -12,8 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
-import sqlalchemy as sa
-
 from adapters.annotations.none import NoAnnotations
 from adapters.approvals.sqlalchemy import SqlApprovals
 from adapters.audit.postgresql import PostgresAudit
@@ -30,7 +28,6 @@ from adapters.platform.base import PlatformPort
 from adapters.retrieval.memory import MemoryRetrieval
 from adapters.sandbox.memory import MemorySandbox
 from adapters.silences.none import NoSilences
-from adapters.sql import database_url
 from adapters.store.sqlalchemy import SqlStore
 from adapters.traces.none import NoTraces
 from adapters.tracking.memory import MemoryTracking
@@ -42,7 +39,6 @@ from cycles.autonomy import AutonomyRecord
 from cycles.context import ContextSource
 from cycles.desk import Office
 from cycles.engine import Engine
-from cycles.intake import Routing
 from cycles.tape import witness
 from domain.candidate import LiveState
 from domain.clock import Clock, SystemClock
@@ -62,9 +58,11 @@ from service.executor import Executor, executor_of, fence
 from service.sections import JobsConfig
 from service.toolbox import Ports, toolbox
 from service.worker import Worker
+from testbed.sites import SiteRows
 from tools.gate import Gate
 from tools.observe.reading import SignalReader, Windows
 from tools.purse import purse_of
+from tools.registry import Registry
 
 VERSION = "scale"
 # Long enough that all cycles are in flight at once, and short enough for a bench.
@@ -110,17 +108,6 @@ def profile() -> Profile:
     return Profile.model_validate(plain)
 
 
-def routing(targets: int, parts: int) -> Routing:
-    """How the alerts of the bench are routed: so many targets, each of so many parts."""
-    names = [site(target, part) for target in range(targets) for part in range(parts)]
-    return Routing(["latency_p95_ms"], {}, names, "dev")
-
-
-def site(target: int, part: int) -> str:
-    """Return the name of a part of a target; its parts share a lane."""
-    return f"target-{target:02d}/part-{part:03d}"
-
-
 @contextmanager
 def office(url: str, name: str, folder: Path, *, slots: int, ttl: timedelta) -> Iterator[Rig]:
     """Join as an executor, run until the context ends, and leave in order."""
@@ -135,8 +122,8 @@ def office(url: str, name: str, folder: Path, *, slots: int, ttl: timedelta) -> 
         closing.callback(audit.close)
         permits = PermitOffice(clock)
         fence(executor, database, permits, audit)
-        engine = sa.create_engine(database_url(url, field="--postgres"), pool_size=slots, max_overflow=slots)
-        closing.callback(engine.dispose)
+        rows = SiteRows(url, connections=slots)
+        closing.callback(rows.close)
         workflow = DbosWorkflow(
             url,
             clock=clock,
@@ -146,7 +133,7 @@ def office(url: str, name: str, folder: Path, *, slots: int, ttl: timedelta) -> 
             grace=timedelta(seconds=3),
         )
         closing.callback(workflow.close)
-        running = _engine(database, audit, permits, Sites(engine, permits, clock), engine, workflow, folder)
+        running = _engine(database, audit, permits, Sites(rows, permits, clock), rows, workflow, folder)
         running.launch()
         inbox = SqlInbox(database, clock)
         worker = Worker(running, inbox, workflow, executor, clock, every=timedelta(milliseconds=500))
@@ -158,34 +145,21 @@ def _engine(
     audit: PostgresAudit,
     permits: PermitOffice,
     sites: Sites,
-    engine: sa.Engine,
+    rows: SiteRows,
     workflow: DbosWorkflow,
     folder: Path,
 ) -> SiteEngine:
     clock, of = SystemClock(), profile()
     rules = load_contract(packaged_contract()).with_overrides(of.signals)
     store, pdp = SqlStore(database), load_decision_point(packaged_policy_files())
-    ports = _ports(sites, engine, permits, clock, store, folder)
-    windows = Windows(of.measure.current, of.measure.baseline, of.measure.gap)
-    reader = SignalReader(ports.metrics, CATALOG, windows, _judge(rules), clock)
-    registry = toolbox(
-        ports,
-        reader,
-        of,
-        JobsConfig(),
-        clock,
-        model="reranker",
-        bundles=folder / "bundles",
-        code_revision="bench",
-        permits=permits,
-    )
+    ports = _ports(sites, rows, permits, clock, store, folder)
     purse = purse_of(SqlLedger(database, clock), of, clock)
     consent = consent_of(
         SqlApprovals(database), people=People({}), profile=of, pdp=pdp, audit=audit, store=store, clock=clock
     )
     earned = AutonomyRecord(SqlAutonomy(database), audit, clock, of.autonomy)
     gate = Gate(
-        registry=registry,
+        registry=_tools(ports, of, rules, permits, folder),
         pdp=pdp,
         audit=audit,
         store=store,
@@ -217,9 +191,24 @@ def _engine(
     return running
 
 
-def _ports(
-    sites: Sites, engine: sa.Engine, permits: PermitOffice, clock: Clock, store: SqlStore, folder: Path
-) -> Ports:
+def _tools(ports: Ports, of: Profile, rules: Contract, permits: PermitOffice, folder: Path) -> Registry:
+    clock = SystemClock()
+    windows = Windows(of.measure.current, of.measure.baseline, of.measure.gap)
+    reader = SignalReader(ports.metrics, CATALOG, windows, _judge(rules), clock)
+    return toolbox(
+        ports,
+        reader,
+        of,
+        JobsConfig(),
+        clock,
+        model="reranker",
+        bundles=folder / "bundles",
+        code_revision="bench",
+        permits=permits,
+    )
+
+
+def _ports(sites: Sites, rows: SiteRows, permits: PermitOffice, clock: Clock, store: SqlStore, folder: Path) -> Ports:
     platform = SitePlatform(permits=permits, state=LiveState(digest=DIGEST, revision=""))
     return Ports(
         metrics=SiteMetrics(clock),
@@ -239,7 +228,7 @@ def _ports(
             prices=Prices(0.0, 0.0),
         ),
         sandbox=MemorySandbox(lambda _entry, _request: {}),
-        notify=RowNotify(engine, permits),
+        notify=RowNotify(rows, permits),
         silences=NoSilences(permits),
         annotations=NoAnnotations(permits),
         retrieval=MemoryRetrieval(),

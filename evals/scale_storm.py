@@ -11,11 +11,8 @@ from datetime import datetime
 from multiprocessing.synchronize import Event
 from typing import Any
 
-from sqlalchemy import select
-
 from adapters.database import Database
 from adapters.inbox.base import Fate
-from adapters.inbox.models import LetterRow
 from adapters.inbox.sqlalchemy import SqlInbox
 from adapters.store.sqlalchemy import SqlStore
 from cycles.intake import accept, take_turn
@@ -23,7 +20,7 @@ from domain.clock import SystemClock
 from domain.cycle import Cycle
 from domain.stage import Stage
 from evals.scale_bodies import Storm, opens, storm
-from evals.scale_office import routing
+from evals.scale_sites import routing
 
 THREADS = 12
 SENDERS = 2
@@ -148,12 +145,11 @@ def _counted(
     waits: Sequence[float],
 ) -> StormResult:
     database = Database(url)
-    counts = SqlInbox(database, SystemClock()).counts()
+    inbox = SqlInbox(database, SystemClock())
+    counts = inbox.counts()
     letters: dict[str, list[tuple[str, datetime]]] = defaultdict(list)
-    with database.session() as session:
-        for body in session.scalars(select(LetterRow.body).order_by(LetterRow.number)):
-            alert = body["alert"]
-            letters[alert["fingerprint"]].append((alert["status"], datetime.fromisoformat(alert["starts_at"])))
+    for letter in inbox.letters():
+        letters[letter.alert.fingerprint].append((letter.alert.status.value, letter.alert.starts_at))
     cycles: Sequence[Cycle] = SqlStore(database).cycles(limit=10_000_000)
     database.close()
     led = Counter(cycle.alert.fingerprint for cycle in cycles)

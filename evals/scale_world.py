@@ -15,8 +15,6 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
 from adapters.metrics.evaluate import steps
 from adapters.notify.base import EFFECT_SEND, Message
 from adapters.platform.memory import MemoryPlatform
@@ -29,6 +27,7 @@ from domain.measurement import Measurement, Point
 from domain.observation import Observation
 from domain.permit import Permit, PermitOffice
 from domain.signal import SeriesQuery, SignalSpec, Stat
+from testbed.sites import CommitRow, SiteRows
 from tools.deliver.values import parse_values
 
 DIGEST = "sha256:" + "1" * 64
@@ -48,26 +47,6 @@ index:
   generation: 1
 """
 SLOW, FAST, ONSET = 1.2, 0.1, timedelta(seconds=5)
-TABLES = sa.MetaData()
-COMMITS = sa.Table(
-    "sim_commits",
-    TABLES,
-    sa.Column("number", sa.BigInteger, sa.Identity(), primary_key=True),
-    sa.Column("site", sa.String(200), index=True),
-    sa.Column("key", sa.String(64)),
-    sa.Column("revision", sa.String(40)),
-    sa.Column("at", sa.DateTime(timezone=True)),
-    sa.Column("message", sa.Text),
-    sa.Column("trailers", sa.Text),
-    sa.Column("text", sa.Text),
-)
-MESSAGES = sa.Table(
-    "sim_messages",
-    TABLES,
-    sa.Column("number", sa.BigInteger, sa.Identity(), primary_key=True),
-    sa.Column("key", sa.String(64), index=True),
-    sa.Column("cycle_id", sa.String(32)),
-)
 _SITE: ContextVar[Site] = ContextVar("site")
 _COUNT = SeriesQuery(metric="requests", stat=Stat.INCREASE)
 
@@ -86,12 +65,12 @@ CATALOG: Mapping[str, SignalSpec] = {
 class Site(MemoryVcs):
     """A values repository whose commits are rows; what was read is kept until something is committed."""
 
-    def __init__(self, name: str, alert_at: datetime, engine: sa.Engine, permits: PermitOffice, clock: Clock) -> None:
+    def __init__(self, name: str, alert_at: datetime, rows: SiteRows, permits: PermitOffice, clock: Clock) -> None:
         super().__init__(text=VALUES, permits=permits, clock=_Still(alert_at - timedelta(days=1)))
         self._clock = clock
         self.name = name
         self.alert_at = alert_at
-        self._engine = engine
+        self._rows = rows
         self._load()
 
     def commit(
@@ -128,11 +107,7 @@ class Site(MemoryVcs):
 
     def _load(self) -> None:
         del self._commits[1:], self._texts[1:], self._touches[1:]
-        with self._engine.connect() as connection:
-            rows = connection.execute(
-                sa.select(COMMITS).where(COMMITS.c.site == self.name).order_by(COMMITS.c.number)
-            ).all()
-        for row in rows:
+        for row in self._rows.commits(self.name):
             trailers = json.loads(row.trailers)
             self._commits.append(
                 Commit(revision=row.revision, author="Evercrew", at=row.at, message=row.message, trailers=trailers)
@@ -144,17 +119,17 @@ class Site(MemoryVcs):
         revision = super()._append(text, message, trailers, author)
         if len(self._commits) > 1:
             made = self._commits[-1]
-            values = {
-                "site": self.name,
-                "key": trailers.get("Evercrew-Key", ""),
-                "revision": revision,
-                "at": made.at,
-                "message": made.message,
-                "trailers": json.dumps(dict(trailers)),
-                "text": self._texts[-1],
-            }
-            with self._engine.begin() as connection:
-                connection.execute(sa.insert(COMMITS).values(**values))
+            self._rows.commit(
+                CommitRow(
+                    site=self.name,
+                    key=trailers.get("Evercrew-Key", ""),
+                    revision=revision,
+                    at=made.at,
+                    message=made.message,
+                    trailers=json.dumps(dict(trailers)),
+                    text=self._texts[-1],
+                )
+            )
         return revision
 
 
@@ -179,15 +154,15 @@ class Sites:
 
     reviewed = False
 
-    def __init__(self, engine: sa.Engine, permits: PermitOffice, clock: Clock) -> None:
-        self._engine = engine
+    def __init__(self, rows: SiteRows, permits: PermitOffice, clock: Clock) -> None:
+        self._rows = rows
         self._permits = permits
         self._clock = clock
 
     @contextmanager
     def at(self, cycle: Cycle) -> Iterator[None]:
         """Work on the site of a cycle."""
-        site = Site(cycle.target, cycle.alert.starts_at, self._engine, self._permits, self._clock)
+        site = Site(cycle.target, cycle.alert.starts_at, self._rows, self._permits, self._clock)
         token = _SITE.set(site)
         try:
             yield
@@ -248,26 +223,20 @@ class SiteMetrics:
 class RowNotify:
     """`NotifyPort` into the table of messages."""
 
-    def __init__(self, engine: sa.Engine, permits: PermitOffice) -> None:
-        self._engine = engine
+    def __init__(self, rows: SiteRows, permits: PermitOffice) -> None:
+        self._rows = rows
         self._permits = permits
 
     def send(self, message: Message, *, key: str, permit: Permit | None) -> None:
         """See `NotifyPort.send`."""
         self._permits.spend(permit, effect=EFFECT_SEND, key=key)
-        if not self._sent(key):
-            with self._engine.begin() as connection:
-                cycle_id = permit.cycle_id if permit else ""
-                connection.execute(sa.insert(MESSAGES).values(key=key, cycle_id=cycle_id))
+        if not self._rows.sent(key):
+            self._rows.send(key, permit.cycle_id if permit else "")
 
     def observe(self, key: str) -> Observation:
         """See `NotifyPort.observe`."""
-        return Observation.done({}) if self._sent(key) else Observation.absent()
+        return Observation.done({}) if self._rows.sent(key) else Observation.absent()
 
     def check(self) -> str:
         """See `NotifyPort.check`."""
         return "rows: answers"
-
-    def _sent(self, key: str) -> bool:
-        with self._engine.connect() as connection:
-            return connection.scalar(sa.select(MESSAGES.c.number).where(MESSAGES.c.key == key)) is not None

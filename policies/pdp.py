@@ -14,13 +14,14 @@ import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import cedarpy
 
 from domain.actor import Actor
 from domain.decision import Answer, AuthorizationRequest, Decision
 from domain.errors import PolicySetBroken
+from policies.slices import Slices
 
 _LIBRARY_ERRORS = (ValueError, TypeError, KeyError, RuntimeError, OverflowError, RecursionError)
 # Cedar's Long is a signed 64-bit integer.
@@ -54,13 +55,14 @@ class PolicyDecisionPoint:
         reasons: Mapping[str, str],
         policy_hash: str,
         files: Mapping[str, bytes],
+        static: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        self._policies = policies
         self._schema = schema
         self._reasons = dict(reasons)
         self._hash = policy_hash
         self.files = dict(files)
         self._actions = {name: tuple(_GROUP.findall(groups)) for name, groups in _ACTION.findall(str(schema))}
+        self._slices = Slices(static, policies, str(schema))
         self._entities = lru_cache(maxsize=1024)(self._load_entities)
 
     @classmethod
@@ -93,7 +95,7 @@ class PolicyDecisionPoint:
         except _LIBRARY_ERRORS as error:
             raise PolicySetBroken(f"the policy set cannot be built: {error}") from error
         reasons = {name: str(policy["annotations"].get("reason") or name) for name, policy in static.items()}
-        return cls(policies, schema, reasons, hash_of(files), files)
+        return cls(policies, schema, reasons, hash_of(files), files, static)
 
     @property
     def policy_hash(self) -> str:
@@ -144,13 +146,17 @@ class PolicyDecisionPoint:
         }
         try:
             entities = self._entities(kind, name, request.actor.role.value, request.target, request.environment)
-            answer = cedarpy.is_authorized(question, self._policies, entities, self._schema)
+            kind_of_question = self._slices.question(kind, request.tool, context)
+            schema = None if self._slices.fits(kind_of_question) else self._schema
+            answer = cedarpy.is_authorized(question, self._slices.of(request.tool), entities, schema)
             decision, errors = answer.decision, list(answer.diagnostics.errors)
             policies = tuple(sorted(answer.diagnostics.reasons))
         except _LIBRARY_ERRORS as error:
             return self._deny(f"the policy engine failed: {error}")
         if errors:
             return self._deny(f"the policy engine could not decide: {'; '.join(errors)}")
+        if decision in (cedarpy.Decision.Allow, cedarpy.Decision.Deny):
+            self._slices.fitted(kind_of_question)
         if decision is cedarpy.Decision.Allow and policies:
             return Decision(answer=Answer.ALLOW, policies=policies, policy_hash=self._hash, reason=self._why(policies))
         if not policies:

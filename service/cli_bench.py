@@ -115,6 +115,7 @@ def scale(
     curve: Annotated[
         Path | None, typer.Option(help="Draw what a cycle costs at several sizes into this SVG instead.")
     ] = None,
+    sizes: Annotated[str, typer.Option(help="Comma-separated sizes of the curve, in cycles.")] = "25,50,100,200",
     as_json: AsJson = False,
 ) -> None:
     """Send an alert storm through the inbox, and work cycles on three executors, one killed every few seconds.
@@ -124,7 +125,7 @@ def scale(
     words = ["--cycles", str(cycles), "--bodies", str(bodies)]
     words += ["--kill-every", str(kill_every), "--patience", str(patience)]
     words += ["--postgres", postgres] if postgres else []
-    words += ["--curve", str(curve.resolve())] if curve else []
+    words += ["--curve", str(curve.resolve()), "--sizes", sizes] if curve else []
     _evals("evals.scale", [*words, *(["--json"] if as_json else [])])
 
 
@@ -142,6 +143,18 @@ def attack(
     words = ["--data", str(data), "--sample", str(sample)]
     words += ["--limit", str(limit)] if limit is not None else []
     _evals("evals.attack", [*words, *(["--json"] if as_json else [])])
+
+
+@bench.command(epilog="Example: evercrew bench backtest --cycles 1000 --state artifacts/demo/state")
+def backtest(
+    cycles: Annotated[int, typer.Option(min=1, help="Recorded cycles.")] = 1000,
+    state: Annotated[Path | None, typer.Option(help="Take the newest cycle of this state folder.")] = None,
+    gates: Annotated[bool, typer.Option("--gates", help="Replay each cycle under other gates, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask another policy set about many recorded cycles, beside the bare decisions; ends with 1 beyond a minute."""
+    words = ["--cycles", str(cycles), *(["--state", str(state.resolve())] if state else [])]
+    _evals("evals.backtest", [*words, *(["--gates"] if gates else []), *(["--json"] if as_json else [])])
 
 
 def _evals(module: str, words: list[str]) -> None:

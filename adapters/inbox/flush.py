@@ -17,6 +17,22 @@ class _Waiting(Generic[T]):
         self.problem: BaseException | None = None
 
 
+class _Shared(Generic[T]):
+    """Around writing: what it raises is raised in all whose items were written, and then the next may write."""
+
+    def __init__(self, batch: Sequence[_Waiting[T]], then: Callable[[Sequence[_Waiting[T]]], None]) -> None:
+        self._batch = batch
+        self._then = then
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        for waiting in self._batch:
+            waiting.problem = error
+        self._then(self._batch)
+
+
 class SharedFlush(Generic[T]):
     """Hands what callers bring to `write`, in the order they came, at most `most` items at once.
 
@@ -48,20 +64,17 @@ class SharedFlush(Generic[T]):
         """Write for those who wait, oneself among them, and call the next to lead."""
         with self._lock:
             batch = self._taken()
-        try:
+        with _Shared(batch, self._hand_over):
             self._write([item for waiting in batch for item in waiting.items])
-        except BaseException as problem:
+
+    def _hand_over(self, batch: Sequence[_Waiting[T]]) -> None:
+        with self._lock:
             for waiting in batch:
-                waiting.problem = problem
-            raise
-        finally:
-            with self._lock:
-                for waiting in batch:
-                    waiting.over = True
-                following = self._queue[0] if self._queue else None
-                self._writing = following is not None
-            for waiting in (*batch, *([following] if following else [])):
-                waiting.turn.set()
+                waiting.over = True
+            following = self._queue[0] if self._queue else None
+            self._writing = following is not None
+        for waiting in (*batch, *([following] if following else [])):
+            waiting.turn.set()
 
     def _taken(self) -> list[_Waiting[T]]:
         size, count = 0, 0

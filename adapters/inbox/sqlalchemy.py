@@ -7,7 +7,7 @@ database. Why accepting is quick: callers that come at the same time share a tra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, insert, or_, select, update
@@ -110,6 +110,13 @@ class SqlInbox:
         with self._database.session() as session:
             row = session.get(IncidentRow, (lane, fingerprint))
             return None if row is None else _incident(row)
+
+    def letters(self) -> Iterator[Letter]:
+        """Return all letters that are kept and can be read, settled or not, in the order they were accepted."""
+        with self._database.session() as session:
+            wanted = select(LetterRow.number, LetterRow.body).order_by(LetterRow.number)
+            for number, body in session.execute(wanted.execution_options(yield_per=1000)):
+                yield Letter.model_validate({**body, "number": number})
 
     def aside(self, limit: int = 100) -> Sequence[Aside]:
         """See `InboxPort.aside`."""

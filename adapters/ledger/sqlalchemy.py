@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Text, cast, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ from adapters.ledger.base import (
 from adapters.ledger.models import AccountRow, EntryRow, ReservationRow
 from adapters.ledger.moves import Change, Move, check_request, moved, releasing, reserving, settling
 from domain.budget import KINDS, Amounts, Ceiling
+from domain.canonical import canonical_json
 from domain.clock import Clock
 from domain.errors import BudgetExhausted, DependencyLied
 
@@ -85,6 +86,9 @@ class SqlLedger:
     def open_reservations(self, account: str | None = None) -> Sequence[Reservation]:
         """See `LedgerPort.open_reservations`."""
         query = select(ReservationRow).where(ReservationRow.state == State.OPEN.value)
+        if account is not None:
+            # Every step of a cycle asks for its own: what hundreds of others have set aside is not loaded.
+            query = query.where(cast(ReservationRow.accounts, Text).contains(canonical_json(account), autoescape=True))
         with self._database.session() as session:
             rows = session.scalars(query.order_by(ReservationRow.opened_at, ReservationRow.key)).all()
             found = [reservation for row in rows if (reservation := _reservation(row)) is not None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -57,6 +57,18 @@ class Recording(BaseModel):
     payload: Mapping[str, Any]
 
 
+class Moment(NamedTuple):
+    """What a decision about a call of a cycle is made by, read at once.
+
+    `cycles_that_day` were opened on the UTC day of this cycle's opening, itself included.
+    """
+
+    cycle: Cycle
+    cycles_that_day: int
+    entombed: bool
+    flags: Sequence[FlagRow]
+
+
 class StorePort(Protocol):
     """What Evercrew remembers."""
 
@@ -66,6 +78,10 @@ class StorePort(Protocol):
 
     def cycle(self, cycle_id: str) -> Cycle | None:
         """Return a cycle, or None."""
+        ...
+
+    def moment(self, cycle_id: str, digest: str = "") -> Moment | None:
+        """Return a cycle with the flags as they are now, and whether `digest` has a tombstone; None without a cycle."""
         ...
 
     def save(self, cycle: Cycle) -> None:

@@ -15,6 +15,13 @@ from typing import Any
 from sqlalchemy import Connection, Date, DateTime, Table, create_engine, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+# Their tables are part of the dump.
+import adapters.approvals.models
+import adapters.autonomy.models
+import adapters.executors.models
+import adapters.inbox.models
+import adapters.ledger.models
+import adapters.rules.models  # noqa: F401
 from adapters.store.migrations import current_revision
 from adapters.store.models import Base, UtcDateTime
 from adapters.store.sqlalchemy import SqlStore

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.store.base import FlagChange, FlagRow, Recording, Tombstone
+from adapters.store.base import FlagChange, FlagRow, Moment, Recording, Tombstone
 from domain.alert import Alert
 from domain.canonical import json_ready
 from domain.cycle import Cycle
@@ -49,6 +49,14 @@ class MemoryStore:
         """See `StorePort.cycle`."""
         with self._lock:
             return self._cycles.get(cycle_id)
+
+    def moment(self, cycle_id: str, digest: str = "") -> Moment | None:
+        """See `StorePort.moment`."""
+        cycle = self.cycle(cycle_id)
+        if cycle is None:
+            return None
+        entombed = bool(digest) and self.tombstone(digest) is not None
+        return Moment(cycle, self.cycles_on(cycle.opened_at), entombed, self.flags())
 
     def save(self, cycle: Cycle) -> None:
         """See `StorePort.save`. A cancel request made meanwhile by somebody else survives the save."""

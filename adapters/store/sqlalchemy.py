@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from adapters.database import Database
-from adapters.store.base import FlagChange, FlagRow, Recording, Tombstone
+from adapters.store.base import FlagChange, FlagRow, Moment, Recording, Tombstone
 from adapters.store.migrations import current_revision
 from adapters.store.models import CycleRow, FlagHistoryRow, FlagTableRow, RecordingRow, TombstoneRow
+from adapters.together import Together
 from domain.alert import Alert
-from domain.canonical import json_ready
+from domain.canonical import canonical_json, json_ready
 from domain.cycle import Cycle
 from domain.diagnosis import Action
 from domain.errors import InvalidInput
@@ -29,6 +30,31 @@ from domain.outcome import OutcomeKind
 from domain.stage import Stage
 
 _OPENING = 7_031_452_119  # any constant: the key of the advisory lock that those who open cycles take
+_RECORD = (
+    "INSERT INTO recordings (cycle_id, place, kind, payload) VALUES ({value}, {value}, {value}, {json})"
+    " ON CONFLICT (cycle_id, place) DO UPDATE SET kind = excluded.kind, payload = excluded.payload"
+)
+_QUESTION_MARKS = {"value": "?", "json": "?"}
+_CYCLES, _FLAGS = CycleRow.__table__.c, FlagTableRow.__table__.c
+# Built once: what a decision is made by is asked for at every call.
+_same_day = CycleRow.__table__.alias("same_day")
+_MOMENT = select(
+    CycleRow.__table__,
+    select(func.count()).select_from(_same_day).where(_same_day.c.day == _CYCLES.day).scalar_subquery().label("that_day"),
+    exists().where(TombstoneRow.__table__.c.digest == bindparam("digest")).label("entombed"),
+).where(_CYCLES.id == bindparam("cycle_id"))
+_ALL_FLAGS = select(_FLAGS.name, _FLAGS.environment, _FLAGS.enabled, _FLAGS.metadata.label("details")).order_by(
+    _FLAGS.name, _FLAGS.environment
+)
+
+
+class _Kept(NamedTuple):
+    """A recording as the table has it; the payload is canonical JSON."""
+
+    cycle_id: str
+    place: str
+    kind: str
+    payload: str
 
 
 class SqlStore:
@@ -40,6 +66,7 @@ class SqlStore:
 
     def __init__(self, database: Database | str) -> None:
         self._database = database if isinstance(database, Database) else Database(database)
+        self._recorded = Together(self._record_all)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -55,6 +82,14 @@ class SqlStore:
         with self._database.session() as session:
             row = session.get(CycleRow, cycle_id)
             return None if row is None else _cycle(row)
+
+    def moment(self, cycle_id: str, digest: str = "") -> Moment | None:
+        """See `StorePort.moment`: one transaction."""
+        with self._database.guarded(), self._database.begin(write=False) as connection:
+            found = connection.execute(_MOMENT, {"cycle_id": cycle_id, "digest": digest}).first()
+            if found is None:
+                return None
+            return Moment(_cycle(found), found.that_day, bool(digest) and found.entombed, _flags(connection))
 
     def save(self, cycle: Cycle) -> None:
         """See `StorePort.save`. A cancel request made meanwhile by somebody else survives the save."""
@@ -102,12 +137,8 @@ class SqlStore:
 
     def flags(self) -> Sequence[FlagRow]:
         """See `StorePort.flags`."""
-        with self._database.session() as session:
-            rows = session.scalars(select(FlagTableRow).order_by(FlagTableRow.name, FlagTableRow.environment))
-            return [
-                FlagRow(name=row.name, enabled=row.enabled, environment=row.environment, details=row.details)
-                for row in rows
-            ]
+        with self._database.guarded(), self._database.begin(write=False) as connection:
+            return _flags(connection)
 
     def set_flag(self, flag: FlagRow, *, by: str, at: datetime) -> None:
         """See `StorePort.set_flag`; who changed it and when goes to ``flag_history`` in the same transaction."""
@@ -163,16 +194,15 @@ class SqlStore:
 
     def record(self, recording: Recording) -> None:
         """See `StorePort.record`."""
-        payload = _plain("payload", recording.payload)
-        same = (RecordingRow.cycle_id == recording.cycle_id, RecordingRow.place == recording.place)
-        new = {"kind": recording.kind, "payload": payload}
-        with self._database.session(write=True) as session:
-            known = session.scalar(select(RecordingRow.id).where(*same))
-            if known is not None:
-                session.execute(update(RecordingRow).where(RecordingRow.id == known).values(new))
-            else:
-                identity = {"cycle_id": recording.cycle_id, "place": recording.place}
-                session.execute(insert(RecordingRow).values({**identity, **new}))
+        payload = _text("payload", recording.payload)
+        self._recorded.add(_Kept(recording.cycle_id, recording.place, recording.kind, payload))
+
+    def _record_all(self, recordings: Sequence[_Kept]) -> None:
+        forms = {"value": "%s", "json": "CAST(%s AS JSON)"} if self._database.is_postgresql else _QUESTION_MARKS
+        # In one order everywhere: two processes that replace the same places do not wait for one another in a ring.
+        ordered = sorted(recordings, key=lambda kept: (kept.cycle_id, kept.place))
+        with self._database.guarded(), self._database.begin(write=True) as connection:
+            connection.exec_driver_sql(_RECORD.format(**forms), [tuple(kept) for kept in ordered])
 
     def claim(self, recording: Recording) -> bool:
         """See `StorePort.claim`. The unique constraint of the table decides between two that come at once."""
@@ -258,7 +288,11 @@ def _fill(row: CycleRow, cycle: Cycle) -> None:
     row.timings = _plain("timings", cycle.timings)
 
 
-def _cycle(row: CycleRow) -> Cycle:
+def _flags(connection: Connection) -> list[FlagRow]:
+    return [FlagRow.model_validate(dict(row)) for row in connection.execute(_ALL_FLAGS).mappings()]
+
+
+def _cycle(row: CycleRow | Row[Any]) -> Cycle:
     return Cycle(
         id=row.id,
         alert=Alert.model_validate(row.alert),
@@ -279,6 +313,13 @@ def _cycle(row: CycleRow) -> Cycle:
 def _plain(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return json_ready(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(field, str(error), "Hand over plain JSON: no NaN, no infinities, no objects") from error
+
+
+def _text(field: str, value: Mapping[str, Any]) -> str:
+    try:
+        return canonical_json(dict(value))
     except (TypeError, ValueError) as error:
         raise InvalidInput(field, str(error), "Hand over plain JSON: no NaN, no infinities, no objects") from error
 

@@ -39,8 +39,16 @@ def judge_guards(desk: Desk, place: str) -> list[Judgement]:
 
 
 def gated(rule: QualityGate, check: AnomalyResult) -> Judgement:
-    """Judge one quality gate that a repair must meet as well, by how its signal stands."""
-    return judge_gate(rule, _measured(check.baseline), _measured(check.current))
+    """Judge one quality gate that a repair must meet as well, by how its signal stands.
+
+    What is off within its noise does not take a repair back: a share of the baseline is then met, a level not yet.
+    """
+    judged = judge_gate(rule, _measured(check.baseline), _measured(check.current))
+    if judged.verdict is not Verdict.FAIL or check.anomalous:
+        return judged
+    met = check.anomalous is False and rule.kind.endswith("relative_delta")
+    reason = f"{judged.reason}, {'within' if met else 'not told from'} its noise"
+    return judged.model_copy(update={"verdict": Verdict.PASS if met else Verdict.INSUFFICIENT, "reason": reason})
 
 
 def _measured(value: float | None) -> Measurement:

@@ -1,100 +1,96 @@
-"""A PostgreSQL server on a Unix socket of its own: databases on demand, and restarts as sudden as a power cut.
-
-It refuses to run as root; then it runs as `nobody`. The path of a socket is short by nature, so it stands in a
-temporary folder.
-"""
+"""A PostgreSQL for a bench: a fresh database on the server that is named, or on one of its own, with its flushes on."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+
+import psycopg
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from testbed.servers.base import ServerError
 
-PACKAGE = "postgresql"
-USER = "evercrew"
-PORT = 5432
-_OPTIONS = "-c listen_addresses='' -c fsync=off -c max_connections=100 -c unix_socket_permissions=0777"
+_PLACES = Path("/usr/lib/postgresql")
 
 
-def programs() -> Path | None:
-    """Return the folder of the server's programs, None where it is not installed."""
-    found = shutil.which("initdb")
-    known = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in known if (place / "pg_ctl").exists()), None)
-
-
-class Postgres:
-    """Runs while it is entered. `socket` is where a proxy can connect to; with `folder` it is one that runs already.
+@contextmanager
+def fresh_database(server: str | None) -> Iterator[str]:
+    """Give the URL of a new database, on `server` or on one started here, and drop it afterwards.
 
     Raises:
-        ServerError: it is not installed, or does not start; shows why.
+        ServerError: there is no server, and none can be started.
     """
+    if server is None:
+        with own_server() as started, fresh_database(started) as url:
+            yield url
+        return
+    try:
+        base = make_url(server)
+    except ArgumentError as error:
+        raise ServerError("--postgres is no address of a database: postgresql://user@host/name") from error
+    plain = base.set(drivername="postgresql").render_as_string(hide_password=False)
+    name = f"evercrew_bench_{secrets.token_hex(4)}"
+    _run(plain, f"CREATE DATABASE {name}")
+    try:
+        yield base.set(database=name).render_as_string(hide_password=False)
+    finally:
+        _run(plain, f"DROP DATABASE {name} WITH (FORCE)")
 
-    def __init__(self, folder: Path | None = None) -> None:
-        found = programs()
-        if found is None:
-            raise ServerError(f"initdb is not installed: apt-get install {PACKAGE}")
-        self._programs = found
-        self._user = "nobody" if os.getuid() == 0 else None
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="ec-pg-"))
 
-    def __enter__(self) -> Self:
-        if self._user:
-            shutil.chown(self.folder, self._user)
-        self.folder.chmod(0o755)
-        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", USER, "-N", "-E", "UTF8")
-        self._control("-w", "-o", f"-k {self.folder} {_OPTIONS}", "start")
-        return self
+@contextmanager
+def own_server() -> Iterator[str]:
+    """Run a server on a socket of its own, and give its URL.
 
-    def __exit__(self, *_: object) -> None:
-        subprocess.run(
-            [str(self._programs / "pg_ctl"), "-D", str(self._data), "-m", "immediate", "stop"],
-            user=self._user,
-            cwd=self.folder,
-            capture_output=True,
-            check=False,
-        )
-        shutil.rmtree(self.folder, ignore_errors=True)
+    Raises:
+        ServerError: its programs are not installed, or do not run.
+    """
+    programs = _programs()
+    folder = Path(tempfile.mkdtemp(prefix="ec-pg-"))
+    user = "nobody" if os.getuid() == 0 else None  # the server refuses to run as root
+    if user:
+        shutil.chown(folder, user)
+    data, control = folder / "data", str(programs / "pg_ctl")
 
-    @property
-    def socket(self) -> Path:
-        """The Unix socket it listens on."""
-        return self.folder / f".s.PGSQL.{PORT}"
-
-    def database(self, name: str, template: str = "template1") -> str:
-        """Make a database, a copy of `template`, and return its name."""
-        self._run("createdb", "-h", str(self.folder), "-U", USER, "-T", template, name)
-        return name
-
-    def url(self, database: str) -> str:
-        """Return the address of a database, by the socket."""
-        return f"postgresql://{USER}@/{database}?host={self.folder}"
-
-    def restart(self) -> None:
-        """Let it die with everything open, and come back; returns once it answers."""
-        self._control("-w", "-m", "immediate", "-o", f"-k {self.folder} {_OPTIONS}", "restart")
-
-    @property
-    def _data(self) -> Path:
-        return self.folder / "data"
-
-    def _control(self, *words: str) -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-l", str(self.folder / "log"), *words)
-
-    def _run(self, program: str, *words: str) -> None:
-        done = subprocess.run(
-            [str(self._programs / program), *words],
-            user=self._user,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(*command: str) -> None:
+        done = subprocess.run(command, user=user, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
-            raise ServerError(f"{program}: {done.stderr.strip()[-500:]}")
+            raise ServerError(f"PostgreSQL does not run here; name a server: {done.stderr.strip()[-300:]}")
+
+    try:
+        run(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "evercrew", "-N", "-E", "UTF8")
+        options = f"-k {folder} -c listen_addresses='' -c max_connections=200 -c shared_buffers=128MB"
+        run(control, "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start")
+        yield f"postgresql://evercrew@/postgres?host={folder}"
+    finally:
+        subprocess.run(
+            [control, "-D", str(data), "-m", "immediate", "stop"],
+            user=user,
+            cwd=folder,
+            capture_output=True,
+            check=False,
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path:
+    found = shutil.which("initdb")
+    places = [Path(found).resolve().parent] if found else sorted(_PLACES.glob("*/bin"), reverse=True)
+    programs = next((place for place in places if (place / "pg_ctl").exists()), None)
+    if programs is None:
+        raise ServerError("PostgreSQL is not installed (apt install postgresql): name a server with --postgres")
+    return programs
+
+
+def _run(url: str, statement: str) -> None:
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+            connection.execute(statement.encode())
+    except psycopg.Error as error:
+        raise ServerError(f"the server of --postgres cannot be used: {str(error).strip()}") from error

@@ -15,7 +15,7 @@ from domain.clock import FrozenClock
 from domain.diagnosis import Action
 from domain.errors import DependencyUnavailable, IntegrityError
 from tests.contract.postgres import server
-from tests.support.office import alert_of
+from tests.support.setting import alert_of
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

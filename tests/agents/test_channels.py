@@ -86,7 +86,7 @@ def of(model: type[BaseModel]) -> Any:
 
 def holds(value: Any) -> bool:
     return all(
-        is_name(text) or re.fullmatch(r"[\w]{0,12}~[0-9a-f]{8}", text) or _MARKED.fullmatch(text)
+        is_name(text) or re.fullmatch(r"[\w]{0,12}-[0-9a-f]{8}", text) or _MARKED.fullmatch(text)
         for text in strings(value)
     )
 

@@ -16,7 +16,8 @@ from domain.people import People
 from domain.stage import Stage
 from policies.profiles import Profile
 from tests.support.meddling import flag
-from tests.support.office import MODEL, Rig, office_in_memory, profile
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import MODEL, profile
 from tests.support.story import opened
 from tools.ballots import Ballots
 from tools.consent import Consent

@@ -22,8 +22,8 @@ from policies.packaged import packaged_policy_files, packaged_profile
 from policies.profiles import Profile, load_profile
 from tests.approvals.asked import Asking, refused
 from tests.support.meddling import flag
-from tests.support.office import profile
 from tests.support.people import PEOPLE
+from tests.support.setting import profile
 from tests.support.story import given
 from tools.outcome import Done
 

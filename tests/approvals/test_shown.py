@@ -26,7 +26,7 @@ from policies.packaged import packaged_policy_files
 from policies.pdp import PolicyDecisionPoint
 from tests.approvals.asked import ACTOR, DIGEST, PASSED, WANTED, Asking, profile_with, refused
 from tests.support.meddling import flag
-from tests.support.office import alert_of, profile
+from tests.support.setting import alert_of, profile
 from tools.outcome import Done
 
 SECOND = timedelta(seconds=1)

@@ -22,7 +22,8 @@ from domain.outcome import OutcomeKind
 from domain.receipt import RecordKind
 from domain.stage import Stage
 from tests.support.meddling import cancel, flag, when_stage
-from tests.support.office import Rig, alert_of
+from tests.support.office import Rig
+from tests.support.setting import alert_of
 from tests.support.story import Story, given, opened
 
 WHY = "the data of Friday is not trusted yet"

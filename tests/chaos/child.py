@@ -6,7 +6,6 @@ import faulthandler
 import json
 import os
 import signal
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -37,15 +36,11 @@ def recover(folder: str, cell: Any) -> None:
 
 
 def told_in(folder: Path, name: str, work: Callable[[Path], dict[str, Any]]) -> None:
-    """Do the work of a process and leave what it tells, or how it ended, in the folder."""
+    """Do the work of a process and leave what it tells in the folder; how it failed stands in its log."""
     _quiet(folder)
     # What a process that hangs was at is the evidence against it.
     faulthandler.dump_traceback_later(HANGS_S, file=(folder / "stacks.txt").open("w"))
-    try:
-        told = work(folder)
-    except BaseException:
-        (folder / f"{name}.error").write_text(traceback.format_exc())
-        raise
+    told = work(folder)
     (folder / f"{name}.json").write_text(json.dumps(told, default=str))
 
 
@@ -53,7 +48,7 @@ def _suffered(folder: Path, cell: Any) -> dict[str, Any]:
     from tests.chaos.catalog import BY_NAME
     from tests.chaos.injector import Injector
     from tests.durability.wiring import PATHS, build, prepare
-    from tests.support.office import alert_of
+    from tests.support.setting import alert_of
 
     prepare(folder, cell.path)
     with ExitStack() as closing:

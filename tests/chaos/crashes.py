@@ -14,9 +14,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from testbed.servers.postgres import Postgres, programs
+from testbed.servers.pgcluster import Postgres, programs
 from tests.chaos.child import PROFILE, told_in
-from tests.chaos.runner import Runner
+from tests.chaos.runner import Runner, tail
 from tests.chaos.writes import sample
 
 PATHS = ("tuning", "rollback")
@@ -62,7 +62,7 @@ def _lived(folder: Path, crash: Crash, end: int) -> dict[str, Any]:
     from tests.chaos.judge import judged
     from tests.chaos.writes import CountedAudit, Writes
     from tests.durability.wiring import PATHS, Instead, build, prepare
-    from tests.support.office import alert_of
+    from tests.support.setting import alert_of
 
     if not (folder / "setup.json").exists():
         prepare(folder, crash.path)
@@ -139,9 +139,9 @@ class Crashes:
         if first is None or second is None:
             problems.append("a process hung")
         if second:
-            problems.append(f"the one after ended with {second}: {_text(place / 'second.error')[-1500:]}")
+            problems.append(f"the one after ended with {second}: {tail(place)}")
         if first not in (0, -9, None):
-            problems.append(f"it ended with {first}: {_text(place / 'first.error')[-1500:]}")
+            problems.append(f"it ended with {first}: {tail(place)}")
         if told and told["outcome"] != told["wanted"]:
             problems.append(f"it ended {told['outcome']}, not {told['wanted']}: {told['reason']}")
         writes = int(_read(place / "first.json").get("writes", 0))
@@ -152,7 +152,3 @@ class Crashes:
 
 def _read(file: Path) -> dict[str, Any]:
     return dict(json.loads(file.read_text())) if file.exists() else {}
-
-
-def _text(file: Path) -> str:
-    return file.read_text() if file.exists() else ""

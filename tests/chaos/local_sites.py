@@ -47,7 +47,11 @@ class DvcSite(Site):
     """DVC's remote in a folder; `wrong digest` changes a byte of every object in it and drops the cache."""
 
     name = "DVC remote"
-    faults = (*stays("down", "gone"), *passes("down", "gone"), *stays("lying", "wrong digest"))
+    faults = (
+        *stays("down", "gone"),
+        *passes("down", "gone"),
+        *stays("lying", "wrong digest", stages=("train", "watch")),
+    )
     stages = ("augment", "train", "watch")
 
     def hurt(self, fault: str) -> None:

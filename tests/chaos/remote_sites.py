@@ -32,7 +32,7 @@ from tests.support.world import World, WorldMetrics
 
 # Real seconds until an adapter gives up on an answer.
 ANSWER = timedelta(seconds=0.3)
-GIT_ANSWER = timedelta(seconds=1.5)
+GIT_ANSWER = timedelta(seconds=3)
 APPLICATION = "search-production"
 _EPOCH = datetime.fromtimestamp(0, UTC)
 

@@ -6,6 +6,7 @@ import json
 import math
 import multiprocessing
 import shutil
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.clock import SystemClock
-from testbed.servers.postgres import Postgres
+from testbed.servers.pgcluster import Postgres
 from tests.chaos.catalog import BY_NAME, Cell
 from tests.chaos.child import PRELOAD, recover, suffer
 from tests.chaos.database_sites import DATABASE, WHERE
@@ -90,9 +91,8 @@ class Runner:
             second = self.finished(recover, str(place), cell)
         result = judged(cell, first, second, _read(place / "first.json"), _read(place / "second.json"))
         result.seconds = self._clock.monotonic() - started
-        for name in ("first.error", "second.error"):
-            if (place / name).exists():
-                result.unsafe.append(f"{name}: {(place / name).read_text()[-1500:]}")
+        if first not in (0, -signal.SIGKILL, None) or second not in (0, None):
+            result.unsafe.append(f"ended with {first} and {second}: {tail(place)}")
         if not result.unsafe and not self._keep:
             shutil.rmtree(place, ignore_errors=True)
         return result
@@ -105,8 +105,8 @@ def judged(
     unsafe = list(after.get("unsafe", ()))
     if first is None and not suffered:
         unsafe.append("the process hung, and was killed")
-    if second != 0:
-        unsafe.append("the process that came after hung" if second is None else f"the one after ended with {second}")
+    if second is None:
+        unsafe.append("the process that came after hung")
     if suffered and not suffered["begun"]:
         unsafe.append(f"the stage never began: {suffered}")
     said = _said(suffered, after)
@@ -135,6 +135,12 @@ _WORDS = {
 
 def _word(outcome: str, wanted: str) -> str:
     return "goes on" if outcome == wanted else _WORDS.get(outcome, outcome or "no outcome")
+
+
+def tail(place: Path) -> str:
+    """Return the end of what the processes of a cell wrote."""
+    file = place / "log.txt"
+    return file.read_text(errors="replace")[-1500:] if file.exists() else ""
 
 
 def _read(file: Path) -> dict[str, Any]:

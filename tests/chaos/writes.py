@@ -21,6 +21,7 @@ from domain.receipt import AuditEntry, AuditRecord
 
 # What MLflow writes is an effect behind the door, and not a record of ours.
 _NOT_OURS = ("mlflow.db",)
+_WROTE = "evercrew_chaos_wrote"
 
 
 class Writes:
@@ -30,10 +31,12 @@ class Writes:
         self._end = end
         self._lock = threading.Lock()
         self.count = 0
+        event.listen(Engine, "before_cursor_execute", _noted)
         event.listen(Engine, "commit", self._committing)
 
     def close(self) -> None:
         """Count no more."""
+        event.remove(Engine, "before_cursor_execute", _noted)
         event.remove(Engine, "commit", self._committing)
 
     def passed(self) -> None:
@@ -44,7 +47,7 @@ class Writes:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def _committing(self, connection: Connection) -> None:
-        if _ours(connection) and _wrote(connection):
+        if connection.info.pop(_WROTE, False) and _ours(connection):
             self.passed()
 
 
@@ -77,12 +80,7 @@ def _ours(connection: Connection) -> bool:
     return not str(connection.engine.url.database or "").endswith(_NOT_OURS)
 
 
-def _wrote(connection: Connection) -> bool:
-    """Whether there is something to commit: reads end in a commit too."""
-    raw: Any = connection.connection.dbapi_connection
-    if connection.dialect.name == "sqlite":
-        marked = int(raw.total_changes)
-        before = connection.info.get("writes_seen", 0)
-        connection.info["writes_seen"] = marked
-        return bool(marked != before)
-    return True
+def _noted(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+    """Reads end in a commit too: what a commit is of shows in the statements before it."""
+    if statement.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
+        connection.info[_WROTE] = True

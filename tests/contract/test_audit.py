@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.audit.base import AuditPort
+from adapters.audit.base import ChainPort
 from adapters.audit.memory import MemoryAudit
 from domain.clock import FrozenClock
 from tests.contract.audit_contract import AuditContract
@@ -12,5 +12,5 @@ from tests.contract.audit_contract import AuditContract
 
 class TestMemoryAudit(AuditContract):
     @pytest.fixture
-    def audit(self) -> AuditPort:
+    def audit(self) -> ChainPort:
         return MemoryAudit(FrozenClock())

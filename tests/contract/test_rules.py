@@ -37,12 +37,13 @@ class TestRulesOnSqlite(RulesContract):
             database.close()
 
 
-class TestRulesOnPostgresql(RulesContract):
-    @pytest.fixture(scope="class")
-    def fresh(self) -> Iterator[Callable[[], str]]:
-        with server() as fresh:
-            yield fresh
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Callable[[], str]]:
+    with server() as fresh:
+        yield fresh
 
+
+class TestRulesOnPostgresql(RulesContract):
     @pytest.fixture
     def rules(self, fresh: Callable[[], str]) -> Iterator[RulesPort]:
         database = Database(fresh())

@@ -20,7 +20,8 @@ from domain.outcome import OutcomeKind
 from domain.permit import Permit
 from service.toolbox import Ports
 from tests.support.meddling import flag, when_stage
-from tests.support.office import Rig, dones, profile
+from tests.support.office import Rig, dones
+from tests.support.setting import profile
 from tests.support.story import Story, given
 
 
@@ -35,7 +36,14 @@ def kept(rig: Rig) -> tuple[Sequence[Silence], Sequence[Annotation]]:
 def test_a_promotion_is_marked_and_its_watch_is_silenced_and_then_not(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN, announces=True).runs().expect_end(OutcomeKind.IMPROVED)
     (silence,), (mark,) = kept(story.rig)
-    assert story.effects[-9:-3] == ["promote", "point_dataset", "annotate", "silence_alerts", "set_alias", "lift_silence"]
+    assert story.effects[-9:-3] == [
+        "promote",
+        "point_dataset",
+        "annotate",
+        "silence_alerts",
+        "set_alias",
+        "lift_silence",
+    ]
     assert story.effects[-3:] == ["mark_gold", "describe_model", "notify"]
     assert {m.name: m.value for m in silence.matchers} == {
         "alertname": "SignalBreached",

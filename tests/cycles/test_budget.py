@@ -20,10 +20,11 @@ from domain.events import Event
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
 from tests.support import office
-from tests.support.office import Rig, alert_of, ended, profile
+from tests.support.office import Rig, ended
+from tests.support.setting import JOBS, alert_of, profile
 from tests.support.story import Story, given
 
-DEAR = office.JOBS.model_copy(update={"usd_per_hour": 90.0})
+DEAR = JOBS.model_copy(update={"usd_per_hour": 90.0})
 
 
 def story(folder: Path, action: Action = Action.RETRAIN, **budget: object) -> Story:

@@ -16,7 +16,7 @@ from domain.plan import TrainingPlan
 from service.toolbox import Ports
 from tests.support.flaky import Flaky, always
 from tests.support.meddling import flag, when_stage
-from tests.support.office import MODEL
+from tests.support.setting import MODEL
 from tests.support.story import Story, given
 
 DOWN = DependencyUnavailable("the store", "does not answer")

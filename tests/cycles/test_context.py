@@ -15,7 +15,8 @@ from domain.actor import Actor, Role
 from domain.diagnosis import Action
 from domain.errors import InvalidInput
 from domain.stage import Stage
-from tests.support.office import Rig, alert_of, office_in_memory
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import alert_of
 from tests.support.story import opened
 from tools.outcome import Done, Refused
 

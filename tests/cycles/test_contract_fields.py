@@ -13,7 +13,7 @@ import yaml
 from cycles.context import ContextSource
 from cycles.pace import OVERDUE, note_overdue
 from cycles.stages import evaluate, observe, watch
-from cycles.stages.guards import judge_guards, worse
+from cycles.stages.guards import gated, judge_guards, worse
 from domain.actor import Actor, Role
 from domain.diagnosis import Action
 from domain.measurement import Measurement
@@ -22,7 +22,8 @@ from domain.stage import Stage
 from domain.verdict import Verdict
 from policies.contract import REMEDIES, Contract, breached, load_contract
 from policies.packaged import packaged_contract
-from tests.support.office import Rig, alert_of, office_in_memory, profile
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import alert_of, profile
 from tests.support.story import given
 from tools.observe.anomaly import AnomalyResult
 
@@ -113,7 +114,39 @@ def test_the_gates_of_a_row_judge_a_change_of_settings(rig: Rig, signal: str) ->
     )
     if signal != "user_satisfaction":
         (judged,) = judge_guards(desk_of(rig, dearer, signal, Action.TUNE, Stage.WATCH), "look")
-        assert judged.verdict is Verdict.FAIL
+        assert judged.verdict is Verdict.INSUFFICIENT  # a level that is missed, and no loss that could be told
+
+
+def checked(signal: str, current: float, anomalous: bool | None) -> AnomalyResult:
+    return AnomalyResult(
+        signal=signal,
+        anomalous=anomalous,
+        breached=None,
+        current=current,
+        baseline=1.0,
+        relative_delta=current - 1.0,
+        z=None,
+        onset=None,
+        reason="r",
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "current", "anomalous", "verdict"),
+    [
+        ("latency_p95_ms", 1.1, False, Verdict.PASS),
+        ("latency_p95_ms", 1.4, True, Verdict.FAIL),
+        ("latency_p95_ms", 1.4, False, Verdict.PASS),
+        ("latency_p95_ms", 1.4, None, Verdict.INSUFFICIENT),
+        ("user_satisfaction", 3.9, True, Verdict.FAIL),
+        ("user_satisfaction", 3.9, False, Verdict.INSUFFICIENT),
+    ],
+)
+def test_a_gate_a_repair_misses_counts_against_it_beyond_its_noise(
+    gate: str, current: float, anomalous: bool | None, verdict: Verdict
+) -> None:
+    (rule,) = PACKAGED.gate(gate)
+    assert gated(rule, checked(rule.signal, current, anomalous)).verdict is verdict
 
 
 @pytest.mark.parametrize("signal", SIGNALS)

@@ -27,7 +27,7 @@ from domain.receipt import AuditEntry, AuditRecord, RecordKind
 from domain.stage import Stage, StageResult
 from tests.support.flaky import Flaky, always, first
 from tests.support.meddling import AWAY, cancel, failing, flag, notes, when_stage
-from tests.support.office import alert_of, profile
+from tests.support.setting import alert_of, profile
 from tests.support.story import given
 
 # -- retries ---------------------------------------------------------------------------------------------
@@ -87,6 +87,25 @@ def test_a_defect_fails_the_workflow_and_resuming_goes_on_from_there(tmp_path: P
     rig.engine.resume(cycle.id)
     assert rig.engine.wait(cycle.id).outcome is OutcomeKind.TUNED
     assert rig.engine.advance(cycle.id) == {"stage": "done", "ended": True, "wait_s": 0.0}
+
+
+def test_a_workflow_that_failed_is_tried_again_at_the_next_launch(tmp_path: Path) -> None:
+    broken: list[bool] = [True]
+
+    def defect(brief: Brief) -> Answered[Any]:
+        if broken:
+            raise ZeroDivisionError("a defect")
+        return Answered[Any](value=_proposal(brief))
+
+    story = given(tmp_path, Action.TUNE, say={"propose_promotion": defect})
+    with pytest.raises(DependencyUnavailable, match="ZeroDivisionError"):
+        story.runs()
+    rig = story.rig
+    [cycle] = rig.store.cycles()
+    broken.clear()
+    rig.workflow.close()
+    rig.engine.launch()
+    assert rig.engine.wait(cycle.id).outcome is OutcomeKind.TUNED
 
 
 def _proposal(brief: Brief) -> PromotionProposal:

@@ -17,7 +17,8 @@ from domain.verdict import Verdict
 from policies.contract import load_contract
 from policies.packaged import packaged_contract
 from policies.profiles import Profile
-from tests.support.office import Rig, alert_of, office_in_memory
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import alert_of
 from tools.ballots import VOTE
 from tools.observe.anomaly import AnomalyResult
 

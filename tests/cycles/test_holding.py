@@ -13,11 +13,14 @@ from adapters.store.memory import MemoryStore
 from cycles.holding import LONGEST, PAUSE, pause
 from domain.clock import FrozenClock
 from domain.cycle import Cycle
+from domain.decision import Answer, AuthorizationRequest, Decision
 from domain.diagnosis import Action
 from domain.errors import AuditUnavailable, DependencyUnavailable
 from domain.outcome import OutcomeKind
 from domain.receipt import AuditEntry, AuditRecord
 from domain.stage import Stage
+from policies.packaged import packaged_policy_files
+from policies.pdp import load_decision_point
 from tests.support.flaky import always, first
 from tests.support.meddling import failing
 from tests.support.office import Rig, ended, office_in_memory
@@ -101,3 +104,44 @@ def test_the_pause_doubles_and_has_an_end() -> None:
     pauses: list[Any] = [pause(n) for n in (1, 2, 3, 40)]
     assert pauses == [PAUSE, 2 * PAUSE, 4 * PAUSE, LONGEST]
     assert timedelta(minutes=1) >= LONGEST
+
+
+def test_a_promotion_that_is_denied_after_a_crash_had_hidden_it_is_taken_back(tmp_path: Path) -> None:
+    """The push is out and in the chain; what the stage was to remember of it is not, and the rules have changed."""
+    changed = Changed()
+    rig = office_in_memory(tmp_path, Action.RETRAIN, pdp=changed, store=Forgetful(changed))
+    cycle = ended(rig, Action.RETRAIN)
+    assert changed.denied
+    assert cycle.outcome is OutcomeKind.ROLLED_BACK
+    assert rig.world.live().digest == next(iter(rig.world.skills))
+
+
+class Changed:
+    """The packaged set, until `denies`: then nothing is promoted any more."""
+
+    def __init__(self) -> None:
+        self._set = load_decision_point(packaged_policy_files())
+        self.denies = False
+        self.denied = 0
+
+    def decide(self, request: AuthorizationRequest) -> Decision:
+        """See `Decider.decide`."""
+        if self.denies and request.tool == "promote":
+            self.denied += 1
+            return Decision(answer=Answer.DENY, reason="the rules have changed")
+        return self._set.decide(request)
+
+
+class Forgetful(MemoryStore):
+    """Cannot be written right after a promotion was made, once; when it can, the rules have changed."""
+
+    def __init__(self, changed: Changed) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def save(self, cycle: Cycle) -> None:
+        """See `StorePort.save`."""
+        if "release" in cycle.facts and not self._changed.denies:
+            self._changed.denies = True
+            raise FULL
+        super().save(cycle)

@@ -24,7 +24,8 @@ from domain.stage import Stage
 from policies.limits import ChangeWindows, Limits
 from policies.profiles import Profile
 from tests.support.meddling import notes, when_stage
-from tests.support.office import Rig, alert_of, office_in_memory, profile
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import alert_of, profile
 from tests.support.story import Story, given, opened
 from tools.outcome import Refused
 

@@ -15,7 +15,8 @@ from domain.diagnosis import Action
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
 from policies.budget import LoopsProfile
-from tests.support.office import Rig, alert_of, profile
+from tests.support.office import Rig
+from tests.support.setting import alert_of, profile
 from tests.support.story import Story, given
 
 DIAGNOSIS: dict[str, Any] = {

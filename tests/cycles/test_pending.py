@@ -9,8 +9,8 @@ from domain.diagnosis import Action
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
 from tests.support.meddling import cancel, flag, when_stage
-from tests.support.office import alert_of, profile
 from tests.support.reviews import Reviewed, reviewed
+from tests.support.setting import alert_of, profile
 from tests.support.story import Story, given
 
 

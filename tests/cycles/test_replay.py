@@ -1,4 +1,4 @@
-"""A cycle replayed on its record comes to the same decisions, byte for byte; under other rules it parts, and says so."""
+"""A cycle replayed on its record decides the same, byte for byte; under other rules it parts, and says where."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from policies.pdp import PolicyDecisionPoint
 from service.replaying import Other, tool_classes
 from tests.support.flaky import first
 from tests.support.meddling import AWAY, cancel, failing, flag, when_stage
-from tests.support.office import Rig, alert_of, ended, office_in_memory
+from tests.support.office import Rig, ended, office_in_memory
 from tests.support.replays import crewed, replayed
+from tests.support.setting import alert_of
 from tests.support.story import Story, given
 from tests.support.world import DEGRADED
 
@@ -56,6 +57,7 @@ def same(rig: Rig, cycle: Cycle, *, with_crews: bool = False) -> None:
 )
 def test_every_kind_of_cycle_replays(tmp_path: Path, action: Action) -> None:
     story = given(tmp_path, action).runs()
+    assert story.cycle.stage.terminal
     same(story.rig, story.cycle)
 
 
@@ -116,7 +118,7 @@ def test_a_cycle_replays_however_it_went(tmp_path: Path, name: str) -> None:
     same(story.rig, story.cycle)
 
 
-@pytest.mark.parametrize("action", [Action.RETRAIN, Action.NOISE])
+@pytest.mark.parametrize("action", [pytest.param(Action.RETRAIN, marks=pytest.mark.slow), Action.NOISE])
 def test_a_cycle_of_real_crews_replays_with_their_models_answers(tmp_path: Path, action: Action) -> None:
     rig = crewed(office_in_memory(tmp_path, action))
     cycle = ended(rig, action)
@@ -283,7 +285,7 @@ def test_a_set_that_forbids_the_promotion_parts_there(promoted: Story) -> None:
 
 
 def test_a_set_that_lets_through_what_was_denied_ends_where_the_world_was_never_asked(tmp_path: Path) -> None:
-    story = given(tmp_path, Action.NOISE).before(lambda rig: flag(rig, "self_improvement_enabled", False)).runs()
+    story = given(tmp_path, Action.TUNE).before(lambda rig: flag(rig, "self_improvement_enabled", False)).runs()
 
     class Yes:
         def decide(self, request: AuthorizationRequest) -> Decision:

@@ -22,7 +22,8 @@ from domain.diagnosis import Action
 from domain.errors import DependencyUnavailable
 from domain.outcome import OutcomeKind
 from service.toolbox import Ports
-from tests.support.office import MODEL, Rig, alert_of, ended, office_in_memory
+from tests.support.office import Rig, ended, office_in_memory
+from tests.support.setting import MODEL, alert_of
 from tests.support.strays import stray
 from tools.model.retire import RETENTION, OldVersion, RetireArgs
 from tools.outcome import Failed, Refused

@@ -20,7 +20,8 @@ from domain.stage import Stage
 from policies.profiles import Profile
 from tests.support.flaky import Flaky, always
 from tests.support.meddling import cancel, flag, notes, when_stage
-from tests.support.office import Rig, alert_of, ended, office_in_memory, profile
+from tests.support.office import Rig, ended, office_in_memory
+from tests.support.setting import alert_of, profile
 from tests.support.story import Story, given, opened
 from tools.deliver.values import parse_values
 

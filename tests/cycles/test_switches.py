@@ -15,7 +15,7 @@ from domain.clock import FrozenClock
 from domain.errors import AuditUnavailable, DependencyUnavailable, InvalidInput
 from domain.receipt import AuditEntry, AuditRecord
 from tests.support.flaky import Flaky, always
-from tests.support.office import profile
+from tests.support.setting import profile
 
 
 class FullAudit(MemoryAudit):

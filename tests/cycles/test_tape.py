@@ -35,7 +35,8 @@ from domain.tape import (
 )
 from policies.packaged import packaged_policy_files
 from policies.pdp import hash_of
-from tests.support.office import Rig, alert_of, ended, office_in_memory
+from tests.support.office import Rig, ended, office_in_memory
+from tests.support.setting import alert_of
 
 SECRET = 'hunter2-"quoted"-of-the-forge'
 

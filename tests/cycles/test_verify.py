@@ -18,7 +18,8 @@ from cycles.verify import verify
 from domain.diagnosis import Action
 from domain.errors import IntegrityError, InvalidInput
 from domain.receipt import AuditEntry, RecordKind
-from tests.support.office import MODEL, Rig
+from tests.support.office import Rig
+from tests.support.setting import MODEL
 from tests.support.story import Story, given
 
 Damage = Callable[[Story], None]

@@ -28,7 +28,8 @@ from domain.diagnosis import Action
 from domain.outcome import OutcomeKind
 from domain.receipt import AuditEntry, AuditRecord, RecordKind
 from tests.support.jobs import digest_of, ranked
-from tests.support.office import MODEL, alert_of, ended, office_in_memory
+from tests.support.office import ended, office_in_memory
+from tests.support.setting import MODEL, alert_of
 from tests.support.world import HEALTHY, documents, judgements
 from tools.deliver.values import parse_values
 

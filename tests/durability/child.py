@@ -50,7 +50,7 @@ def run(folder: str, path: str, point: str, instead: Instead | None = None) -> N
 def _run(folder: Path, path: str, point: str, instead: Instead | None) -> None:
     from cycles.verify import verify
     from tests.durability.wiring import PATHS, build, prepare
-    from tests.support.office import alert_of
+    from tests.support.setting import alert_of
 
     if not (folder / "setup.json").exists():
         prepare(folder, path)

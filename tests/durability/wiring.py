@@ -52,7 +52,14 @@ from service.toolbox import Ports
 from tests.durability.ledger import MortalLedger
 from tests.durability.mortal import Mortal, MortalAudit, MortalStore, Reaper
 from tests.support.jobs import SCORE, bundle_of, digest_of, sandboxed
-from tests.support.office import FAULTS, VALUES, Rig, assemble, profile, register, sealed_rows
+from tests.support.office import Rig, assemble
+from tests.support.setting import (
+    FAULTS,
+    VALUES,
+    profile,
+    register,
+    sealed_rows,
+)
 from tests.support.world import BAD, DEGRADED, HEALTHY, IMPROVED, Fault, World, WorldMetrics, documents, judgements
 from tools.gate import Decider
 

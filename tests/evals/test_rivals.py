@@ -30,7 +30,8 @@ from evals.rivals import (
     taken,
 )
 from policies.profiles import load_profile
-from tests.support.office import Rig, alert_of, office_in_memory
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import alert_of
 from tools.data.dataset import DatasetMade
 
 DIGEST = f"sha256:{'a' * 64}"

@@ -25,7 +25,7 @@ from service.cli_autonomy import autonomy
 from tests.approvals.asked import DIGEST, Asking
 from tests.approvals.test_signed import HERS, private, public
 from tests.support.meddling import flag, when_stage
-from tests.support.office import MODEL
+from tests.support.setting import MODEL
 from tests.support.story import given
 from tools.deliver.release import Released
 from tools.outcome import Done, Refused

@@ -18,7 +18,8 @@ from domain.diagnosis import Action
 from domain.errors import DependencyLied, InvalidInput
 from service.cli_budget import budget
 from service.doctor import _ledger
-from tests.support.office import Rig, alert_of
+from tests.support.office import Rig
+from tests.support.setting import alert_of
 from tests.support.story import given
 
 

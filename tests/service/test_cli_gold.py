@@ -19,7 +19,8 @@ from domain.errors import InvalidInput
 from service.cli_rollback import rollback
 from service.cli_schedule import schedule
 from tests.integrations.gold.test_gold import _damaged, gold_of, golden, spoilt
-from tests.support.office import MODEL, Rig, contract, signal_reader
+from tests.support.office import Rig
+from tests.support.setting import MODEL, contract, signal_reader
 
 app = typer.Typer()
 app.add_typer(rollback, name="rollback")

@@ -160,7 +160,7 @@ def test_a_backtest_names_what_the_set_would_have_stopped(site: Site, tmp_path: 
     assert (code, "promotions it would have stopped: 1" in said) == (0, True)
     assert "allow (permit-deliver) -> deny (forbid-tunings)" in said
     found = json.loads(site.type(*words, "--json")[1])
-    assert found["policies"]["stopped"] == [f"{site.cycle.id}/3/apply_tuning"]
+    assert found["policies"]["stopped"] == [f"{site.cycle.id}/4/apply_tuning"]
     assert site.type("policy", "backtest", "--policy", str(tmp_path / "set"), "--last", "1d")[1].startswith("0 cycles")
 
 

@@ -16,7 +16,8 @@ from domain.errors import ConfigurationError, IntegrityError
 from domain.outcome import OutcomeKind
 from service.schedules import timings
 from tests.integrations.gold.test_gold import _damaged, golden, restorer, spoilt
-from tests.support.office import Rig, office_in_memory, profile
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import profile
 
 PRODUCTION, DEV = profile("production"), profile("dev")
 
@@ -89,7 +90,7 @@ def test_the_rehearsal_says_what_it_did_and_fails_by_name(tmp_path: Path) -> Non
 
 
 def _health(rig: Rig) -> HealthCheck:
-    from tests.support.office import contract, signal_reader
+    from tests.support.setting import contract, signal_reader
 
     reader = signal_reader(rig.ports.metrics, rig.profile, contract(rig.profile), rig.clock)
     return HealthCheck(reader, rig.store, rig.clock, rig.engine.start, target="search", environment="dev")

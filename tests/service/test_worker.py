@@ -21,7 +21,8 @@ from domain.diagnosis import Action
 from domain.errors import ConflictError, DependencyUnavailable
 from service.executor import Executor
 from service.worker import Worker
-from tests.support.office import Rig, alert_of, office_in_memory
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import alert_of
 
 ROUTING = Routing(["latency_p95_ms"], {}, ["search"], "dev")
 TTL = timedelta(milliseconds=300)

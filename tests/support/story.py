@@ -11,7 +11,8 @@ from domain.cycle import Cycle
 from domain.diagnosis import Action
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
-from tests.support.office import Rig, alert_of, dones, ended, office_in_memory
+from tests.support.office import Rig, dones, ended, office_in_memory
+from tests.support.setting import alert_of
 
 
 class Story:

@@ -8,7 +8,8 @@ from adapters.tracking.base import EFFECT_LOG_RUN, EFFECT_REGISTER
 from domain.candidate import ModelRef
 from domain.dataset import DatasetRef
 from tests.support.jobs import bundle_of, digest_of
-from tests.support.office import MODEL, Rig
+from tests.support.office import Rig
+from tests.support.setting import MODEL
 
 
 def stray(rig: Rig, folder: Path, name: str, dataset: DatasetRef | None = None) -> ModelRef:

@@ -34,8 +34,9 @@ from domain.observation import Seen
 from domain.permit import Permit
 from domain.plan import AugmentationMethod, AugmentationPlan, TrainingPlan
 from tests.support.cluster import SyncedDelivery
-from tests.support.office import MODEL, Rig, alert_of, office_in_memory
+from tests.support.office import Rig, office_in_memory
 from tests.support.reviews import WAITING, Reviewed, reviewed
+from tests.support.setting import MODEL, alert_of
 from tests.support.strays import stray
 from tools.data.dataset import DatasetMade
 from tools.deliver.release import Released

@@ -18,7 +18,6 @@ from policies.pdp import load_decision_point
 from tests.tools.test_every_tool import EFFECTFUL, NAMES, Bench, bench_in
 from tools.outcome import Done, Refused
 
-
 # What brings the platform back to where it was well, takes down what was begun, or tells somebody.
 _SAFE = frozenset(
     {

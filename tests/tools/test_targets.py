@@ -19,7 +19,8 @@ from domain.plan import TrainingPlan
 from service.sections import JobsConfig
 from service.toolbox import target_jobs
 from tests.support.jobs import TRAIN, digest_of, train
-from tests.support.office import MODEL, alert_of, office_in_memory
+from tests.support.office import office_in_memory
+from tests.support.setting import MODEL, alert_of
 from tests.tools.test_every_tool import PLAN
 from tools.data.dataset import DatasetMade
 from tools.model.train import Registered, Trained

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from domain.candidate import VariantState
 from domain.errors import InvalidInput
-from tests.support.office import VALUES
+from tests.support.setting import VALUES
 from tools.deliver.paths import Index, Key, PathExpression, parse_path
 from tools.deliver.values import ValuesLayout, only, parse_values, patch_values, release_of, split, weights
 from tools.deliver.yamltext import YamlText

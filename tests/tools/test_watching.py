@@ -19,7 +19,8 @@ from domain.actor import Actor, Role
 from domain.diagnosis import Action
 from domain.measurement import Measurement
 from service.toolbox import Ports
-from tests.support.office import Rig, alert_of, office_in_memory
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import alert_of
 from tools.outcome import Done, Outcome
 
 SECTIONS = {

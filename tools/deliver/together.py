@@ -49,9 +49,7 @@ class ReleaseView(Result):
 class ReleaseState(Tool[StateArgs, ReleaseView]):
     """Reads what belongs to a release besides its values."""
 
-    spec = ToolSpec(
-        "release_state", "Read the champion, the data pointer `live`, and a model's data."
-    )
+    spec = ToolSpec("release_state", "Read the champion, the data pointer `live`, and a model's data.")
     input = StateArgs
     output = ReleaseView
 

@@ -25,7 +25,7 @@ from tests.integrations.argocd.bench import ACCOUNTS, APPLICATION, endpoint, ser
 from tests.integrations.argocd.openapi import Recorder
 from tests.support.cluster import MemoryRollout
 from tests.support.meddling import when_stage
-from tests.support.office import profile
+from tests.support.setting import profile
 from tests.support.story import Story, given
 from tools.deliver.values import parse_values
 

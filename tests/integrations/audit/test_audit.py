@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.audit.base import AuditPort
+from adapters.audit.base import ChainPort
 from adapters.audit.sqlite import SqliteAudit
 from domain.clock import FrozenClock
 from domain.errors import AuditUnavailable, ChainBroken
@@ -293,7 +293,7 @@ def test_the_head_is_what_can_be_anchored_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.integration("audit", "works")
 class TestSqliteAudit(AuditContract):
     @pytest.fixture
-    def audit(self, tmp_path: Path) -> Iterator[AuditPort]:
+    def audit(self, tmp_path: Path) -> Iterator[ChainPort]:
         audit = SqliteAudit(tmp_path / "audit.db", FrozenClock())
         yield audit
         audit.close()

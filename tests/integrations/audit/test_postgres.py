@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.audit.base import AuditPort
+from adapters.audit.base import ChainPort
 from adapters.audit.postgresql import PostgresAudit
 from domain.clock import FrozenClock
 from domain.errors import AuditUnavailable, ChainBroken, ConfigurationError
@@ -44,7 +44,7 @@ OPENED = ("ALTER TABLE audit_records DISABLE TRIGGER USER", "ALTER TABLE audit_h
 @pytest.mark.integration("audit postgresql", "works")
 class TestPostgresAudit(AuditContract):
     @pytest.fixture
-    def audit(self, url: str) -> Iterator[AuditPort]:
+    def audit(self, url: str) -> Iterator[ChainPort]:
         audit = PostgresAudit(url, FrozenClock())
         yield audit
         audit.close()

@@ -16,7 +16,7 @@ from tests.contract.permits import CYCLE
 from tests.contract.vcs_contract import CHANGED, VALUES
 from tests.integrations.forge.conftest import Meanwhile, Team, on_both
 from tests.support.gates import ACTOR, Decides
-from tests.support.office import VALUES as SERVED
+from tests.support.setting import VALUES as SERVED
 from tools.deliver.release import ApplyTuning, RollBack
 from tools.gate import Gate
 from tools.outcome import Done, Failed

@@ -17,7 +17,7 @@ from tests.contract.vcs_contract import CHANGED, VALUES
 from tests.integrations.forge.conftest import Team, on_both
 from tests.integrations.forge.test_through_the_door import SCOPE, Way
 from tests.support.gates import ACTOR, Decides
-from tests.support.office import VALUES as SERVED
+from tests.support.setting import VALUES as SERVED
 from tools.deliver.release import ApplyTuning
 from tools.deliver.withdraw import WithdrawChange
 from tools.gate import Gate

@@ -25,7 +25,8 @@ from domain.outcome import OutcomeKind
 from domain.stage import Stage
 from tests.support.cluster import SyncedDelivery
 from tests.support.flaky import Flaky, always, first
-from tests.support.office import MODEL, Rig, alert_of, office_in_memory
+from tests.support.office import Rig, office_in_memory
+from tests.support.setting import MODEL, alert_of
 from tests.support.story import Story, given
 from tools.deliver.gold import Marked, baselines
 from tools.deliver.restore import Destination, Restorer

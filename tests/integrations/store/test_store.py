@@ -14,10 +14,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
-import adapters.approvals.models  # noqa: F401  its tables are part of the schema
-import adapters.autonomy.models  # noqa: F401  its tables are part of the schema
-import adapters.executors.models  # noqa: F401  its table is part of the schema
-import adapters.ledger.models  # noqa: F401  its tables are part of the schema
+import adapters.approvals.models
+import adapters.autonomy.models
+import adapters.executors.models
+import adapters.inbox.models
+import adapters.ledger.models
 import adapters.rules.models  # noqa: F401  its table is part of the schema
 import adapters.store.migrations as migrations
 from adapters.database import Database
