@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from adapters.sql import database_url, explained, impatient
@@ -23,6 +23,8 @@ from domain.canonical import canonical_json
 from domain.errors import ConfigurationError, DependencyLied, DependencyUnavailable
 
 FIELD = "store_url"
+# To a file. More are opened when they are needed, and closed again.
+_CONNECTIONS = 16
 _DAMAGED = "Restore a backup of the database: somebody else has written into it"
 
 
@@ -78,6 +80,26 @@ class Database:
             yield connection
 
     @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """A cursor of the driver, in a transaction that only reads; for a `Query`.
+
+        Raises:
+            DependencyError: as `session`.
+        """
+        driver: Any = self.engine.dialect.loaded_dbapi
+        with self.guarded():
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                if not self.is_postgresql:
+                    cursor.execute("BEGIN")
+                yield cursor
+            except driver.Error as error:
+                raise DBAPIError.instance("reading", {}, error, driver.Error, dialect=self.engine.dialect) from error
+            finally:
+                connection.close()
+
+    @contextmanager
     def guarded(self) -> Iterator[None]:
         """Turn what the driver raises into errors of ours."""
         try:
@@ -93,7 +115,10 @@ class Database:
 def _engine(url: str, busy: timedelta) -> Engine:
     parsed = database_url(url, field=FIELD)
     try:
-        engine = create_engine(parsed, json_serializer=canonical_json, pool_pre_ping=True)
+        # A file does not go away between two uses of a connection, as a server may.
+        served = parsed.get_backend_name() != "sqlite"
+        kept = {} if served else {"pool_size": _CONNECTIONS}
+        engine = create_engine(parsed, json_serializer=canonical_json, pool_pre_ping=served, **kept)
     except (ArgumentError, ImportError) as error:
         remedy = "Install evercrew[postgres] for postgresql://, and leave the driver out"
         raise ConfigurationError(FIELD, f"its driver cannot be used ({error})", remedy) from error

@@ -41,6 +41,10 @@ class Together(Generic[T]):
         self._queueing = threading.Lock()
         self._writing = False
 
+    def __len__(self) -> int:
+        """How many wait for their turn."""
+        return len(self._queue)
+
     def add(self, item: T) -> None:
         """Return when `item` is written.
 

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import cedarpy
 
@@ -50,27 +50,27 @@ class PolicyDecisionPoint:
 
     def __init__(
         self,
-        policies: cedarpy.PolicySet,
         schema: cedarpy.Schema,
         reasons: Mapping[str, str],
         policy_hash: str,
         files: Mapping[str, bytes],
-        static: Mapping[str, Mapping[str, Any]],
+        slices: Slices,
     ) -> None:
         self._schema = schema
         self._reasons = dict(reasons)
         self._hash = policy_hash
         self.files = dict(files)
         self._actions = {name: tuple(_GROUP.findall(groups)) for name, groups in _ACTION.findall(str(schema))}
-        self._slices = Slices(static, policies, str(schema))
+        self._slices = slices
         self._entities = lru_cache(maxsize=1024)(self._load_entities)
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> PolicyDecisionPoint:
+    def from_files(cls, files: Mapping[str, bytes], *, slicing: type[Slices] = Slices) -> PolicyDecisionPoint:
         """Parse and validate the set.
 
         Args:
             files: name -> content of the ``.cedar`` files and of exactly one ``.cedarschema``.
+            slicing: what cuts the set down to what a question needs.
 
         Raises:
             PolicySetBroken: a file is missing, does not parse or does not fit the schema, or a policy has no `@id` of
@@ -95,7 +95,7 @@ class PolicyDecisionPoint:
         except _LIBRARY_ERRORS as error:
             raise PolicySetBroken(f"the policy set cannot be built: {error}") from error
         reasons = {name: str(policy["annotations"].get("reason") or name) for name, policy in static.items()}
-        return cls(policies, schema, reasons, hash_of(files), files, static)
+        return cls(schema, reasons, hash_of(files), files, slicing(static, policies, str(schema)))
 
     @property
     def policy_hash(self) -> str:

@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from adapters.database import Database
+from adapters.query import Query
 from adapters.store.base import FlagChange, FlagRow, Moment, Recording, Tombstone
 from adapters.store.migrations import current_revision
 from adapters.store.models import CycleRow, FlagHistoryRow, FlagTableRow, RecordingRow, TombstoneRow
+from adapters.store.statements import ALL_FLAGS, MOMENT, QUESTION_MARKS, RECORD
 from adapters.together import Together
 from domain.alert import Alert
 from domain.canonical import canonical_json, json_ready
@@ -30,22 +32,6 @@ from domain.outcome import OutcomeKind
 from domain.stage import Stage
 
 _OPENING = 7_031_452_119  # any constant: the key of the advisory lock that those who open cycles take
-_RECORD = (
-    "INSERT INTO recordings (cycle_id, place, kind, payload) VALUES ({value}, {value}, {value}, {json})"
-    " ON CONFLICT (cycle_id, place) DO UPDATE SET kind = excluded.kind, payload = excluded.payload"
-)
-_QUESTION_MARKS = {"value": "?", "json": "?"}
-_CYCLES, _FLAGS = CycleRow.__table__.c, FlagTableRow.__table__.c
-# Built once: what a decision is made by is asked for at every call.
-_same_day = CycleRow.__table__.alias("same_day")
-_MOMENT = select(
-    CycleRow.__table__,
-    select(func.count()).select_from(_same_day).where(_same_day.c.day == _CYCLES.day).scalar_subquery().label("that_day"),
-    exists().where(TombstoneRow.__table__.c.digest == bindparam("digest")).label("entombed"),
-).where(_CYCLES.id == bindparam("cycle_id"))
-_ALL_FLAGS = select(_FLAGS.name, _FLAGS.environment, _FLAGS.enabled, _FLAGS.metadata.label("details")).order_by(
-    _FLAGS.name, _FLAGS.environment
-)
 
 
 class _Kept(NamedTuple):
@@ -67,6 +53,8 @@ class SqlStore:
     def __init__(self, database: Database | str) -> None:
         self._database = database if isinstance(database, Database) else Database(database)
         self._recorded = Together(self._record_all)
+        dialect = self._database.engine.dialect
+        self._moment, self._flags = Query(MOMENT, dialect), Query(ALL_FLAGS, dialect)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -85,11 +73,14 @@ class SqlStore:
 
     def moment(self, cycle_id: str, digest: str = "") -> Moment | None:
         """See `StorePort.moment`: one transaction."""
-        with self._database.guarded(), self._database.begin(write=False) as connection:
-            found = connection.execute(_MOMENT, {"cycle_id": cycle_id, "digest": digest}).first()
-            if found is None:
+        with self._database.reading() as cursor:
+            found = self._moment(cursor, cycle_id=cycle_id, digest=digest)
+            if not found:
                 return None
-            return Moment(_cycle(found), found.that_day, bool(digest) and found.entombed, _flags(connection))
+            row, flags = found[0], self._flags(cursor)
+            return Moment(
+                _cycle(row), row.that_day, bool(digest) and bool(row.entombed), [_flag(flag) for flag in flags]
+            )
 
     def save(self, cycle: Cycle) -> None:
         """See `StorePort.save`. A cancel request made meanwhile by somebody else survives the save."""
@@ -137,8 +128,8 @@ class SqlStore:
 
     def flags(self) -> Sequence[FlagRow]:
         """See `StorePort.flags`."""
-        with self._database.guarded(), self._database.begin(write=False) as connection:
-            return _flags(connection)
+        with self._database.reading() as cursor:
+            return [_flag(row) for row in self._flags(cursor)]
 
     def set_flag(self, flag: FlagRow, *, by: str, at: datetime) -> None:
         """See `StorePort.set_flag`; who changed it and when goes to ``flag_history`` in the same transaction."""
@@ -198,11 +189,11 @@ class SqlStore:
         self._recorded.add(_Kept(recording.cycle_id, recording.place, recording.kind, payload))
 
     def _record_all(self, recordings: Sequence[_Kept]) -> None:
-        forms = {"value": "%s", "json": "CAST(%s AS JSON)"} if self._database.is_postgresql else _QUESTION_MARKS
+        forms = {"value": "%s", "json": "CAST(%s AS JSON)"} if self._database.is_postgresql else QUESTION_MARKS
         # In one order everywhere: two processes that replace the same places do not wait for one another in a ring.
         ordered = sorted(recordings, key=lambda kept: (kept.cycle_id, kept.place))
         with self._database.guarded(), self._database.begin(write=True) as connection:
-            connection.exec_driver_sql(_RECORD.format(**forms), [tuple(kept) for kept in ordered])
+            connection.exec_driver_sql(RECORD.format(**forms), [tuple(kept) for kept in ordered])
 
     def claim(self, recording: Recording) -> bool:
         """See `StorePort.claim`. The unique constraint of the table decides between two that come at once."""
@@ -288,11 +279,11 @@ def _fill(row: CycleRow, cycle: Cycle) -> None:
     row.timings = _plain("timings", cycle.timings)
 
 
-def _flags(connection: Connection) -> list[FlagRow]:
-    return [FlagRow.model_validate(dict(row)) for row in connection.execute(_ALL_FLAGS).mappings()]
+def _flag(row: Any) -> FlagRow:
+    return FlagRow(name=row.name, environment=row.environment, enabled=row.enabled, details=row.details)
 
 
-def _cycle(row: CycleRow | Row[Any]) -> Cycle:
+def _cycle(row: Any) -> Cycle:
     return Cycle(
         id=row.id,
         alert=Alert.model_validate(row.alert),

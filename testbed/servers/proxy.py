@@ -18,6 +18,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -216,5 +217,6 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """Close so that the other side sees a RST and not an orderly end."""
     found = writer.get_extra_info("socket")
     if found is not None and found.family == socket.AF_INET:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError):  # it is closed already
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

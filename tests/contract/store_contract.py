@@ -238,6 +238,46 @@ class StoreContract:
         with pytest.raises(InvalidInput):
             store.claim(Recording(cycle_id="schedule", place="backup/3", kind="slot", payload={"n": float("nan")}))
 
+    def test_a_moment_is_what_the_single_questions_answer(self, store: StorePort) -> None:
+        assert store.moment("si_2026_01_31_001") is None
+        cycle, _ = store.open_cycle(alert(), NOON)
+        store.save(cycle.with_fact("verdict_ab", "pass"))
+        store.open_cycle(alert(target="ads"), NOON + timedelta(hours=1))
+        store.open_cycle(alert(target="later"), NOON + timedelta(days=1))
+        store.entomb(Tombstone(digest="sha256:bad", cycle_id=cycle.id, reason="worse", at=NOON))
+        now = store.moment(cycle.id, "sha256:bad")
+        assert now is not None
+        assert (now.cycle, now.cycles_that_day) == (store.cycle(cycle.id), store.cycles_on(NOON))
+        assert (now.cycles_that_day, now.entombed, list(now.flags)) == (2, True, [])
+        for digest in ("sha256:good", ""):
+            other = store.moment(cycle.id, digest)
+            assert other is not None
+            assert not other.entombed
+
+    def test_a_flag_that_was_set_is_in_the_very_next_moment(self, store: StorePort) -> None:
+        cycle, _ = store.open_cycle(alert(), NOON)
+        for enabled in (True, False, True):
+            flag = FlagRow(name="kill_switch", enabled=enabled, environment="dev", details={"why": "a test"})
+            store.set_flag(flag, by="ann", at=NOON)
+            now = store.moment(cycle.id)
+            assert now is not None
+            assert list(now.flags) == [flag] == list(store.flags())
+
+    def test_what_many_threads_record_at_once_is_all_kept(self, store: StorePort) -> None:
+        def work(number: int) -> None:
+            for turn in range(5):
+                place = f"observe/{number}/{turn}"
+                store.record(Recording(cycle_id="c1", place=place, kind="reply", payload={"n": number, "turn": turn}))
+                assert [kept.payload["turn"] for kept in store.recordings("c1", place)] == [turn]
+            store.record(Recording(cycle_id="c1", place="shared", kind="reply", payload={"n": number}))
+
+        at_once(12, work)
+        assert len(store.recordings("c1", "observe/")) == 60
+        assert len(store.recordings("c1", "shared")) == 1
+        for number in range(12):
+            turns = [kept.payload["turn"] for kept in store.recordings("c1", f"observe/{number}/")]
+            assert turns == list(range(5))
+
     def test_check_says_what_it_is(self, store: StorePort) -> None:
         store.open_cycle(alert(), datetime(2026, 1, 1, tzinfo=UTC))
         assert store.check().startswith("store: ")
