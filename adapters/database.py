@@ -81,7 +81,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Any]:
-        """A cursor of the driver, in a transaction that only reads; for a `Query`.
+        """A cursor of the driver, for a `Query`; each one that it runs sees the database as it is then.
 
         Raises:
             DependencyError: as `session`.
@@ -90,10 +90,7 @@ class Database:
         with self.guarded():
             connection = self.engine.raw_connection()
             try:
-                cursor = connection.cursor()
-                if not self.is_postgresql:
-                    cursor.execute("BEGIN")
-                yield cursor
+                yield connection.cursor()
             except driver.Error as error:
                 raise DBAPIError.instance("reading", {}, error, driver.Error, dialect=self.engine.dialect) from error
             finally:

@@ -34,7 +34,7 @@ _PLACEHOLDERS = re.compile(r"\{(input|tools|tool_names|role|goal|backstory)\}")
 
 
 def block(label: str, value: Mapping[str, Any], *, marked: bool = False) -> str:
-    """Return `value` as a marked block; untrusted texts inside are rendered as such, unless they are `marked` already."""
+    """Return `value` as a marked block; untrusted texts inside are marked too, unless they are `marked` already."""
     ready = json_ready(value)
     text = json.dumps(ready if marked else shown(ready, label), ensure_ascii=False, sort_keys=True)
     return inert(f"```json {label}\n{text}\n```")

@@ -21,7 +21,7 @@ from cycles.ports import Judges
 from cycles.tape import current, question_number, witness
 from domain.actor import Actor, Role
 from domain.brief import Answered, Brief
-from domain.canonical import canonical_hash, json_ready
+from domain.canonical import json_ready
 from domain.clock import FrozenClock
 from domain.decision import Answer, AuthorizationRequest, Decision, Effect
 from domain.diagnosis import Diagnosis
@@ -92,11 +92,10 @@ class ReplayGate(Gate):
         self, name: str, args: Mapping[str, Any] | BaseModel, actor: Actor, scope: Scope, place: str
     ) -> tuple[Outcome, Admitted | None]:
         try:
-            tool, parsed = self._validated(name, args)
+            tool, parsed, args_hash = self._validated(name, args, place)
         except InvalidInput as problem:
             self._playback.take(name, "", str(actor))
             return Refused("unknown_tool" if problem.field == "tool" else "invalid", str(problem), place), None
-        args_hash = canonical_hash([parsed, place])
         taped, context = self._playback.take(name, args_hash, str(actor))
         key = idempotency_key(scope.cycle_id, scope.stage, name, args_hash)
         call = Call(scope=scope, actor=actor, key=key, place=call_place(scope.stage, name, args_hash))

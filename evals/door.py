@@ -34,6 +34,8 @@ CALLS = 240
 RECORDS = 500
 # A cycle leaves some sixty records in the chain; after so many calls another cycle begins.
 CALLS_A_CYCLE = 30
+# So many decisions are made in a row, for each flush leaves the caches cold.
+DECISIONS = 10
 EFFECT = "nothing.done"
 # The size of a record, about; what matters is the flush.
 LINE = b"x" * 600 + b"\n"
@@ -78,12 +80,16 @@ class DoNothing(Tool[NumberArgs, NumberResult]):
 
 @dataclass
 class Door:
-    """The real gate, policies, signed chain and store below `folder`, with two tools that do nothing."""
+    """The real gate, policies, signed chain and store below `folder`, with two tools that do nothing.
+
+    Several may be open on one folder, each with cycles under a `name` of its own.
+    """
 
     folder: Path
     clock: Clock
     closing: ExitStack = field(default_factory=ExitStack)
     chain: Callable[[Path], SqliteAudit] | None = None
+    name: str = "bench"
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -115,11 +121,11 @@ class Door:
         self.cycles += 1
         now = self.clock.now()
         alert = Alert(
-            fingerprint=f"bench-{self.cycles}",
+            fingerprint=f"{self.name}-{self.cycles}",
             name="Bench",
             status=AlertStatus.FIRING,
             signal="ndcg_at_10",
-            target=f"bench-{self.cycles}",
+            target=f"{self.name}-{self.cycles}",
             environment="dev",
             starts_at=now,
         )
@@ -143,13 +149,17 @@ def measure(folder: Path, clock: Clock, calls: int = CALLS, records: int = RECOR
     """Time gate, bare calls, flushed writes and policy decisions in turn, so that a busy moment meets all of them."""
     door = Door(folder / "door", clock)
     with door.closing, (folder / "flushed").open("ab") as flushed:
-        times: dict[str, list[float]] = {name: [] for name in ("write", "bare", "read", "effect", "decide", "facts")}
+        times: dict[str, list[float]] = {
+            name: [] for name in ("write", "bare", "read", "effect", "decide", "again", "facts")
+        }
         scope = door.scope()
         for number in range(calls):
             if number % CALLS_A_CYCLE == 0:
                 scope = door.scope()
             for name, call in _calls(door, scope, number, flushed.fileno()).items():
                 times[name].append(timed(clock, call))
+            decide = partial(door.pdp.decide, door.request(scope))
+            times["again"] += [timed(clock, decide) for _ in range(DECISIONS)]
         long = _long_chain(door, clock, records)
     return [_overhead(times, long, records), _decisions(times)]
 
@@ -213,6 +223,10 @@ def _overhead(times: Mapping[str, list[float]], long: list[float], records: int)
 def _decisions(times: Mapping[str, list[float]]) -> Section:
     rows: list[dict[str, str | float | int | None]] = [
         {"step": name, "p50 us": 1e6 * quantile(times[key], 0.5), "p95 us": 1e6 * quantile(times[key], 0.95)}
-        for name, key in (("policy decision (Cedar)", "decide"), ("gathering the facts for it (SQLite)", "facts"))
+        for name, key in (
+            ("policy decision (Cedar), one after another", "again"),
+            ("policy decision (Cedar), right after a flushed write", "decide"),
+            ("gathering the facts for it (SQLite)", "facts"),
+        )
     ]
     return Section("policy", "a policy decision", rows)

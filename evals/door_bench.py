@@ -28,11 +28,13 @@ def summary(sections: Mapping[str, Section], best: float) -> Section:
     decision = _number(sections["policy"].rows[0], "p50 us")
     bare_call = _number(calls["bare call of a no-op tool"], "p50 ms")
     verify, bare = sections["audit"].rows[0], sections["audit"].rows[2]
+    reads = max(_number(row, "a second") for row in sections["sustained"].rows if str(row["calls"]).startswith("reads"))
     flushes = _number(sections["sustained"].rows[-1], "a second")
     rows = [
         _goal("gate p95, a read (one flushed record)", _number(calls["read through the gate"], "p95 ms"), "ms", flush),
         _goal("gate p95, an effect (two)", _number(calls["effect through the gate"], "p95 ms"), "ms", flush),
         _goal("policy decision p50", decision, "us", 1000 * bare_call, most=GOAL_DECISION_US),
+        _goal("gated reads, sustained", reads, "a second", flushes, least=door_threads.GOAL_PER_SECOND),
         _goal("gated effects, sustained", best, "a second", flushes, least=door_threads.GOAL_PER_SECOND),
         _goal(
             "audit verification",

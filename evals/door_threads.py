@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from adapters.audit.chain import Prepared
 from adapters.audit.sqlite import SqliteAudit
-from domain.clock import Clock
+from domain.clock import Clock, SystemClock
 from domain.receipt import AuditRecord
 from evals.door import ACTOR, CALLS_A_CYCLE, LINE, Door
 from evals.sections import Section
 from tools.outcome import Done
 
 SECONDS = 4.0
-THREADS = (1, 4, 16)
+THREADS = (1, 16, 48)
+PROCESSES, THREADS_EACH = 2, 16
 GOAL_PER_SECOND = 1000
 READ, EFFECT = "metric_query", "notify"
 
@@ -42,6 +46,21 @@ class Run:
     done: int = 0
     refused: list[str] = field(default_factory=list)
     counting: threading.Lock = field(default_factory=threading.Lock)
+
+    def all(self, count: int) -> int:
+        """Call from so many threads; return how many calls were let through.
+
+        Raises:
+            ValueError: one was not.
+        """
+        workers = [threading.Thread(target=self.work) for _ in range(count)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        if self.refused:
+            raise ValueError(f"a call that should be let through was answered {self.refused[0]}")
+        return self.done
 
     def work(self) -> None:
         """Call, a cycle at a time."""
@@ -77,6 +96,10 @@ def measure(
             best = max(best, rate if tool == EFFECT else 0.0)
             name = "reads" if tool == READ else "effects"
             rows.append({"calls": f"{name}, {count} threads", "a second": rate, "calls a flush of the chain": flushes})
+    together = _processes(folder / "processes", clock, seconds)
+    best = max(best, together)
+    name = f"effects, {PROCESSES} processes of {THREADS_EACH} threads, one chain and store"
+    rows.append({"calls": name, "a second": together, "calls a flush of the chain": None})
     floor = _flushes(folder, clock, seconds / 2)
     rows.append(
         {"calls": "floor: one flushed write after another", "a second": floor, "calls a flush of the chain": 1.0}
@@ -98,15 +121,36 @@ def _rate(folder: Path, clock: Clock, tool: str, count: int, seconds: float) -> 
     door = Door(folder, clock, chain=counting)
     with door.closing:
         begun = clock.monotonic()
-        run = Run(door, tool, begun + seconds)
-        workers = [threading.Thread(target=run.work) for _ in range(count)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        if run.refused:
-            raise ValueError(f"a call that should be let through was answered {run.refused[0]}")
-        return run.done / seconds, run.done / audits[0].flushes
+        done = Run(door, tool, begun + seconds).all(count)
+        return done / seconds, done / audits[0].flushes
+
+
+def _processes(folder: Path, clock: Clock, seconds: float) -> float:
+    """Return the effects a second of several processes on one chain, each with a door of its own."""
+    Door(folder, clock).closing.close()
+    spawn = multiprocessing.get_context("spawn")
+    start, counts = spawn.Barrier(PROCESSES), spawn.Queue()
+    workers = [
+        spawn.Process(target=_process, args=(folder, f"worker-{number}", seconds, start, counts))
+        for number in range(PROCESSES)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise ValueError("a process that calls through the door has failed")
+    done: int = sum(counts.get() for _ in workers)
+    return done / seconds
+
+
+def _process(folder: Path, name: str, seconds: float, start: Barrier, counts: Queue[int]) -> None:
+    clock = SystemClock()
+    door = Door(folder, clock, name=name)
+    with door.closing:
+        start.wait(60)
+        run = Run(door, EFFECT, clock.monotonic() + seconds)
+        counts.put(run.all(THREADS_EACH))
 
 
 def _flushes(folder: Path, clock: Clock, seconds: float) -> float:

@@ -21,7 +21,7 @@ _FIELD = re.compile(r"^\s+[^\s:]+: ([^\n]+?),?$", re.MULTILINE)
 _RECORD = re.compile(r"^type (\w+) = \{$", re.MULTILINE)
 _ALIAS = re.compile(r"^type .*[^{]$", re.MULTILINE)
 _PLAIN = frozenset({"Bool", "Long", "String"})
-_KINDS = {bool: "Bool", int: "Long", str: "String"}
+_KINDS = frozenset({bool, int, str})
 
 
 def groups_of(schema: str) -> dict[str, frozenset[str]]:
@@ -43,10 +43,10 @@ def is_flat(schema: str) -> bool:
     return fields and not _ALIAS.search(schema) and " enum " not in schema
 
 
-def kind_of(context: Mapping[str, bool | int | str]) -> tuple[tuple[str, str], ...] | None:
-    """Return the fields of a context with their types; None where a value is none of the plain ones."""
-    kinds = tuple((name, _KINDS.get(type(value), "")) for name, value in context.items())
-    return kinds if all(kind for _, kind in kinds) else None
+def kind_of(context: Mapping[str, bool | int | str]) -> tuple[tuple[str, ...], tuple[type, ...]] | None:
+    """Return the fields of a context and their types; None where a value is of none that the schema knows."""
+    kinds = tuple(map(type, context.values()))
+    return (tuple(context), kinds) if _KINDS.issuperset(kinds) else None
 
 
 class Slices:

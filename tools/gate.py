@@ -140,10 +140,9 @@ class Gate:
         self, name: str, args: Mapping[str, Any] | BaseModel, actor: Actor, scope: Scope, place: str
     ) -> tuple[Outcome, Admitted | None]:
         try:
-            tool, parsed = self._validated(name, args)
+            tool, parsed, args_hash = self._validated(name, args, place)
         except InvalidInput as problem:
             return Refused("unknown_tool" if problem.field == "tool" else "invalid", str(problem), place), None
-        args_hash = canonical_hash([parsed, place])
         place = call_place(scope.stage, name, args_hash)
         key = idempotency_key(scope.cycle_id, scope.stage, name, args_hash)
         call = Call(scope=scope, actor=actor, key=key, place=place)
@@ -164,18 +163,21 @@ class Gate:
         except AuditUnavailable as problem:
             return Refused("audit", f"the record could not be written, so nothing was done: {problem}", call.place)
 
-    def _validated(self, name: str, args: Mapping[str, Any] | BaseModel) -> tuple[Tool[Any, Any], BaseModel]:
+    def _validated(
+        self, name: str, args: Mapping[str, Any] | BaseModel, place: str
+    ) -> tuple[Tool[Any, Any], BaseModel, str]:
+        """Return the tool, its arguments, and their hash at this place."""
         tool = self.registry.get(name)
         remedy = f"See the input schema of {name}"
         try:
             parsed: BaseModel = tool.input.model_validate(args.model_dump() if isinstance(args, BaseModel) else args)
-            canonical_hash(parsed)
+            args_hash = canonical_hash([parsed, place])
         except ValidationError as problem:
             first = problem.errors()[0]
             raise InvalidInput(".".join(map(str, first["loc"])) or "arguments", first["msg"], remedy) from None
         except ValueError as problem:
             raise InvalidInput("arguments", f"a number is not finite ({problem})", remedy) from None
-        return tool, parsed
+        return tool, parsed, args_hash
 
     def _weighed(self, call: Admitted) -> Admitted:
         """Return the call with the decision about it; an approval that covers it is used up by it."""

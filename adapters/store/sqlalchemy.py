@@ -72,7 +72,7 @@ class SqlStore:
             return None if row is None else _cycle(row)
 
     def moment(self, cycle_id: str, digest: str = "") -> Moment | None:
-        """See `StorePort.moment`: one transaction."""
+        """See `StorePort.moment`. The flags are read last: a switch that was thrown meanwhile counts."""
         with self._database.reading() as cursor:
             found = self._moment(cursor, cycle_id=cycle_id, digest=digest)
             if not found:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from adapters.metrics.base import MetricsPort
 from domain.errors import InvalidInput
@@ -141,8 +142,8 @@ class MetricsContract:
         assert self.value(metrics, start, SeriesQuery(metric="gauge_label", labels={"text": NASTY})) == 5
         for other in ('a"b', '"} or gauge_two{side="left', ""):
             assert self.value(metrics, start, SeriesQuery(metric="gauge_label", labels={"text": other})) is None
-        with pytest.raises(InvalidInput, match="labels"):
-            metrics.read(SeriesQuery(metric="gauge_label", labels={'x"': "y"}), start + 120 * SECOND)
+        with pytest.raises(ValidationError, match="labels"):
+            SeriesQuery(metric="gauge_label", labels={'x"': "y"})
 
     def test_a_range_has_every_step_and_its_gaps(self, metrics: MetricsPort, start: datetime) -> None:
         points = metrics.range(

@@ -10,6 +10,8 @@ CASES = ("works", "refused", "slow", "lying", "misconfigured")
 BEGIN, END = "<!-- matrix:begin -->", "<!-- matrix:end -->"
 _NOTHING = "-"
 # Adapters that share a page, or whose page has another name.
+# What keeps our own records, on either database.
+_OWN = ("audit", "store", "workflow", "ledger", "approvals", "autonomy", "rules", "inbox", "executors")
 _PAGES = {
     "git https": "git",
     "git ssh": "git",
@@ -23,10 +25,7 @@ _PAGES = {
     "audit": "postgres",
     "mlflow traces": "mlflow",
     "scrape": "platform",
-    "store postgresql": "postgres",
-    "store sqlite": "postgres",
-    "workflow postgresql": "postgres",
-    "workflow sqlite": "postgres",
+    **{f"{port} {kind}": "postgres" for port in _OWN for kind in ("sqlite", "postgresql")},
 }
 
 
