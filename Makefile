@@ -56,7 +56,7 @@ format: setup  ## put code into shape
 	$(BIN)/ruff format .
 
 chaos: setup-integration  ## every dependency down, slow and lying at every stage, and kill -9 between any two writes; writes docs/safety.md
-	$(BIN)/python -m evals.chaos $(ARGS)
+	$(BIN)/python -m evals.chaos --workers 4 $(ARGS)
 
 bench: setup  ## overhead of the gate, policy decisions, cycle and start-up, beside their bare work
 	$(BIN)/evercrew bench $(ARGS)

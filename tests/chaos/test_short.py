@@ -15,7 +15,7 @@ CHOSEN = {
     "metrics-nan__stays-watch_of_a_worse_model": "rolled back",
     "git_over_HTTPS-answer_lost__passes-roll_back": "rolled back",
     "audit_store-full__stays-promote": "holds, then goes on",
-    "store__SQLite_-read_only__passes-ab": "waits, goes on",
+    "store__SQLite_-read_only__passes-promote": "waits, goes on",
 }
 PLACES = 3
 
