@@ -74,4 +74,4 @@ def test_a_cycle_in_flight_goes_on_from_its_backup_and_repeats_nothing(
     counted = count(folder)
     once = ("versions", "runs", "pipelines", "trainings", "cards")
     assert [counted[name] for name in once] == [1] * len(once)
-    assert counted["dataset commits"] == 2
+    assert counted["dataset commits"] == 3
