@@ -203,7 +203,7 @@ def _begun(scenario: str, app: App, cycle_id: str) -> datetime | None:
     if scenario == "breach":
         moves = (r for r in app.audit.records(cycle_id) if r.entry.kind is RecordKind.TRANSITION)
         return next((r.at for r in moves if r.entry.status == CycleStage.ROLL_BACK.value), None)
-    switched = [r.at for r in app.audit.records() if r.entry.status.startswith("kill_switch")]
+    switched = [r.at for r in app.audit.records() if r.entry.status == "kill_on"]
     return switched[-1] if switched else None
 
 
