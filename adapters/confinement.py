@@ -102,20 +102,25 @@ class View:
         for mask in masks:
             private = mask in _SHARED[:2]
             words += ["--perms", "1777" if private else "0755", "--size", str(_TMP_BYTES), "--tmpfs", str(mask)]
-        for path in _outermost(_code()):
-            if _below(path, masks):
-                words += [*_folders(path, masks), "--ro-bind", str(path), str(path)]
+        roots = [path for path in _outermost(_code()) if _below(path, masks)]
+        for path in roots:
+            words += [*_folders(path, masks), "--ro-bind", str(path), str(path)]
+        # What the code's own folder shows again may be shut further down.
+        again = _outermost(_shut(user, [*self.given, *self.writable], roots)) if roots else []
+        for path in again:
+            words += ["--perms", "0755", "--size", str(_TMP_BYTES), "--tmpfs", str(path)]
         for path in self.given:
             if _below(path, self.hidden):
                 continue
             source = shown.readable(path)
-            if source != path or _below(path, masks):
+            if source != path or _below(path, [*masks, *again]):
                 words += [*_folders(path, masks), "--ro-bind", str(source), str(path)]
         for path in self.hidden:
             words += ["--perms", "0755", "--tmpfs", str(path), "--remount-ro", str(path)] if path.is_dir() else []
         for path in self.writable:
             words += [*_folders(path, masks), "--bind", str(path), str(path)]
-        return [*words, *(word for mask in masks if mask not in _SHARED[:2] for word in ("--remount-ro", str(mask)))]
+        kept = [mask for mask in [*again, *masks] if mask not in _SHARED[:2]]
+        return [*words, *(word for mask in kept for word in ("--remount-ro", str(mask)))]
 
 
 def inputs(spec: Any) -> list[Path]:
@@ -212,13 +217,16 @@ def _code() -> list[Path]:
     ]
 
 
-def _shut(user: int | None, paths: Iterable[Path]) -> list[Path]:
-    """Return the outermost folders above the paths that a foreign user may not even pass."""
+def _shut(user: int | None, paths: Iterable[Path], roots: Sequence[Path] = ()) -> list[Path]:
+    """Return the outermost folders above the paths that a foreign user may not even pass; of those below `roots`, where
+    some are given.
+    """
     if user is None:
         return []
     found = []
     for path in paths:
         above = [parent for parent in reversed(path.parents) if len(parent.parts) > 1]
+        above = [parent for parent in above if not roots or any(root in parent.parents for root in roots)]
         found += [parent for parent in above if not parent.stat().st_mode & _OTHERS_ENTER][:1]
     return found
 
