@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from crewai import Agent
@@ -39,7 +39,7 @@ from prompts.library import Prompt, render
 from tools.ask import Budget, NoBudget
 from tools.gate import Gate
 from tools.purse import ASK
-from tools.tool import Scope
+from tools.tool import scope_of
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Session:
             BudgetExhausted: there is not so much left; nobody was asked.
             DependencyError: that cannot be found out; nobody was asked.
         """
-        self.place.budget.reserve(self.reservation, self._scope(), self.place.limits.price)
+        self.place.budget.reserve(self.reservation, scope_of(self.brief), self.place.limits.price)
         try:
             yield
         finally:
@@ -131,7 +131,9 @@ class Session:
             return self.belts[task]
         seat = self.place.roster.seat(role)
         actor = Actor(role=role, via="agent")
-        self.belts[task] = Belt(self.place.gate, actor, self._scope(), seat.tools_for(task), limit=seat.max_calls)
+        self.belts[task] = Belt(
+            self.place.gate, actor, scope_of(self.brief), seat.tools_for(task), limit=seat.max_calls
+        )
         return self.belts[task]
 
     def held(self, task: str) -> str:
@@ -204,16 +206,6 @@ class Session:
         if (place := f"{role.value} {reply.model}") not in self._told:
             self._told.add(place)
             self.tell("model", role, reply.model, "answers")
-
-    def _scope(self) -> Scope:
-        return Scope(
-            cycle_id=self.brief.cycle_id,
-            stage=self.brief.stage,
-            target=self.brief.target,
-            environment=self.brief.environment,
-            alert_at=self.brief.alert.starts_at,
-            opened_at=datetime.fromisoformat(self.brief.opened_at),
-        )
 
 
 def _begun(work: Callable[[], object], what: str) -> Future[object]:

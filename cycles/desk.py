@@ -270,13 +270,21 @@ class Desk:
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Write an artifact and put its hash into the chain, so that a changed byte can be named."""
         path = self.artifacts.write(self.cycle.id, name, content)
+        self.put_on_record("artifact", {"artifact": name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+
+    def put_on_record(self, status: str, body: Mapping[str, Any]) -> None:
+        """Append a note of the engine's about this cycle to the chain.
+
+        Raises:
+            AuditUnavailable: it could not be written.
+        """
         entry = AuditEntry(
             kind=RecordKind.NOTE,
             cycle_id=self.cycle.id,
             stage=self.cycle.stage.value,
             actor="engine",
-            status="artifact",
-            body={"artifact": name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+            status=status,
+            body=body,
         )
         self.office.audit.append(entry)
 
@@ -317,15 +325,7 @@ class Desk:
         found = reaction(self.records(), alert.signal, alert.starts_at, allowed)
         if found is None:
             return
-        entry = AuditEntry(
-            kind=RecordKind.NOTE,
-            cycle_id=self.cycle.id,
-            stage=self.cycle.stage.value,
-            actor="engine",
-            status=STATUS if found.in_time else f"{STATUS}_late",
-            body=json_ready(found.model_dump()),
-        )
-        self.office.audit.append(entry)
+        self.put_on_record(STATUS if found.in_time else f"{STATUS}_late", json_ready(found.model_dump()))
         self.keep(STATUS, found)
         self.note(found.said(), in_time=found.in_time)
 

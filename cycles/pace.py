@@ -16,7 +16,6 @@ from cycles.reaction import STATUS
 from domain.actor import Role
 from domain.diagnosis import Action
 from domain.outcome import OutcomeKind
-from domain.receipt import AuditEntry, RecordKind
 from domain.stage import Stage, StageResult
 from tools.observe.signals import Snapshot
 from tools.tool import Nothing
@@ -48,7 +47,9 @@ def note_overdue(desk: Desk) -> None:
         return
     allowed, signal = desk.contract.signal(desk.cycle.alert.signal).reaction, desk.cycle.alert.signal
     said = f"nothing was done about {signal} within the {allowed.total_seconds():g} s of the contract"
-    _record(desk, OVERDUE, {"signal": signal, "allowed_s": allowed.total_seconds(), "stage": desk.cycle.stage.value})
+    desk.put_on_record(
+        OVERDUE, {"signal": signal, "allowed_s": allowed.total_seconds(), "stage": desk.cycle.stage.value}
+    )
     desk.keep(OVERDUE, desk.clock.now().timestamp())
     desk.note(said, in_time=False)
 
@@ -137,18 +138,6 @@ def _wait(desk: Desk, reason: str, wait: timedelta) -> StageResult:
 def _once(desk: Desk, fact: str, status: str, said: str) -> None:
     if desk.fact(fact) is not None:
         return
-    _record(desk, status, {"reason": said})
+    desk.put_on_record(status, {"reason": said})
     desk.keep(fact, said)
     desk.note(said)
-
-
-def _record(desk: Desk, status: str, body: dict[str, Any]) -> None:
-    entry = AuditEntry(
-        kind=RecordKind.NOTE,
-        cycle_id=desk.cycle.id,
-        stage=desk.cycle.stage.value,
-        actor="engine",
-        status=status,
-        body=body,
-    )
-    desk.office.audit.append(entry)

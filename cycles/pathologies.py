@@ -17,7 +17,6 @@ from domain.cycle import Cycle
 from domain.diagnosis import Action
 from domain.events import Event
 from domain.outcome import OutcomeKind
-from domain.receipt import AuditEntry, RecordKind
 from domain.stage import Stage, StageResult
 from learning.loops import Attempt, Change, Loop, Provenance, ineffective, oscillation, own_change, own_output
 from tools.observe.deployments import RuntimeView
@@ -219,10 +218,7 @@ def _tell(desk: Desk, loop: Loop, decision: str) -> None:
     if desk.fact(FOUND) == found:
         return
     cycle_id, stage = desk.cycle.id, desk.cycle.stage.value
-    entry = AuditEntry(
-        kind=RecordKind.NOTE, cycle_id=cycle_id, stage=stage, actor="engine", status=f"loop_{loop.kind}", body=found
-    )
-    desk.office.audit.append(entry)
+    desk.put_on_record(f"loop_{loop.kind}", found)
     desk.keep(FOUND, found)
     desk.office.observer(
         Event(kind="loop", cycle_id=cycle_id, stage=stage, what=loop.reason, answer=loop.kind, details=found)

@@ -36,7 +36,7 @@ from tools.gate import Decider, Gate
 from tools.outcome import Done, Failed, Outcome, Refused
 from tools.records import Admitted, answered, audit_entry, call_place, receipt_of
 from tools.registry import Registry
-from tools.tool import Call, Scope, Tool, ToolSpec
+from tools.tool import Call, Scope, Tool, ToolSpec, scope_of
 
 _UNDECIDED = Decision(answer=Answer.DENY)
 
@@ -230,14 +230,7 @@ class ReplayJudges:
             finally:
                 # A crew takes whatever ends its calls for an error of a tool, and may go on.
                 self._on_record()
-        scope = Scope(
-            cycle_id=brief.cycle_id,
-            stage=brief.stage,
-            target=brief.target,
-            environment=brief.environment,
-            alert_at=brief.alert.starts_at,
-            opened_at=datetime.fromisoformat(brief.opened_at),
-        )
+        scope = scope_of(brief)
         number, replies = question_number(), iter(taped.replies)
         calls = self._playback.calls_of(-1 if number is None else number)
         for made, call in enumerate(calls):

@@ -14,7 +14,6 @@ The door refuses every other effect by itself; this is what brings order into it
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from cycles.desk import CallFailed, CallRefused, Desk
 from cycles.stages.live import arrived
@@ -23,7 +22,7 @@ from domain.actor import Role
 from domain.diagnosis import Action
 from domain.errors import InvalidInput
 from domain.outcome import OutcomeKind
-from domain.receipt import AuditEntry, RecordKind
+from domain.receipt import RecordKind
 from domain.stage import Stage, StageResult
 from tools.deliver.release import AbStopArgs, Released
 from tools.notify.send import Notified, NotifyArgs
@@ -100,7 +99,7 @@ def _let_go(desk: Desk) -> None:
     if since is None:
         return
     seconds = desk.clock.now().timestamp() - float(since)
-    _record(desk, "let_go", {"held_s": seconds})
+    desk.put_on_record("let_go", {"held_s": seconds})
     desk.keep(HELD, None)
     desk.keep(KILLED, None)
     desk.note(f"the kill switch was lifted after {seconds:.0f} s: the cycle goes on")
@@ -159,18 +158,6 @@ def _noted(desk: Desk, reason: str) -> None:
     """Put on record, once, that the cycle was stopped in its tracks."""
     if desk.fact(KILLED) is not None:
         return
-    _record(desk, KILLED, {"reason": reason, "on_kill": desk.profile.on_kill})
+    desk.put_on_record(KILLED, {"reason": reason, "on_kill": desk.profile.on_kill})
     desk.keep(KILLED, {"at": desk.clock.now(), "reason": reason, "stage": desk.cycle.stage})
     desk.note(reason)
-
-
-def _record(desk: Desk, status: str, body: dict[str, Any]) -> None:
-    entry = AuditEntry(
-        kind=RecordKind.NOTE,
-        cycle_id=desk.cycle.id,
-        stage=desk.cycle.stage.value,
-        actor="engine",
-        status=status,
-        body=body,
-    )
-    desk.office.audit.append(entry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from domain.actor import Actor, Role
@@ -12,7 +11,7 @@ from domain.errors import ModelAnswerInvalid
 from domain.plan import AugmentationPlan, PostMortem, PromotionProposal, TrainingPlan
 from tools.gate import Gate
 from tools.outcome import Done
-from tools.tool import Scope
+from tools.tool import scope_of
 
 
 class TuningJudges:
@@ -59,15 +58,7 @@ class TuningJudges:
         return _answer(PostMortem(summary="it is fast again", what_happened="it was slow", what_was_done="tuned"))
 
     def _use(self, tool: str, brief: Brief) -> tuple[str, dict[str, Any]]:
-        scope = Scope(
-            cycle_id=brief.cycle_id,
-            stage=brief.stage,
-            target=brief.target,
-            environment=brief.environment,
-            alert_at=brief.alert.starts_at,
-            opened_at=datetime.fromisoformat(brief.opened_at),
-        )
-        outcome = self._gate.call(tool, {}, Actor(role=Role.METRICS_ANALYST, via="agent"), scope)
+        outcome = self._gate.call(tool, {}, Actor(role=Role.METRICS_ANALYST, via="agent"), scope_of(brief))
         if not isinstance(outcome, Done):
             raise ModelAnswerInvalid(f"{tool} did not answer: {outcome}")
         return outcome.call, outcome.value.model_dump(mode="json")

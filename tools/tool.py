@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from domain.actor import Actor
+from domain.brief import Brief
 from domain.budget import Amounts
 from domain.decision import Effect
 from domain.observation import Observation
@@ -58,6 +59,18 @@ class Scope:
     environment: str
     alert_at: datetime
     opened_at: datetime
+
+
+def scope_of(brief: Brief) -> Scope:
+    """Return where a question of a cycle stands, and so the calls that are made to answer it."""
+    return Scope(
+        cycle_id=brief.cycle_id,
+        stage=brief.stage,
+        target=brief.target,
+        environment=brief.environment,
+        alert_at=brief.alert.starts_at,
+        opened_at=datetime.fromisoformat(brief.opened_at),
+    )
 
 
 @dataclass(frozen=True)

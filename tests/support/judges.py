@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from domain.actor import Actor, Role
@@ -13,7 +12,7 @@ from domain.errors import ModelAnswerInvalid
 from domain.plan import AugmentationMethod, AugmentationPlan, PostMortem, PromotionProposal, TrainingPlan
 from tools.gate import Gate
 from tools.outcome import Done
-from tools.tool import Scope
+from tools.tool import scope_of
 
 _CAUSES = {
     Action.RETRAIN: RootCause.CORPUS_SHIFT,
@@ -22,18 +21,6 @@ _CAUSES = {
     Action.TUNE: RootCause.EXPENSIVE_MODE,
     Action.NOISE: RootCause.NOISE,
 }
-
-
-def scope_of(brief: Brief) -> Scope:
-    """Return where the calls of a question stand."""
-    return Scope(
-        cycle_id=brief.cycle_id,
-        stage=brief.stage,
-        target=brief.target,
-        environment=brief.environment,
-        alert_at=brief.alert.starts_at,
-        opened_at=datetime.fromisoformat(brief.opened_at),
-    )
 
 
 class ScriptedJudges:
