@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from testbed.servers.pgcluster import Postgres, programs
+from testbed.servers.postgres import Postgres, programs
 from tests.chaos.child import PROFILE, told_in
 from tests.chaos.runner import Runner, tail
 from tests.chaos.writes import sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from testbed.servers.pgcluster import Postgres, programs
+from testbed.servers.postgres import Postgres, programs
 from testbed.servers.proxy import Kind
 from tests.chaos.sites import NETWORK, Site, passes, stays
 from tests.durability.wiring import Instead

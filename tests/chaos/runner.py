@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.clock import SystemClock
-from testbed.servers.pgcluster import Postgres
+from testbed.servers.postgres import Postgres
 from tests.chaos.catalog import BY_NAME, Cell
 from tests.chaos.child import PRELOAD, recover, suffer
 from tests.chaos.database_sites import DATABASE, WHERE
