@@ -14,7 +14,7 @@ COVERED := domain policies tools cycles
 # Fixed, so that two runs of the same seed do the same arithmetic and two cores are not fought over.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup setup-runtime setup-integration demo demo-full integration test check format chaos bench lock cov env-example wheel-check clean
+.PHONY: help setup setup-runtime setup-integration demo demo-full integration test check format chaos bench e2e lock cov env-example reference wheel-check clean
 
 help:  ## list the verbs
 	@printf 'usage: make VERB\n\n'
@@ -58,6 +58,9 @@ format: setup  ## put code into shape
 chaos: setup-integration  ## every dependency down, slow and lying at every stage, and kill -9 between any two writes; writes docs/safety.md
 	$(BIN)/python -m evals.chaos --workers 4 $(ARGS)
 
+e2e: setup-integration  ## Prometheus and Alertmanager call a running Evercrew; a person approves in a browser; pictures of every page
+	$(BIN)/python -m evals.e2e $(ARGS)
+
 bench: setup  ## overhead of the gate, policy decisions, cycle and start-up, beside their bare work
 	$(BIN)/evercrew bench $(ARGS)
 
@@ -66,6 +69,9 @@ lock: setup  ## resolve pyproject.toml again into the hash-pinned locks
 
 env-example: setup-runtime  ## write .env.example from the settings
 	$(BIN)/python -m service.settings > .env.example
+
+reference: setup-runtime  ## write docs/reference from the commands, the settings and the configuration
+	$(BIN)/python -m service.reference
 
 wheel-check: setup  ## build the wheel, install it into an empty environment, run it from another folder
 	.ci/wheel-check $(ARGS)

@@ -7,6 +7,7 @@ it read locks the rows, or the table, itself.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -42,6 +43,9 @@ class Database:
 
     def __init__(self, url: str, *, busy: timedelta = timedelta(seconds=10)) -> None:
         self.engine = _engine(url, busy)
+        self._busy = busy.total_seconds()
+        # SQLite has those who wait for the write lock look for it in growing pauses: threads of ours queue up instead.
+        self._writing = None if self.is_postgresql else threading.Lock()
         # Run first in every write transaction: it raises where this process may not write any more.
         self.fence: Callable[[Connection], None] | None = None
         with self.guarded(), self.begin(write=True) as connection:
@@ -74,10 +78,24 @@ class Database:
     @contextmanager
     def begin(self, *, write: bool) -> Iterator[Connection]:
         """A transaction, committed at the end; its errors are those of the driver, unless it is `guarded`."""
-        with self.engine.connect().execution_options(evercrew_write=write) as connection, connection.begin():
+        with (
+            self._turn(write),
+            self.engine.connect().execution_options(evercrew_write=write) as connection,
+            connection.begin(),
+        ):
             if write and self.fence is not None:
                 self.fence(connection)
             yield connection
+
+    @contextmanager
+    def _turn(self, write: bool) -> Iterator[None]:
+        """Wait for the threads of this process that write; after `busy` the database itself says that it is locked."""
+        taken = write and self._writing is not None and self._writing.acquire(timeout=self._busy)
+        try:
+            yield
+        finally:
+            if taken and self._writing is not None:
+                self._writing.release()
 
     @contextmanager
     def reading(self) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,9 @@ from pydantic import PrivateAttr
 from adapters.llm.base import ChatMessage, ChatPort, ChatReply, ToolCall
 from adapters.traces.base import TracesPort
 from agents.meter import Meter
+from agents.playbook import NAME as PLAYBOOK
 from domain.errors import BudgetExhausted, EvercrewError
+from domain.trace import MODEL
 
 CONTEXT_WINDOW = 128_000
 _CHARACTERS_A_TOKEN = 4
@@ -34,7 +37,8 @@ class Halted(Exception):
 class Seating:
     """What a model needs to know of the agent it thinks for.
 
-    `functions` are the schemas of the tools on offer, by name; `answered` is told of every reply.
+    `functions` are the schemas of the tools on offer, by name; `answered` is told of every reply; `within` is the
+    context that traces show its calls in.
     """
 
     chat: ChatPort
@@ -45,6 +49,7 @@ class Seating:
     traces: TracesPort
     cycle_id: str
     answered: Callable[[ChatReply], None] = field(default=lambda reply: None)
+    within: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class CrewModel(BaseLLM):
@@ -116,12 +121,14 @@ class CrewModel(BaseLLM):
         if isinstance(call, EvercrewError):
             return call
         try:
-            with seat.traces.span(seat.task, "llm", {"messages": len(messages)}, cycle_id=seat.cycle_id) as span:
+            shown = {"messages": tuple(messages), "tools": [str(f["function"]["name"]) for f in functions]}
+            with seat.within(), seat.traces.span(seat.task, MODEL, shown, cycle_id=seat.cycle_id) as span:
                 with seat.meter.active():
                     reply = seat.chat.complete(
                         messages, functions, task=seat.task, answer_schema=None if functions else seat.schema
                     )
-                span.done({"model": reply.model, "tokens": reply.tokens, "calls": [c.name for c in reply.tool_calls]})
+                span.done({"text": reply.text, "model": reply.model, "calls": reply.tool_calls})
+                span.tell(usage=_usage(seat.chat.name, reply))
         except EvercrewError as problem:
             seat.meter.failed(call, problem)
             return problem
@@ -168,6 +175,19 @@ def _read_call(call: Mapping[str, Any]) -> ToolCall:
 def _written(call: ToolCall) -> dict[str, Any]:
     arguments = json.dumps(dict(call.arguments), sort_keys=True)
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _usage(asked: str, reply: ChatReply) -> dict[str, Any]:
+    """Return what a reply used, as traces tell it; vendors that tell no tokens are not guessed for."""
+    return {
+        "asked": asked,
+        "model": reply.model,
+        "provider": "evercrew" if reply.model == PLAYBOOK else "openai",
+        "input_tokens": reply.prompt_tokens,
+        "output_tokens": reply.completion_tokens,
+        "total_tokens": reply.tokens,
+        "cost_usd": reply.cost_usd,
+    }
 
 
 def _estimate(messages: Sequence[ChatMessage], answer: str = "") -> int:

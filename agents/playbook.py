@@ -14,6 +14,8 @@ from typing import Any
 
 from adapters.llm.base import ChatMessage, ChatReply, ToolCall
 from agents.blocks import BRIEF, CHECK, HELD, PROPOSAL, REASON, read, unmarked
+from agents.operator.lead import led
+from agents.operator.seats import LEAD
 from agents.rules import Facts
 from domain.canonical import canonical_hash
 from domain.errors import DependencyLied
@@ -50,6 +52,8 @@ class Playbook:
             DependencyLied: the messages do not hold the blocks a task's prompt holds.
             ConfigurationError: there is no runbook for the task.
         """
+        if task == LEAD:
+            return led(messages, tools)
         position = _Position(runbooks.runbook(task), messages, _offered(tools))
         call = position.next_call()
         if call is not None:
@@ -147,7 +151,8 @@ def _parsed(answer: Any) -> _Answer:
 
 def _blocks(messages: Sequence[ChatMessage]) -> dict[str, Any]:
     text = "\n".join(message.content for message in messages if message.role == "user")
-    brief = read(text, BRIEF)
+    # A co-worker who is asked by the Supervisor has the brief in the instructions, and not in what it is asked.
+    brief = read(text, BRIEF) or read("\n".join(m.content for m in messages if m.role == "system"), BRIEF)
     if brief is None:
         raise DependencyLied(NAME, "the conversation holds no brief", "Give it a prompt of the library")
     blocks = {PROPOSAL: read(text, PROPOSAL), CHECK: read(text, CHECK), REASON: read(text, REASON)}

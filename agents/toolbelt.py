@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from crewai.tools import BaseTool
@@ -45,16 +46,25 @@ class Belt:
     Args:
         allowed: the names of the tools it may ask for; every other name is refused before the gate is asked.
         limit: how many calls may go to the gate.
+        within: the context that traces show the calls in.
     """
 
     def __init__(
-        self, gate: Gate, actor: Actor, scope: Scope, allowed: Sequence[str], *, limit: int = MAX_CALLS
+        self,
+        gate: Gate,
+        actor: Actor,
+        scope: Scope,
+        allowed: Sequence[str],
+        *,
+        limit: int = MAX_CALLS,
+        within: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._gate = gate
         self._actor = actor
         self._scope = scope
         self._allowed = tuple(allowed)
         self._limit = limit
+        self._within = within
         self._lock = threading.Lock()
         self._memory: dict[str, str] = {}
         self._asked: dict[str, int] = {}
@@ -89,7 +99,8 @@ class Belt:
             if refusal:
                 return _json({"refused": refusal})
             self._made += 1
-            outcome = self._gate.call(name, args, self._actor, self._scope)
+            with self._within():
+                outcome = self._gate.call(name, args, self._actor, self._scope)
             self._memory[key] = self._told(name, args, outcome)
             self._asked[key] = 1
             return self._memory[key]

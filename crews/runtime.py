@@ -49,7 +49,8 @@ def ask(question: Question[T], brief: Brief, place: Workplace) -> Answered[T]:
             last = _Round(question, session, last.number + 1, last.revision())
             last.run()
         answered = _answered(session, last)
-        span.done({"tokens": answered.tokens, "models": list(answered.models), "stopped": answered.stopped})
+        span.done({"answer": answered.value, "models": list(answered.models), "stopped": answered.stopped})
+        span.tell(tokens=answered.tokens, cost_usd=answered.cost_usd, prompts=dict(answered.prompts))
     return answered
 
 
@@ -81,6 +82,8 @@ class _Answer(Generic[T]):
             self.value = self._kind.model_validate(first_json(output.raw))
         except (ValidationError, ValueError) as problem:
             return self._rejected(complaint(problem))
+        if self._task in self._session.traced:
+            self._session.traced[self._task].answered({"answer": self.value})
         return True, self.context(self.value)
 
     def context(self, value: T) -> str:

@@ -29,6 +29,7 @@ from agents.model import CrewModel, Seating
 from agents.playbook import NAME as PLAYBOOK
 from agents.roster import Roster
 from agents.toolbelt import Belt
+from crews.tasktrace import TaskTrace
 from domain.actor import Actor, Role
 from domain.brief import Brief
 from domain.budget import Amounts, usd
@@ -88,6 +89,7 @@ class Session:
         self.reservation = f"{ASK}{brief.cycle_id}/{brief.stage}/{name}"
         self.prompts: dict[str, str] = {}
         self.belts: dict[str, Belt] = {}
+        self.traced: dict[str, TaskTrace] = {}
         self._deadline = place.clock.monotonic() + place.limits.time.total_seconds()
         self._told: set[str] = set()
 
@@ -119,6 +121,7 @@ class Session:
                 meter=self.meter,
                 traces=self.place.traces,
                 cycle_id=self.brief.cycle_id,
+                within=self.trace(role, task).within,
                 answered=lambda reply: self._answered(role, chat.name, reply),
             )
         )
@@ -132,9 +135,20 @@ class Session:
         seat = self.place.roster.seat(role)
         actor = Actor(role=role, via="agent")
         self.belts[task] = Belt(
-            self.place.gate, actor, scope_of(self.brief), seat.tools_for(task), limit=seat.max_calls
+            self.place.gate,
+            actor,
+            scope_of(self.brief),
+            seat.tools_for(task),
+            limit=seat.max_calls,
+            within=self.trace(role, task).within,
         )
         return self.belts[task]
+
+    def trace(self, role: Role, task: str) -> TaskTrace:
+        """Return the span of a task."""
+        if task not in self.traced:
+            self.traced[task] = TaskTrace(self.place.traces, task, role, self.brief)
+        return self.traced[task]
 
     def held(self, task: str) -> str:
         """Return what the tools answered in a task so far, as a block for a prompt."""
@@ -162,9 +176,16 @@ class Session:
         except FutureTimeout:
             late = BudgetExhausted(f"{what} took longer than {seconds:.3g} s and was given up")
             self.close(late)
+            self._traced(late)
             raise late from None
-        if problem is not None:
-            raise self._translated(problem, what) from problem
+        translated = None if problem is None else self._translated(problem, what)
+        self._traced(translated)
+        if translated is not None:
+            raise translated from problem
+
+    def _traced(self, problem: EvercrewError | None) -> None:
+        for task in self.traced.values():
+            task.close(f"{type(problem).__name__}: {problem}" if problem is not None else "")
 
     def close(self, reason: EvercrewError) -> None:
         """Leave the crew without tools and models."""

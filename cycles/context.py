@@ -9,12 +9,14 @@ from typing import Any
 from adapters.store.base import StorePort
 from cycles.limits import PROMOTE, Promoted, cooling, promoted_before, share_bp
 from cycles.switches import flag_set, flags_of
+from cycles.wishes import held_back
 from domain.actor import Actor
 from domain.autonomy import Level
 from domain.clock import Clock
 from domain.cycle import Cycle
 from domain.decision import Effect
 from domain.errors import InvalidInput
+from domain.ids import TALK
 from domain.verdict import Verdict
 from policies.context import CycleFacts, policy_context
 from policies.contract import Contract
@@ -53,7 +55,7 @@ class ContextSource:
         Raises:
             InvalidInput: the cycle does not exist.
         """
-        if scope.cycle_id == RETENTION:
+        if scope.cycle_id == RETENTION or TALK.match(scope.cycle_id):
             return self._without_cycle(scope, spec, args, actor)
         digest = str(args.get("digest") or args.get("candidate") or "")
         moment = self._store.moment(scope.cycle_id, digest)
@@ -84,12 +86,13 @@ class ContextSource:
             verdict_ab=Verdict(cycle.facts.get("verdict_ab", "insufficient")),
             signal=cycle.alert.signal,
             watch_silences=self._profile.watch.silences,
+            held_back=held_back(cycle) or None,
             autonomy=Level(self._autonomy(spec.name, scope.environment)).value,
         )
         return self._told(facts, flag_set(moment.flags, self._profile), scope, spec, actor)
 
     def _without_cycle(self, scope: Scope, spec: ToolSpec, args: Mapping[str, Any], actor: Actor) -> PolicyContext:
-        """What the clock has done belongs to no cycle: nothing was approved or judged, and no alert asked for it."""
+        """What the clock has done, or an operator asks, belongs to no cycle: nothing was approved or judged."""
         now = self._clock.now()
         facts = CycleFacts(
             stage=scope.stage,

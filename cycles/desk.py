@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from adapters.audit.base import AuditPort
+from adapters.inbox.base import InboxPort
 from adapters.retrieval.base import RetrievalPort
 from adapters.store.base import Recording, StorePort
 from adapters.traces.base import TracesPort
@@ -36,6 +37,7 @@ from domain.outcome import OutcomeKind
 from domain.override import Override
 from domain.receipt import AuditEntry, AuditRecord, RecordKind
 from domain.stage import Stage, StageResult
+from domain.trace import trace_id_of
 from policies.contract import Contract
 from policies.overrides import applied
 from policies.profiles import Profile
@@ -97,6 +99,7 @@ class Office:
     taping: Taping = field(default_factory=Taping)
     rulebook: Rulebook | None = None
     purse: Purse | None = None
+    incidents: InboxPort | None = None
 
 
 class Desk:
@@ -284,6 +287,7 @@ class Desk:
             stage=self.cycle.stage.value,
             actor="engine",
             status=status,
+            trace_id=trace_id_of(self.cycle.id, self.cycle.opened_at),
             body=body,
         )
         self.office.audit.append(entry)

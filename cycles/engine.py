@@ -15,15 +15,17 @@ from typing import Any
 
 from adapters.inbox.base import lane_of
 from adapters.workflow.base import Run, WorkflowPort
-from cycles import approvals, budget, pace, safety
+from cycles import approvals, budget, pace, resolved, safety, wishes
 from cycles.approvals import NotApproved
 from cycles.desk import CallFailed, CallRefused, Desk, Office
+from cycles.hands import in_hand
 from cycles.holding import held, persisted, pushed
 from cycles.shelf import Shelf
 from cycles.stages import ab, augment, diagnose, evaluate, learn, observe, plan, promote, roll_back, train, watch
 from cycles.stages.proposals import ending, withdrawn
 from cycles.switches import KillWatch
 from cycles.tape import Tape
+from cycles.tracing import ended, step_span
 from domain.actor import Actor, Role
 from domain.cycle import Cycle, check_transition
 from domain.errors import AuditUnavailable, BudgetExhausted, DependencyError, InvalidInput, ModelAnswerInvalid
@@ -31,6 +33,7 @@ from domain.events import Event
 from domain.outcome import OutcomeKind
 from domain.receipt import AuditEntry, RecordKind
 from domain.stage import Stage, StageResult
+from domain.trace import trace_id_of
 
 STAGES: Mapping[Stage, Callable[[Desk], StageResult]] = {
     Stage.OBSERVE: observe.run,
@@ -81,7 +84,9 @@ class Engine:
 
     def sweep(self) -> None:
         """Give every open cycle its workflow: a process that opened one and died may not have got round to it."""
-        opened = {cycle.id: cycle for cycle in self._office.store.cycles(open_only=True, limit=MOST_OPEN)}
+        office, now = self._office, self._office.clock.now()
+        found = office.store.cycles(open_only=True, limit=MOST_OPEN)
+        opened = {cycle.id: cycle for cycle in found if not in_hand(cycle, office.profile, now)}
         for cycle_id in self._workflow.missing(list(opened)):
             self._workflow.start(cycle_id, lane=_lane(opened[cycle_id]))
 
@@ -120,7 +125,7 @@ class Engine:
             if told["ended"]:
                 return told
             if told["wait_s"] > 0:
-                run.sleep(timedelta(seconds=told["wait_s"]), until=self._until(told))
+                run.sleep(timedelta(seconds=told["wait_s"]), until=self._until(cycle_id, told))
         raise BudgetExhausted(f"{cycle_id} made {MOST_STEPS} steps without an end")
 
     def _tried(self, cycle_id: str, times: int) -> dict[str, Any]:
@@ -135,29 +140,32 @@ class Engine:
         """Run the cycle's present stage once, and move it on."""
         cycle = self._cycle(cycle_id)
         if cycle.stage.terminal:
+            ended(self._office.traces, cycle)  # whoever ended it may have died before it told
             return {"stage": cycle.stage.value, "ended": True, "wait_s": 0.0}
         started = self._office.clock.monotonic()
+        cycle, fires = resolved.looked(self._office, cycle)
         self._tell(cycle, "begin", "")
         with self._shelf.step(cycle) as tape:
             desk = Desk(self._office, cycle)
-            with self._office.traces.span(cycle.stage.value, "chain", {"cycle": cycle_id}, cycle_id=cycle_id) as span:
+            with step_span(self._office.traces, cycle, tape.mark.steps) as span:
                 result = self._stage(desk)
                 span.done({"next": result.next.value, "reason": result.reason})
             seconds = self._office.clock.monotonic() - started
             self._move(desk, tape, cycle.stage, result, seconds)
         told = {"stage": cycle.stage.value, "ended": result.next.terminal, "wait_s": result.wait.total_seconds()}
-        told["killed"] = desk.killed
+        told |= {"killed": desk.killed, "fires": fires}
         waits_for = desk.fact(approvals.WAITING_FOR)
         return {**told, "waits_for": waits_for} if waits_for else told
 
-    def _until(self, told: Mapping[str, Any]) -> Callable[[], bool]:
-        """What wakes a cycle: people who have decided, and the kill switch, thrown or lifted."""
-        waits_for, office = told.get("waits_for"), self._office
-        switched = self._switch.differs(bool(told.get("killed")))
-        if not waits_for:
-            return switched
-        decided = approvals.decided(office, str(waits_for))
-        return lambda: switched() or decided()
+    def _until(self, cycle_id: str, told: Mapping[str, Any]) -> Callable[[], bool]:
+        """What wakes a cycle: people who have decided, the kill switch, and the end of the alerts it was opened for."""
+        waits_for, fires, office = told.get("waits_for"), told.get("fires"), self._office
+        wakes = [self._switch.differs(bool(told.get("killed")))]
+        if waits_for:
+            wakes.append(approvals.decided(office, str(waits_for)))
+        if fires and office.incidents is not None:
+            wakes.append(resolved.over(office.incidents, str(fires), cycle_id, office.clock))
+        return lambda: any(wake() for wake in wakes)
 
     def _stage(self, desk: Desk) -> StageResult:
         self._office.gate.reconcile(desk.scope, Actor(role=Role.SUPERVISOR))
@@ -172,6 +180,9 @@ class Engine:
         stage = desk.cycle.stage
         if desk.cycle.cancel_requested and stage is not Stage.LEARN and not _half_done(desk):
             return desk.finish(OutcomeKind.CANCELLED, "cancelled by a person")
+        over = resolved.ended(desk)
+        if over is not None:
+            return over
         try:
             result = pace.in_time(desk, _worked(desk))
         except (CallRefused, NotApproved) as refusal:
@@ -236,6 +247,7 @@ class Engine:
                 stage=before.value,
                 actor="engine",
                 status=result.next.value,
+                trace_id=trace_id_of(desk.cycle.id, desk.cycle.opened_at),
                 body={"reason": result.reason, "step": tape.mark.steps, "tape": digest},
             )
             self._office.audit.append(entry)
@@ -249,6 +261,8 @@ class Engine:
         )
         moved = self._shelf.marked(tape, moved, digest)
         self._office.store.save(moved)
+        if result.next.terminal:
+            ended(self._office.traces, moved)
         self._tell(moved.model_copy(update={"stage": before}), "wait" if same else "end", result.reason, seconds)
 
     def _cycle(self, cycle_id: str) -> Cycle:
@@ -277,7 +291,7 @@ def _worked(desk: Desk) -> StageResult:
     if stage is Stage.LEARN:
         return STAGES[stage](desk)
     pace.note_overdue(desk)
-    still = pace.held(desk) or approvals.pending(desk)
+    still = wishes.before(desk) or pace.held(desk) or approvals.pending(desk)
     if still is not None:
         return still
     try:

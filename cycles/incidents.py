@@ -5,6 +5,12 @@ it was resolved. What is older than what is known changes nothing. A firing that
 change belongs to the same incident: while its cycle is open it joins it; when that has ended, the firing is held for
 the length of the window, and leads to a cycle of its own only if it still fires then: an alert that flaps opens no
 cycle a minute, and one that comes back to stay is not lost.
+
+Nothing joins a cycle that is about to end: it waits until that has ended, and leads to the next one if it still fires.
+
+The sender's clock orders an incident, and ours is not believed more than its; but a start that lies further ahead of
+our clock than `skew` gives way to one that does not, so that a wrong clock silences no alert. A cycle is never told
+that its alert begins in the future.
 """
 
 from __future__ import annotations
@@ -14,19 +20,27 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from adapters.inbox.base import Fate, Handled, Handler, Held, Incident, Letter, Opener, Settled
-from domain.alert import AlertStatus
+from domain.alert import Alert, AlertStatus
 from domain.clock import Clock
+from domain.cycle import Cycle
+from domain.stage import Stage
 
 WINDOW = timedelta(minutes=5)
+SKEW = timedelta(minutes=5)
+# How soon what waits for the end of a cycle is looked at again.
+LINGER = timedelta(seconds=5)
 
 
-def handler(clock: Clock, window: timedelta = WINDOW) -> Handler:
+def handler(clock: Clock, window: timedelta = WINDOW, skew: timedelta = SKEW) -> Handler:
     """Return what a turn of the inbox handles letters by."""
 
     def handle(letter: Letter, known: Incident | None, opener: Opener) -> Handled:
+        now = clock.now()
+        if known is not None and known.starts_at > now + skew >= letter.alert.starts_at:
+            known = _corrected(known, letter.alert.starts_at)
         if letter.alert.status is AlertStatus.RESOLVED:
             return _resolved(letter, known)
-        return _Firing(letter, opener, clock.now(), window).told(known)
+        return _Firing(letter, opener, now, window).told(known)
 
     return handle
 
@@ -59,12 +73,11 @@ class _Firing:
             return self._leads(known)
         present = self._opener.present(self._alert)
         flap = self._fires(known, flaps=known.flaps + 1)
-        if present is not None and present.id == known.cycle_id:
-            return _settled(flap, Fate.FLAPPING, known.cycle_id)
-        if present is not None:
+        if present is not None and not self._ends(present):
+            if present.id == known.cycle_id:
+                return _settled(flap, Fate.FLAPPING, known.cycle_id)
             return self._leads(known)
-        until = self._now + self._window
-        return Held(incident=_counted(flap, held_until=until), again=until)
+        return self._held(flap, self._window)
 
     def _was_held(self, known: Incident) -> Handled:
         freed = known.model_copy(update={"held_until": None})
@@ -73,13 +86,37 @@ class _Firing:
         return self._leads(freed)
 
     def _leads(self, known: Incident | None) -> Handled:
-        cycle, new = self._opener.open(self._alert)
+        present = self._opener.present(self._alert)
+        if present is not None and self._ends(present):
+            return self._held(self._fires(known), LINGER)
+        cycle, new = self._opener.open(_begun(self._alert, self._now))
         incident = self._fires(known, cycle_id=cycle.id, held_until=None)
         return _settled(incident, Fate.OPENED if new else Fate.JOINED, cycle.id)
+
+    def _ends(self, cycle: Cycle) -> bool:
+        return cycle.stage is Stage.LEARN or self._opener.released(cycle.id)
+
+    def _held(self, incident: Incident, wait: timedelta) -> Held:
+        until = self._now + wait
+        return Held(incident=_counted(incident, held_until=until), again=until)
 
     def _fires(self, known: Incident | None, **changes: Any) -> Incident:
         start = self._alert.starts_at
         return _moved(known, self._alert.fingerprint, AlertStatus.FIRING, start, start, changes)
+
+
+def _corrected(known: Incident, start: datetime) -> Incident:
+    """Return what is known, told by a clock that was wrong, as it stands by one that is not.
+
+    What fires is the same incident. What was resolved fires anew with `start`, whenever that was said to be.
+    """
+    begun = start if known.status is AlertStatus.FIRING else start - timedelta(microseconds=1)
+    return known.model_copy(update={"starts_at": begun, "changed_at": begun})
+
+
+def _begun(alert: Alert, now: datetime) -> Alert:
+    """Return the alert as its cycle knows it: windows and reaction times are counted from a moment that has been."""
+    return alert if alert.starts_at <= now else alert.model_copy(update={"starts_at": now})
 
 
 def _resolved(letter: Letter, known: Incident | None) -> Handled:

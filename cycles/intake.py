@@ -13,60 +13,53 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from fnmatch import fnmatchcase
+from typing import Any
 
 from adapters.inbox.base import MOST_A_TURN, InboxPort, NewLetter, Turn
 from adapters.store.base import StorePort
+from cycles.bodies import MOST_ALERTS as MOST_ALERTS
+from cycles.bodies import Form, Part, opened, part_of
 from cycles.incidents import WINDOW, handler
 from domain.alert import Alert, AlertStatus
 from domain.clock import Clock
 from domain.cycle import Cycle
 from domain.errors import InvalidInput
 
-MOST_ALERTS = 200
+# So many that did not fit are named in a receipt; all of them are kept.
+_MOST_NAMED = 20
 
 
-class _Alert(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+@dataclass(frozen=True)
+class Route:
+    """Alerts whose labels match mean this signal and this target; what is empty is read from the labels as ever.
 
-    status: Literal["firing", "resolved"]
-    labels: dict[str, str]
-    annotations: dict[str, str] = Field(default_factory=dict)
-    starts_at: AwareDatetime = Field(alias="startsAt")
-    ends_at: AwareDatetime | None = Field(default=None, alias="endsAt")
-    fingerprint: str = Field(min_length=1, max_length=200)
+    A pattern may hold ``*`` for any text; every label it names has to be there. A route that matches on `environment`
+    answers for it: such alerts belong to the configured one.
+    """
 
+    match: Mapping[str, str]
+    signal: str = ""
+    target: str = ""
 
-class _Envelope(BaseModel):
-    """What Alertmanager's webhook (version 4) and Grafana's have in common, around the alerts."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    version: Literal["4", "1"]
-    receiver: str
-    alerts: list[Any] = Field(max_length=MOST_ALERTS)
-    truncated_alerts: int = Field(default=0, alias="truncatedAlerts", ge=0)
-
-
-class _Body(_Envelope):
-    """The whole of it."""
-
-    alerts: list[_Alert] = Field(max_length=MOST_ALERTS)
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether all patterns fit."""
+        return all(name in labels and fnmatchcase(labels[name], pattern) for name, pattern in self.match.items())
 
 
 @dataclass(frozen=True)
 class Routing:
     """How labels become names of ours.
 
-    Signals that exist, alert names that stand for them, and where an unlabelled alert belongs.
+    Signals that exist, alert names that stand for them, where an unlabelled alert belongs, and routes: the first that
+    matches says what an alert means, before its own labels do.
     """
 
     signals: Sequence[str]
     alert_names: Mapping[str, str]
     targets: Sequence[str]
     environment: str
+    routes: Sequence[Route] = ()
 
 
 @dataclass(frozen=True)
@@ -84,13 +77,47 @@ class Receipt:
     """What became of a body at the inbox.
 
     Alerts that are on disk, alerts that are none of ours with the reason, what does not fit with the reason and the
-    number under which it is kept, and how many alerts the sender left out.
+    number under which it is kept, how many alerts the sender left out, and by how many seconds the latest start of an
+    alert lies ahead of our clock.
     """
 
     accepted: int
     ignored: tuple[str, ...] = ()
     malformed: tuple[str, ...] = ()
     truncated: int = 0
+    ahead_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One alert of a body, looked at: a letter, or why it is none of ours, or why it does not fit."""
+
+    raw: Any
+    letter: NewLetter | None = None
+    ignored: str = ""
+    unfit: str = ""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A body looked at, alert by alert; nothing was done. `unfit` says why its frame does not fit, where it does not.
+
+    `text` is what was sent, for what has to be kept of it.
+    """
+
+    text: str | bytes
+    alerts: Sequence[Examined] = ()
+    truncated: int = 0
+    unfit: str = ""
+
+    @property
+    def letters(self) -> list[NewLetter]:
+        """What can be put into the inbox."""
+        return [found.letter for found in self.alerts if found.letter is not None]
+
+    def ahead_s(self, now: datetime) -> float:
+        """Return by how many seconds the latest start lies ahead of `now`; zero where none does."""
+        return max(((letter.alert.starts_at - now).total_seconds() for letter in self.letters), default=0.0)
 
 
 def parse_alerts(body: Any, routing: Routing) -> tuple[list[Alert], list[str], int]:
@@ -99,49 +126,71 @@ def parse_alerts(body: Any, routing: Routing) -> tuple[list[Alert], list[str], i
     Raises:
         InvalidInput: the body is not what Alertmanager (version 4) or Grafana (version 1) send; names the field.
     """
+    found = opened(body)
+    parts = [part_of(raw, number, found.form) for number, raw in enumerate(found.parts)]
+    routed = [_routed(part, routing, found.form) for part in parts]
+    alerts = [one for one in routed if isinstance(one, Alert)]
+    return alerts, [one for one in routed if isinstance(one, str)], found.truncated
+
+
+def look(raw: str | bytes, routing: Routing, form: Form | None = None) -> Looked:
+    """Return what a body holds; never raises, and does nothing.
+
+    Args:
+        form: what it has to be; None is Alertmanager's or Grafana's, as its `version` says.
+    """
     try:
-        parsed = _Body.model_validate(body)
-    except ValidationError as problem:
-        raise _unfit(problem) from None
-    routed = [_routed(raw, routing, parsed.version) for raw in parsed.alerts]
-    alerts = [found for found in routed if isinstance(found, Alert)]
-    return alerts, [found for found in routed if isinstance(found, str)], parsed.truncated_alerts
+        found = opened(json.loads(raw), form)
+    except InvalidInput as problem:
+        return Looked(raw, unfit=str(problem))
+    except (ValueError, RecursionError) as problem:
+        return Looked(raw, unfit=f"body: is not JSON: {problem}")
+    alerts = [_examined(part, number, found.form, routing) for number, part in enumerate(found.parts)]
+    return Looked(raw, alerts, found.truncated)
 
 
-def accept(raw: str | bytes, routing: Routing, inbox: InboxPort) -> Receipt:
-    """Put the alerts of a webhook body into the inbox; when this returns they are on disk, and so is what does not fit.
+def keep(looked: Looked, inbox: InboxPort, now: datetime | None = None) -> Receipt:
+    """Put what was looked at into the inbox; when this returns it is on disk, and so is what does not fit.
 
     Raises:
         InboxFull: too many wait; nothing was accepted, and the sender is to come again.
-        DependencyError: the inbox cannot be used; nothing was accepted.
+        DependencyError: the inbox cannot be used; to come again does no harm, for what was accepted is a duplicate.
     """
-    try:
-        envelope = _Envelope.model_validate(json.loads(raw))
-    except ValidationError as problem:
-        return Receipt(0, malformed=(_aside(inbox, _text(raw), str(_unfit(problem))),))
-    except (ValueError, RecursionError) as problem:
-        return Receipt(0, malformed=(_aside(inbox, _text(raw), f"body: is not JSON: {problem}"),))
-    letters: list[NewLetter] = []
-    ignored: list[str] = []
-    unfit: list[tuple[str, str]] = []
-    for number, part in enumerate(envelope.alerts):
-        try:
-            alert = _Alert.model_validate(part)
-            json.dumps(part, ensure_ascii=False).encode()
-        except ValidationError as problem:
-            unfit.append((json.dumps(part), str(_unfit(problem, f"alerts.{number}"))))
-            continue
-        except UnicodeEncodeError as problem:
-            unfit.append((json.dumps(part), f"alerts.{number}: holds what is no text: {problem.reason}"))
-            continue
-        found = _routed(alert, routing, envelope.version)
-        if isinstance(found, str):
-            ignored.append(found)
-        else:
-            letters.append(NewLetter(alert=found, ended_at=_ended(alert)))
+    letters = looked.letters
     inbox.put(letters)
-    malformed = tuple(_aside(inbox, text, reason) for text, reason in unfit)
-    return Receipt(len(letters), tuple(ignored), malformed, envelope.truncated_alerts)
+    ahead = 0.0 if now is None else looked.ahead_s(now)
+    ignored = tuple(found.ignored for found in looked.alerts if found.ignored)
+    return Receipt(len(letters), ignored, set_aside(looked, inbox), looked.truncated, max(ahead, 0.0))
+
+
+def set_aside(looked: Looked, inbox: InboxPort) -> tuple[str, ...]:
+    """Keep what does not fit of a body, under one number, and return the reasons with it.
+
+    Raises:
+        DependencyError: the inbox cannot be used.
+    """
+    if looked.unfit:
+        number = inbox.set_aside(_text(looked.text), looked.unfit)
+        return (f"{looked.unfit} (kept as number {number})",)
+    unfit = [found for found in looked.alerts if found.unfit]
+    if not unfit:
+        return ()
+    named = [found.unfit for found in unfit[:_MOST_NAMED]]
+    parts = [found.raw for found in unfit]
+    number = inbox.set_aside(json.dumps(parts[0] if len(parts) == 1 else parts), "; ".join(named))
+    more = [f"and {len(unfit) - len(named)} more"] if len(unfit) > len(named) else []
+    return tuple(f"{reason} (kept as number {number})" for reason in (*named, *more))
+
+
+def accept(
+    raw: str | bytes, routing: Routing, inbox: InboxPort, form: Form | None = None, now: datetime | None = None
+) -> Receipt:
+    """Put the alerts of a webhook body into the inbox; see `look` and `keep`.
+
+    Raises:
+        InboxFull, DependencyError: as `keep`.
+    """
+    return keep(look(raw, routing, form), inbox, now)
 
 
 def take_turn(inbox: InboxPort, clock: Clock, window: timedelta = WINDOW, *, most: int = MOST_A_TURN) -> Turn | None:
@@ -162,25 +211,15 @@ def take(body: Any, routing: Routing, store: StorePort, clock: Clock) -> Taken:
         InvalidInput: as `parse_alerts`; nothing was opened.
     """
     alerts, ignored, truncated = parse_alerts(body, routing)
-    opened: list[Cycle] = []
+    opened_: list[Cycle] = []
     joined: list[Cycle] = []
     for alert in alerts:
         if alert.status is AlertStatus.RESOLVED:
             ignored.append(f"{alert.fingerprint}: resolved; an open cycle goes on and sees for itself")
             continue
         cycle, new = store.open_cycle(alert, clock.now())
-        (opened if new else joined).append(cycle)
-    return Taken(tuple(opened), tuple(joined), tuple(ignored), truncated)
-
-
-def _unfit(problem: ValidationError, where: str = "") -> InvalidInput:
-    first = problem.errors()[0]
-    field = ".".join([*([where] if where else []), *(str(part) for part in first["loc"])]) or "body"
-    return InvalidInput(field, first["msg"], "Send an Alertmanager version 4 or Grafana version 1 webhook body")
-
-
-def _aside(inbox: InboxPort, text: str, reason: str) -> str:
-    return f"{reason} (kept as number {inbox.set_aside(text, reason)})"
+        (opened_ if new else joined).append(cycle)
+    return Taken(tuple(opened_), tuple(joined), tuple(ignored), truncated)
 
 
 def _text(raw: str | bytes) -> str:
@@ -188,31 +227,42 @@ def _text(raw: str | bytes) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _ended(raw: _Alert) -> datetime | None:
-    return raw.ends_at if raw.status == "resolved" else None
+def _examined(raw: Any, number: int, form: Form, routing: Routing) -> Examined:
+    try:
+        part = part_of(raw, number, form)
+    except InvalidInput as problem:
+        return Examined(raw, unfit=str(problem))
+    found = _routed(part, routing, form)
+    if isinstance(found, str):
+        return Examined(raw, ignored=found)
+    ended = part.ends_at if part.status == "resolved" else None
+    return Examined(raw, letter=NewLetter(alert=found, ended_at=ended))
 
 
-def _routed(raw: _Alert, routing: Routing, version: str) -> Alert | str:
+def _routed(raw: Part, routing: Routing, form: Form) -> Alert | str:
     """Return the alert by our names, or why it is none of ours."""
-    found = _signal(raw, routing)
-    target = raw.labels.get("target", routing.targets[0])
+    route = next((route for route in routing.routes if route.matches(raw.labels)), None)
+    found = (route.signal if route else "") or _signal(raw, routing)
+    target = (route.target if route else "") or raw.labels.get("target", routing.targets[0])
     environment = raw.labels.get("environment", routing.environment)
-    if found is None:
+    if route is not None and "environment" in route.match:
+        environment = routing.environment
+    if not found:
         return f"{raw.fingerprint}: no signal of the contract; add a label `signal` or map its alertname"
     if target not in routing.targets or environment != routing.environment:
         return f"{raw.fingerprint}: target or environment is not one of this configuration"
-    return _normalised(raw, found, target, environment, "grafana" if version == "1" else "alertmanager")
+    return _normalised(raw, found, target, environment, form)
 
 
-def _signal(raw: _Alert, routing: Routing) -> str | None:
+def _signal(raw: Part, routing: Routing) -> str:
     named = raw.labels.get("signal", "")
     if named in routing.signals:
         return named
-    mapped = routing.alert_names.get(raw.labels.get("alertname", ""))
-    return mapped if mapped in routing.signals else None
+    mapped = routing.alert_names.get(raw.labels.get("alertname", ""), "")
+    return mapped if mapped in routing.signals else ""
 
 
-def _normalised(raw: _Alert, signal: str, target: str, environment: str, source: str) -> Alert:
+def _normalised(raw: Part, signal: str, target: str, environment: str, form: Form) -> Alert:
     return Alert(
         fingerprint=raw.fingerprint,
         name=raw.labels.get("alertname", signal),
@@ -223,5 +273,5 @@ def _normalised(raw: _Alert, signal: str, target: str, environment: str, source:
         starts_at=raw.starts_at,
         labels=raw.labels,
         annotations=raw.annotations,
-        source=source,
+        source=form.value,
     )

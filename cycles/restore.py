@@ -6,12 +6,15 @@ record before the commit, and the cycle is proved by `evercrew cycles verify` af
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from cycles import tracing
+from cycles.approvals import OPERATOR
 from cycles.desk import CallFailed, CallRefused, Desk, Office
+from cycles.hands import BY_HAND
 from cycles.stages import learn
 from cycles.stages.live import SYNC
 from domain.actor import Actor, Role
@@ -22,6 +25,7 @@ from domain.errors import ConflictError, EvercrewError
 from domain.outcome import OutcomeKind
 from domain.receipt import AuditEntry, RecordKind
 from domain.stage import Stage
+from domain.trace import trace_id_of
 from tools.deliver.gold import RestoreArgs
 from tools.deliver.live import AwaitArgs, LiveView, SyncArgs, SyncView
 from tools.deliver.release import Released
@@ -47,10 +51,23 @@ class Restored(BaseModel):
 
 
 class OperatorRestore:
-    """Restores a destination for a person. `target` and `environment` are the configuration's."""
+    """Restores a destination for a person.
 
-    def __init__(self, office: Office, *, person: str, target: str, environment: str) -> None:
+    `target` and `environment` are the configuration's; `begun` is told of the cycle it is recorded as, before anything
+    is done.
+    """
+
+    def __init__(
+        self,
+        office: Office,
+        *,
+        person: str,
+        target: str,
+        environment: str,
+        begun: Callable[[Cycle], None] = lambda _cycle: None,
+    ) -> None:
         self._office = office
+        self._begun = begun
         self._actor = Actor(role=Role.DEVOPS_ENGINEER, via="person", person=person)
         self._target = target
         self._environment = environment
@@ -66,6 +83,7 @@ class OperatorRestore:
             CallFailed: it did not succeed; the message says what is live instead.
         """
         cycle, new = self._opened(reason, take_over)
+        self._begun(cycle)
         desk = Desk(self._office, cycle)
         try:
             released = self._commit(desk, destination, reason)
@@ -87,14 +105,14 @@ class OperatorRestore:
         signals = list(self._office.contract.signals)
         alert = Alert(
             fingerprint=f"rollback-{now:%Y%m%dT%H%M%S%f}",
-            name="OperatorRollback",
+            name=BY_HAND,
             status=AlertStatus.FIRING,
             signal=_SIGNAL if _SIGNAL in signals else signals[0],
             target=self._target,
             environment=self._environment,
             starts_at=now,
             annotations={"reason": reason, "by": str(self._actor.person)},
-            source="operator",
+            source=OPERATOR,
         )
         cycle, new = store.open_cycle(alert, now)
         if not new and not take_over:
@@ -102,7 +120,9 @@ class OperatorRestore:
                 f"{cycle.id} works on {self._target} ({cycle.stage.value}); end it with `evercrew cycles cancel "
                 f"{cycle.id}`, or add --take-over to act in its place"
             )
-        if not new:
+        if new:
+            tracing.opened(self._office.traces, cycle)
+        else:
             store.request_cancel(cycle.id)
         return cycle, new
 
@@ -163,6 +183,7 @@ class OperatorRestore:
             stage=Stage.ROLL_BACK.value,
             actor=str(self._actor),
             status="rollback_by_hand",
+            trace_id=trace_id_of(desk.cycle.id, desk.cycle.opened_at),
             body={"outcome": outcome.value, "reason": reason},
         )
         self._office.audit.append(entry)
@@ -172,4 +193,6 @@ class OperatorRestore:
         now = self._office.clock.now()
         desk.cycle = desk.cycle.at(Stage.LEARN, now).model_copy(update={"outcome": outcome, "reason": reason})
         learn.write(desk, outcome, reason, None)
-        self._office.store.save(desk.cycle.at(Stage.DONE, now, reason))
+        done = desk.cycle.at(Stage.DONE, now, reason)
+        self._office.store.save(done)
+        tracing.ended(self._office.traces, done)

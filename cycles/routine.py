@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from adapters.inbox.base import InboxPort, NewLetter, lane_of
 from adapters.store.base import StorePort
 from domain.alert import Alert, AlertStatus
 from domain.clock import Clock
@@ -47,6 +48,7 @@ class HealthCheck:
         *,
         target: str,
         environment: str,
+        inbox: InboxPort | None = None,
     ) -> None:
         self._reader = reader
         self._store = store
@@ -54,6 +56,7 @@ class HealthCheck:
         self._start = start
         self._target = target
         self._environment = environment
+        self._inbox = inbox
 
     def __call__(self) -> str:
         """Look once, and say what was found."""
@@ -61,12 +64,36 @@ class HealthCheck:
         readings = [self._reader.reading(name, now - self._reader.windows.current) for name in self._reader.catalog]
         breached = [reading for reading in readings if reading.breached]
         unknown = sum(reading.breached is None for reading in readings)
+        if self._inbox is not None:
+            self._tell(self._inbox, readings, now)
         if not breached:
             return f"{len(readings)} signals read, none is beyond its limit, {unknown} cannot be judged"
+        names = ", ".join(reading.name for reading in breached)
+        if self._inbox is not None:
+            return f"{names} beyond the limit: told to the inbox"
         cycle, new = self._store.open_cycle(self._alert(breached[0], now), now)
         self._start(cycle.id)
-        names = ", ".join(reading.name for reading in breached)
         return f"{names} beyond the limit: {cycle.id} {'opened' if new else 'works on it already'}"
+
+    def _tell(self, inbox: InboxPort, readings: Sequence[SignalReading], now: datetime) -> None:
+        """Take the way every alert takes: the worst signal fires, and those that fired and are well are resolved.
+
+        A signal that is beyond its limit at the next check too fires anew: it joins the cycle that is open, or opens
+        the next.
+        """
+        lane = lane_of(self._environment, self._target)
+        letters: list[NewLetter] = []
+        for reading in readings:
+            name = f"scheduled-{reading.name}"
+            known = inbox.incident(lane, name)
+            fires = known is not None and known.status is AlertStatus.FIRING
+            if reading.breached and not any(letter.alert.status is AlertStatus.FIRING for letter in letters):
+                alert = self._alert(reading, now).model_copy(update={"fingerprint": name})
+                letters.append(NewLetter(alert=alert))
+            elif known is not None and fires and reading.breached is False:
+                over = {"fingerprint": name, "starts_at": known.starts_at, "status": AlertStatus.RESOLVED}
+                letters.append(NewLetter(alert=self._alert(reading, now).model_copy(update=over), ended_at=now))
+        inbox.put(letters)
 
     def _alert(self, reading: SignalReading, now: datetime) -> Alert:
         return Alert(

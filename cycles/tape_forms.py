@@ -27,11 +27,11 @@ def taped_move(after: Cycle, result: StageResult) -> TapedMove:
         wait_s=result.wait.total_seconds(),
         action=after.action.value if after.action else None,
         outcome=after.outcome.value if after.outcome else None,
-        verdicts=_verdicts(after.facts),
+        verdicts=verdicts_of(after.facts),
     )
 
 
-def _verdicts(facts: Mapping[str, Any]) -> dict[str, str]:
+def verdicts_of(facts: Mapping[str, Any]) -> dict[str, str]:
     """Return what the gates of the cycle have said so far: verdicts kept as facts, and the last look of each kind."""
     kept = {name.removeprefix("verdict_"): str(v) for name, v in facts.items() if name.startswith("verdict_")}
     looks = {"ab look": (facts.get("ab") or {}).get("looks"), "watch look": facts.get("watch")}

@@ -58,11 +58,13 @@ class VoteAnswer(StrEnum):
 
 
 class Proof(BaseModel):
-    """How a vote is known to be of the person: the account it was given from, a signature, or the profile itself."""
+    """How a vote is known to be of the person: the account it was given from, a session of the service, a signature, or
+    the profile itself.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    how: Literal["os_user", "signature", "profile"]
+    how: Literal["os_user", "session", "signature", "profile"]
     who: str
     signature: str = ""
 

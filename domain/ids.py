@@ -9,6 +9,8 @@ from domain.canonical import canonical_hash
 from domain.errors import InvalidInput
 
 CYCLE_ID = re.compile(r"^si_\d{4}_\d{2}_\d{2}_\d{3,}$")
+TALK = re.compile(r"^ch_[0-9a-f]{16}$")
+"""The form of a conversation's identity: what is read for one stands on record under it."""
 
 
 def cycle_id(day: date, number: int) -> str:

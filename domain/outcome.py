@@ -9,6 +9,7 @@ class OutcomeKind(StrEnum):
     """How a cycle ended.
 
     `improved`, `restored`, `repaired`, `tuned` and `rolled_back` rest on measurements; the others claim nothing.
+    `resolved` is an alert that ended before anything was done about it.
     """
 
     IMPROVED = "improved"
@@ -22,6 +23,7 @@ class OutcomeKind(StrEnum):
     HANDED_OFF = "handed_off"
     STOPPED = "stopped"
     CANCELLED = "cancelled"
+    RESOLVED = "resolved"
     NO_CYCLE = "no_cycle"
 
     @property

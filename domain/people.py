@@ -66,6 +66,15 @@ class People:
             raise InvalidInput("as", f"{name!r} is not among the people ({known})", "See section `people`")
         return found
 
+    def knows(self, name: str) -> bool:
+        """Whether somebody is called so."""
+        return same(name) in self._people
+
+    def with_os_user(self, account: str) -> Person | None:
+        """Return whose account on the machine this is, or None."""
+        mine = (p for p in self._people.values() if same(account) in {same(user) for user in p.os_users})
+        return next(mine, None)
+
     def holding(self, roles: tuple[str, ...]) -> tuple[Person, ...]:
         """Return everybody who holds one of the roles, by name."""
         able = (p for p in self._people.values() if set(p.roles) & set(roles))

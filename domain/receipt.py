@@ -40,16 +40,22 @@ class AuditEntry(BaseModel):
     policies: tuple[str, ...] = ()
     policy_hash: str = ""
     status: str = ""
+    trace_id: str = ""
     body: Mapping[str, Any] = Field(default_factory=dict)
 
     def canonical(self) -> str:
         """Return the entry as canonical JSON, the form it is stored, hashed and exported in.
 
+        An entry that belongs to no trace does not mention one: so records keep their hashes that are older than traces.
+
         Raises:
             TypeError: a value of the body has no JSON form.
             ValueError: a number is not finite, or text is no Unicode.
         """
-        text = canonical_json({**self.__dict__, "body": dict(self.body)})
+        told = {**self.__dict__, "body": dict(self.body)}
+        if not self.trace_id:
+            del told["trace_id"]
+        text = canonical_json(told)
         text.encode()
         return text
 
@@ -82,7 +88,10 @@ def record_text(sequence: int, at: datetime, previous: str, entry: str) -> str:
 
 
 class Receipt(BaseModel):
-    """What a caller keeps of a call that went through the door."""
+    """What a caller keeps of a call that went through the door.
+
+    `trace_id` is the trace its spans are in; intent and outcome name it inside their hashes.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -101,3 +110,4 @@ class Receipt(BaseModel):
     approval: str = ""
     approvers: tuple[str, ...] = ()
     repeated: bool = False
+    trace_id: str = ""

@@ -18,7 +18,7 @@ class CycleFacts(BaseModel):
     person's approval for what the signal leads to; `watch_silences` is the environment's word on silencing alerts.
     `autonomy` is the level that the tool's class of action has earned here; nobody knows: it asks people.
     `models_today` and `models_at_once` are models that other cycles promoted before this one; shares of the users are
-    in hundredths of a percent.
+    in hundredths of a percent. `held_back` is set where whoever opened the cycle wants nothing of it to go live.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +45,7 @@ class CycleFacts(BaseModel):
     verdict_evaluate: Verdict = Verdict.INSUFFICIENT
     verdict_ab: Verdict = Verdict.INSUFFICIENT
     signal: str | None = None
+    held_back: bool | None = None
 
     @property
     def gates_passed(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from domain.actor import Actor, Role
 from domain.decision import AuthorizationRequest, Effect
+from policies.access import access_violated
 from policies.context import CycleFacts, policy_context
 from policies.flags import FEATURES, KILL_SWITCH, FlagSet
 from policies.pdp import DecisionPoint
@@ -67,7 +68,7 @@ def violated(point: DecisionPoint) -> list[str]:
     found = [what for what, tools, changed in _NEVER if any(_allowed(point, tool, changed) for tool in tools)]
     if any(point.decide(_request(tool, actor, {}, environment="nowhere")).allowed for tool, actor in _asked()):
         found.append("an effect in an environment nobody knows")
-    return found
+    return [*found, *access_violated(point)]
 
 
 def _allowed(point: DecisionPoint, tool: str, changed: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from domain.access import AccessRequest
 from domain.decision import AuthorizationRequest, Decision
 from domain.errors import EvercrewError, PolicySetBroken
 from policies.invariants import violated
@@ -117,6 +118,12 @@ class LivePolicies:
         if self._monotonic() >= self._next:
             self.look()
         return self._point.decide(request)
+
+    def permits(self, request: AccessRequest) -> Decision:
+        """Answer by the set in force whether somebody may use the service for something; never raises."""
+        if self._monotonic() >= self._next:
+            self.look()
+        return self._point.permits(request)
 
     def look(self) -> None:
         """Look at the files now; of several threads one does, the others go on with what is in force."""

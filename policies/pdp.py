@@ -12,15 +12,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import Any, Protocol
 
 import cedarpy
 
+from domain.access import AccessRequest
 from domain.actor import Actor
 from domain.decision import Answer, AuthorizationRequest, Decision
 from domain.errors import PolicySetBroken
+from policies.access import access_entities
 from policies.slices import Slices
 
 _LIBRARY_ERRORS = (ValueError, TypeError, KeyError, RuntimeError, OverflowError, RecursionError)
@@ -40,6 +42,9 @@ class DecisionPoint(Protocol):
 
     def decide(self, request: AuthorizationRequest) -> Decision:
         """Answer `request`; never raises."""
+
+    def permits(self, request: AccessRequest) -> Decision:
+        """Answer whether somebody may use the service for something; never raises."""
 
 
 class PolicyDecisionPoint:
@@ -63,6 +68,7 @@ class PolicyDecisionPoint:
         self._actions = {name: tuple(_GROUP.findall(groups)) for name, groups in _ACTION.findall(str(schema))}
         self._slices = slices
         self._entities = lru_cache(maxsize=1024)(self._load_entities)
+        self._callers = lru_cache(maxsize=1024)(self._load_callers)
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], *, slicing: type[Slices] = Slices) -> PolicyDecisionPoint:
@@ -133,6 +139,24 @@ class PolicyDecisionPoint:
         reason = f"a person has to approve this first ({request.tool} in {request.environment})"
         return approved.model_copy(update={"answer": Answer.ESCALATE, "reason": reason})
 
+    def permits(self, request: AccessRequest) -> Decision:
+        """Answer whether somebody may use the service for something; never raises, never escalates."""
+        caller = request.caller
+        context: dict[str, bool | int | str] = {
+            "environment": request.environment,
+            "in_scope": caller.in_scope(request.action),
+            "is_person": caller.person is not None,
+            "via": caller.via,
+        }
+        question = {
+            "principal": {"type": "Caller", "id": caller.name},
+            "action": {"type": "Action", "id": request.action.policy_action},
+            "resource": {"type": "Environment", "id": request.environment},
+            "context": context,
+        }
+        held = tuple(sorted(role.value for role in caller.roles))
+        return self._answer(question, lambda: self._callers(caller.name, held, request.environment), caller.name)
+
     def _ask(self, request: AuthorizationRequest, context: Mapping[str, bool | int | str]) -> Decision:
         for field, value in context.items():
             if isinstance(value, int) and not -_LONG <= value < _LONG:
@@ -144,11 +168,18 @@ class PolicyDecisionPoint:
             "resource": {"type": "Target", "id": request.target},
             "context": dict(context),
         }
+        role = request.actor.role.value
+        around = partial(self._entities, kind, name, role, request.target, request.environment)
+        return self._answer(question, around, str(request.actor))
+
+    def _answer(self, question: dict[str, Any], around: Callable[[], cedarpy.Entities], asker: str) -> Decision:
+        """Ask the library, the entities being made inside of what is caught."""
+        action = question["action"]["id"]
         try:
-            entities = self._entities(kind, name, request.actor.role.value, request.target, request.environment)
-            kind_of_question = self._slices.question(kind, request.tool, context)
+            entities = around()
+            kind_of_question = self._slices.question(question["principal"]["type"], action, question["context"])
             schema = None if self._slices.fits(kind_of_question) else self._schema
-            answer = cedarpy.is_authorized(question, self._slices.of(request.tool), entities, schema)
+            answer = cedarpy.is_authorized(question, self._slices.of(action), entities, schema)
             decision, errors = answer.decision, list(answer.diagnostics.errors)
             policies = tuple(sorted(answer.diagnostics.reasons))
         except _LIBRARY_ERRORS as error:
@@ -160,8 +191,11 @@ class PolicyDecisionPoint:
         if decision is cedarpy.Decision.Allow and policies:
             return Decision(answer=Answer.ALLOW, policies=policies, policy_hash=self._hash, reason=self._why(policies))
         if not policies:
-            return self._deny(f"no policy permits {request.tool} to {request.actor}")
+            return self._deny(f"no policy permits {action} to {asker}")
         return Decision(answer=Answer.DENY, policies=policies, policy_hash=self._hash, reason=self._why(policies))
+
+    def _load_callers(self, name: str, roles: tuple[str, ...], environment: str) -> cedarpy.Entities:
+        return cedarpy.Entities.from_json_str(json.dumps(access_entities(name, roles, environment)), self._schema)
 
     def _load_entities(self, kind: str, name: str, role: str, target: str, environment: str) -> cedarpy.Entities:
         parents = [] if kind == "Role" else [{"type": "Role", "id": role}]
@@ -193,6 +227,10 @@ class BrokenPolicies:
         return ""
 
     def decide(self, request: AuthorizationRequest) -> Decision:
+        """Deny, and say what is broken."""
+        return Decision(answer=Answer.DENY, reason=self._reason)
+
+    def permits(self, request: AccessRequest) -> Decision:
         """Deny, and say what is broken."""
         return Decision(answer=Answer.DENY, reason=self._reason)
 

@@ -122,7 +122,8 @@ class Profile(_Strict):
 
     `approver` says who gives the approvals that the contract asks for: a person, or, where nothing is at stake, this
     file. `on_kill` is what becomes of a change that is live and not judged yet when the kill switch is thrown: it is
-    taken back, or kept as it is until the switch is lifted.
+    taken back, or kept as it is until the switch is lifted. `weekly_report` is when the last week's report is made:
+    a five-field cron line, in UTC.
     """
 
     name: Literal["dev", "staging", "production"]
@@ -145,6 +146,7 @@ class Profile(_Strict):
     budget: BudgetProfile
     loops: LoopsProfile = LoopsProfile()
     backup: BackupProfile = BackupProfile()
+    weekly_report: str = Field(default="0 6 * * 1", pattern=r"^\S+( \S+){4}$")
     approvals: ApprovalsProfile = ApprovalsProfile()
     autonomy: AutonomyProfile = AutonomyProfile()
     signals: dict[str, SignalOverride] = Field(default_factory=dict)

@@ -10,6 +10,7 @@ from adapters.store.base import StorePort
 from cycles.replay import replay
 from cycles.shelf import TapeForged, TapeMissing, tapes_of
 from domain.tape import StepTape
+from service.progress import tracked
 from service.replaying import Other, RecordedPolicies, theatre, tool_classes
 from tools.gate import Decider
 
@@ -39,7 +40,7 @@ def gates_changed(
     """
     classes, sets, other = tool_classes(), RecordedPolicies(store), Other(pdp=pdp, gates=gates)
     rows: list[dict[str, Any]] = []
-    for tapes in cycles:
+    for tapes in tracked(cycles, "replaying"):
         found = replay(tapes, theatre(tapes, store, classes, other=other, with_crews=False, sets=sets))
         for parting in found.partings[:1]:
             where = {"cycle_id": found.cycle_id, "step": parting.step, "stage": parting.stage}

@@ -8,26 +8,38 @@ from __future__ import annotations
 import json
 import sys
 from datetime import timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from domain.errors import EvercrewError, IntegrityError, InvalidInput
+from service.cli_alerts import alerts
+from service.cli_api import api
 from service.cli_approvals import account, approvals
 from service.cli_audit import audit
 from service.cli_autonomy import autonomy
 from service.cli_backup import backup
 from service.cli_bench import bench
 from service.cli_budget import budget
+from service.cli_chat import chat
 from service.cli_cycles import cycles
 from service.cli_flags import flags, kill
 from service.cli_gateway import gateway
+from service.cli_init import init
+from service.cli_mcp import mcp
+from service.cli_notify import notify
 from service.cli_overrides import overrides
 from service.cli_policy import policy
+from service.cli_report import report
 from service.cli_rollback import rollback
 from service.cli_schedule import schedule
+from service.cli_serve import serve
+from service.cli_traces import traces
+from service.cli_users import tokens, users
 from service.cli_worker import inbox, worker
+from service.progress import waiting
 
 if TYPE_CHECKING:
     from service.demo_told import Stage
@@ -39,12 +51,11 @@ DONE, NO, MISUSE, DEPENDENCY = 0, 1, 2, 3
 app = typer.Typer(
     name="evercrew",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="An autonomous crew that keeps a machine-learning platform healthy.\n\nStart with: evercrew demo",
 )
 app.add_typer(cycles, name="cycles")
+app.add_typer(api, name="api")
 app.add_typer(approvals, name="approvals")
 app.add_typer(autonomy, name="autonomy")
 app.add_typer(kill, name="kill")
@@ -54,15 +65,45 @@ app.add_typer(overrides, name="overrides")
 app.add_typer(rollback, name="rollback")
 app.add_typer(schedule, name="schedule")
 app.add_typer(audit, name="audit")
+app.add_typer(users, name="users")
+app.add_typer(tokens, name="tokens")
 app.add_typer(backup, name="backup")
 app.add_typer(budget, name="budget")
 app.add_typer(bench, name="bench")
+app.add_typer(traces, name="traces")
 app.add_typer(inbox, name="inbox")
+app.add_typer(alerts, name="alerts")
+app.command("chat", epilog="Example: evercrew chat 'why did NDCG drop last night?'")(chat)
+app.command("serve", epilog="Example: evercrew serve --config evercrew.yaml --port 8080")(serve)
+app.add_typer(notify, name="notify")
+app.add_typer(report, name="report")
+app.command(
+    "init",
+    epilog="Example: evercrew init --platform http://search.example:8080 --prometheus http://prometheus.example:9090",
+)(init)
+app.command("mcp", epilog="Example: EVERCREW_MCP_TOKEN=evc_... evercrew mcp --config evercrew.yaml")(mcp)
 app.command("worker", epilog="Example: EVERCREW_EXECUTOR_ID=worker-2 evercrew worker --slots 8")(worker)
 app.command("llm-studio-gateway", epilog="Example: evercrew llm-studio-gateway --port 8090")(gateway)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Version = Annotated[
+    bool, typer.Option("--version", callback=lambda asked: _version(asked), is_eager=True, help="Print the version.")
+]
 ConfigPath = Annotated[Path | None, typer.Option("--config", help="The configuration file (EVERCREW_CONFIG).")]
+
+
+@app.callback()
+def evercrew(version: Version = False) -> None:
+    """An autonomous crew that keeps a machine-learning platform healthy.
+
+    Start with: evercrew demo
+    """
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"evercrew {metadata.version('evercrew')}")
+        raise typer.Exit
 
 
 def main() -> None:
@@ -81,7 +122,8 @@ def main() -> None:
 def _failed(problem: Exception) -> int:
     usage = getattr(problem, "format_message", None)
     if usage is not None:
-        typer.echo(f"evercrew: {usage()}", err=True)
+        said = usage()
+        typer.echo(said if said.startswith("Usage:") else f"evercrew: {said}", err=True)
         return MISUSE
     if not isinstance(problem, EvercrewError):
         raise problem
@@ -224,31 +266,14 @@ def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
     from service.settings import load
 
     settings = load()
-    found = diagnosed(config or settings.config, settings)
+    with waiting("asking every system"):
+        found = diagnosed(config or settings.config, settings)
     if as_json:
         typer.echo(json.dumps([check.model_dump() for check in found], indent=2))
     else:
         for check in found:
             typer.echo(f"{'ok    ' if check.ok else 'BROKEN'}  {check.name:<12} {check.detail}")
     raise typer.Exit(DONE if all(check.ok for check in found) else DEPENDENCY)
-
-
-@app.command(epilog="Example: evercrew init --out evercrew.yaml --platform http://search.example:8080")
-def init(
-    out: Annotated[Path, typer.Option(help="The file to write; never overwritten.")] = Path("evercrew.yaml"),
-    platform: Annotated[str, typer.Option(help="Where your search platform answers.")] = "http://127.0.0.1:8080",
-    as_json: AsJson = False,
-) -> None:
-    """Write a commented configuration to start from."""
-    from service.starter import starter
-
-    if out.exists():
-        raise InvalidInput("out", f"{out} exists", "Name another file, or delete it first")
-    out.write_text(starter(platform, account()), encoding="utf-8")
-    steps = ["adapt it", "evercrew doctor", "evercrew run --alert alert.json"]
-    typer.echo(
-        json.dumps({"written": str(out), "next": steps}) if as_json else f"wrote {out}; next: {'; '.join(steps)}"
-    )
 
 
 def wired(config: Path | None, *, workflow: bool = True, slots: int | None = None) -> App:

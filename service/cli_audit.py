@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domain.errors import ChainBroken, InvalidInput
+from domain.errors import InvalidInput
+from service.progress import waiting
 
 if TYPE_CHECKING:
     from adapters.audit.base import Anchor, Link
     from adapters.audit.keys import Keyring
     from adapters.audit.signed import SignedAudit
-    from adapters.audit.succession import Succession
     from domain.clock import Clock
     from service.config import Config
     from service.settings import Settings
@@ -71,40 +71,20 @@ def verify(
 
     Ends with 1 and names the first bad record and why, when one was changed, removed, reordered or cut off.
     """
+    from service.chain_proof import proved
+
     with _opened(config) as opened:
         seen, told = _elsewhere(opened) if elsewhere else ([], {"elsewhere": "not asked"})
         trusted = _trusted(key) if key else None
-        try:
-            count, found = opened.chain.proven(seen, trusted=trusted)
-            result = {"verified": True, **_proof(opened, count, found, told)}
-        except ChainBroken as problem:
-            result = {"verified": False, "record": problem.record, "why": problem.why, "problem": str(problem)}
+        with waiting("walking the chain"):
+            found = proved(opened.chain, seen, trusted=trusted)
+        result = {**found.model_dump(exclude_unset=True), **(told if found.records is not None else {})}
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:
         for name, value in result.items():
             typer.echo(f"{name:<12} {value}")
     raise typer.Exit(_DONE if result["verified"] else _NO)
-
-
-def _proof(opened: _Opened, count: int, found: Succession, told: dict[str, str]) -> dict[str, Any]:
-    """Return what was proved; an anchor that is gone, although there are checkpoints, takes the proof away."""
-    here = opened.chain.anchors()
-    proof: dict[str, Any] = {
-        "records": count,
-        "head": opened.chain.head().hash,
-        "checkpoints": found.checkpoints,
-        "covered": found.covered,
-        "not_covered": count - found.covered - int(found.newest == found.covered + 1),
-        "key": found.active,
-        "retired": found.retired,
-        "anchor": f"audit.head has seen record {here[-1].record}" if here else "there is no audit.head",
-        **told,
-    }
-    if found.checkpoints and not here:
-        remedy = "compare the head with a commit or a backup, then make it anew with `evercrew audit checkpoint`"
-        proof |= {"verified": False, "why": "anchor missing", "problem": f"audit.head is missing: {remedy}"}
-    return proof
 
 
 def _elsewhere(opened: _Opened) -> tuple[list[Anchor], dict[str, str]]:
@@ -153,7 +133,8 @@ def export_chain(
     from adapters.audit.export import with_verifier as verifier_in
 
     with _opened(config) as opened:
-        done = export(opened.chain, opened.clock, out, cycle)
+        with waiting(f"writing {out.name}"):
+            done = export(opened.chain, opened.clock, out, cycle)
         public = opened.chain.keys.ring().public[done.key]
     beside = verifier_in(out.resolve().parent) if with_verifier else None
     if as_json:

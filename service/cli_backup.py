@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.errors import ConfigurationError
+from service.progress import waiting
 
 if TYPE_CHECKING:
     from service.config import Config
@@ -52,7 +53,8 @@ def run(
     from service.backup import back_up, objects_of
 
     read, target = _target(config, to)
-    record = back_up(read, objects_of(target), SystemClock(), target=target, full=full)
+    with waiting("uploading what is new"):
+        record = back_up(read, objects_of(target), SystemClock(), target=target, full=full)
     if as_json:
         typer.echo(record.model_dump_json(indent=2))
         return
@@ -87,7 +89,8 @@ def verify_backup(stamp: Stamp = "latest", config: ConfigPath = None, to: To = N
     from domain.clock import SystemClock
     from service.backup import objects_of, verify
 
-    manifest, files = verify(objects_of(_target(config, to)[1]), SystemClock(), stamp=stamp)
+    with waiting("fetching and hashing every file"):
+        manifest, files = verify(objects_of(_target(config, to)[1]), SystemClock(), stamp=stamp)
     if as_json:
         typer.echo(json.dumps({"stamp": manifest.stamp, "files": files, "verified": True}, indent=2))
     else:
@@ -109,7 +112,8 @@ def restore_backup(
     from service.backup import objects_of, restore
 
     read, target = _target(config, to)
-    done = restore(read, objects_of(target), SystemClock(), stamp=stamp, into=into)
+    with waiting("fetching and checking, then putting in place"):
+        done = restore(read, objects_of(target), SystemClock(), stamp=stamp, into=into)
     if as_json:
         typer.echo(done.model_dump_json(indent=2))
         return

@@ -129,6 +129,26 @@ def scale(
     _evals("evals.scale", [*words, *(["--json"] if as_json else [])])
 
 
+@bench.command("serve", epilog="Example: evercrew bench serve --kill 5000")
+def serving(
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of each sustained run.")] = 8.0,
+    connections: Annotated[int, typer.Option(min=1, max=500, help="Connections of the sender.")] = 32,
+    kill: Annotated[
+        int, typer.Option(min=0, help="Kill the service at random under so many webhooks, and count what is lost.")
+    ] = 0,
+    rate: Annotated[float, typer.Option(min=1, help="Webhooks a second of that stream.")] = 100.0,
+    postgres: Annotated[str, typer.Option(help="An empty PostgreSQL database for it (default: SQLite).")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Measure webhooks durably accepted a second, pages and events, beside the bare framework and a bare flush.
+
+    Ends with 1 when a webhook was lost.
+    """
+    words = ["--seconds", str(seconds), "--connections", str(connections), "--kill", str(kill), "--rate", str(rate)]
+    words += ["--postgres", postgres] if postgres else []
+    _evals("evals.serve", [*words, *(["--json"] if as_json else [])])
+
+
 @bench.command(epilog="Example: evercrew bench attack --data texts/ --sample 60")
 def attack(
     data: Annotated[Path, typer.Option(help="A folder of JSON Lines with hostile and benign texts.")],
@@ -155,6 +175,20 @@ def backtest(
     """Ask another policy set about many recorded cycles, beside the bare decisions; ends with 1 beyond a minute."""
     words = ["--cycles", str(cycles), *(["--state", str(state.resolve())] if state else [])]
     _evals("evals.backtest", [*words, *(["--gates"] if gates else []), *(["--json"] if as_json else [])])
+
+
+@bench.command(epilog="Example: evercrew bench intents --json")
+def intents(
+    generated: Annotated[int, typer.Option(min=0, help="Sentences made of templates, slots and slips.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the generated ones.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Read operators' sentences with the playbook: tuned ones, paraphrases kept aside, and many generated ones.
+
+    Ends with 1 when an order is read that nobody gave, or fewer than nine in ten are right.
+    """
+    words = ["--generated", str(generated), "--seed", str(seed)]
+    _evals("evals.intents", [*words, *(["--json"] if as_json else [])])
 
 
 def _evals(module: str, words: list[str]) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from domain.errors import ConflictError, InvalidInput
 from service.cli_replay import replay
+from service.progress import waiting
 
 if TYPE_CHECKING:
     from domain.cycle import Cycle
@@ -96,7 +97,8 @@ def verify_cycle(cycle_id: CycleId, config: ConfigPath = None, as_json: AsJson =
 
     built = _built(config)
     try:
-        checks = verify(cycle_id, built.evidence())
+        with waiting("asking every system"):
+            checks = verify(cycle_id, built.evidence())
     finally:
         built.close()
     whole = all(check.ok for check in checks)

@@ -30,22 +30,13 @@ _EVERYWHERE = "all"
 @flags.command("list", epilog="Example: evercrew flags list --json")
 def list_flags(config: ConfigPath = None, as_json: AsJson = False) -> None:
     """List every feature as it counts in this environment, and the rows that say so."""
-    from policies.flags import FEATURES
     from service.records import records_of
+    from service.switching import features
 
     with records_of(config) as records:
-        environment, found = records.profile.name, records.flags()
-        rows = [
-            {
-                "flag": name,
-                "environment": environment,
-                "enabled": found.enabled(name, environment),
-                "said_by": _source(found.find(name, environment)),
-                "details": dict(row.details) if (row := found.find(name, environment)) is not None else {},
-            }
-            for name in FEATURES
-        ]
-        thrown = found.thrown(environment)
+        environment = records.profile.name
+        rows = [each.model_dump(mode="json") for each in features(records.store, records.profile)]
+        thrown = records.flags().thrown(environment)
         kept = [row.model_dump(mode="json") for row in records.store.flags()]
     if as_json:
         typer.echo(json.dumps({"flags": rows, "killed": thrown, "rows": kept}, indent=2))
@@ -136,59 +127,46 @@ def lift(
 @kill.command("status", epilog="Example: evercrew kill status --json")
 def status(config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Show every kill switch that is on. Ends with 1 when this environment is stopped."""
-    from policies.flags import KILL_SWITCH
     from service.records import records_of
+    from service.switching import kill_status
 
     with records_of(config) as records:
-        environment = records.profile.name
-        thrown = records.flags().thrown(environment)
-        rows = [r for r in records.store.flags() if r.enabled and r.name.split("/")[0] == KILL_SWITCH]
-        held = [cycle.id for cycle in records.store.cycles(open_only=True, limit=1000) if cycle.facts.get("held")]
-    told = {
-        "environment": environment,
-        "killed": bool(thrown),
-        "because": thrown,
-        "switches": [row.model_dump(mode="json") for row in rows],
-        "held": held,
-    }
+        found = kill_status(records.store, records.profile)
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(found.model_dump_json(indent=2))
     else:
-        for row in rows:
+        for row in found.switches:
             typer.echo(_row(row))
-        for cycle_id in held:
+        for cycle_id in found.held:
             typer.echo(f"{cycle_id} is held: its change stays live and unjudged until the switch is lifted")
-        typer.echo(f"{environment} is stopped: {'; '.join(thrown)}" if thrown else f"{environment} is not stopped")
-    raise typer.Exit(_NO if thrown else 0)
+        said = f"stopped: {'; '.join(found.because)}" if found.killed else "not stopped"
+        typer.echo(f"{found.environment} is {said}")
+    raise typer.Exit(_NO if found.killed else 0)
 
 
 def _switch(
     on: bool, by: str, reason: str, environment: str, agent: str, tool: str, config: Path | None, as_json: bool
 ) -> None:
-    from cycles.switches import kill_name
     from service.records import records_of
+    from service.switching import switched
 
-    tools, safe = _tools() if tool else ((), ())
-    name = kill_name(agent=agent, tool=tool, tools=tools, safe=safe)
     with records_of(config) as records:
-        row = records.switchboard.kill(name, on, environment=environment, by=by, reason=reason)
+        done = switched(
+            records.switchboard,
+            records.store,
+            records.profile,
+            on,
+            by=by,
+            reason=reason,
+            environment=environment,
+            agent=agent,
+            tool=tool,
+        )
         here = records.profile.name
-        still = records.flags().thrown(here, role=agent, tool=tool) if not on and environment in ("all", here) else []
-    told: dict[str, Any] = {"switch": row.model_dump(mode="json"), "still_on": still}
-    typer.echo(json.dumps(told, indent=2) if as_json else _row(row))
-    if still and not as_json:
-        typer.echo(f"{here} stays stopped: {'; '.join(still)}")
-    raise typer.Exit(_NO if still else 0)
-
-
-def _tools() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return all tools, and those that lead to a safe state, by the packaged schema."""
-    from policies.packaged import packaged_policy_files
-    from policies.pdp import PolicyDecisionPoint
-    from service.cli_policy import every_tool
-
-    actions = PolicyDecisionPoint.from_files(packaged_policy_files()).actions
-    return tuple(every_tool()), tuple(name for name, groups in actions.items() if "safe" in groups)
+    typer.echo(done.model_dump_json(indent=2) if as_json else _row(done.switch))
+    if done.still_on and not as_json:
+        typer.echo(f"{here} stays stopped: {'; '.join(done.still_on)}")
+    raise typer.Exit(_NO if done.still_on else 0)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -199,10 +177,6 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise InvalidInput("details", "is no JSON object", "Write e.g. '{\"max_budget_usd\": 500}'")
     return given
-
-
-def _source(row: Any) -> str:
-    return "by the profile" if row is None else f"by the row of {row.environment}"
 
 
 def _row(row: FlagRow) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +13,10 @@ from domain.errors import InvalidInput
 from service.cli_replay import backtest
 
 if TYPE_CHECKING:
-    from domain.decision import Effect
-    from policies.matrix import Cell, Explained
+    from policies.access import AccessCell
+    from policies.matrix import Explained
     from policies.pdp import PolicyDecisionPoint
-    from policies.profiles import Profile
+    from service.rulings import MatrixRow
 
 policy = typer.Typer(no_args_is_help=True, help="Check the policy set, and explain its decisions.")
 policy.command("backtest", epilog="Example: evercrew policy backtest --policy DIR --last 30d")(backtest)
@@ -36,24 +36,21 @@ def check(folder: Folder = None, as_json: AsJson = False) -> None:
     Ends with 1 when there are findings.
     """
     from domain.errors import PolicySetBroken
-    from policies.matrix import findings, matrix
+    from service.rulings import soundness
 
-    tools, profiles = every_tool(), _profiles()
     try:
-        point = _point(folder)
+        found = soundness(_point(folder))
     except PolicySetBroken as problem:
-        _say({"sound": False, "findings": [str(problem)], "matrix": []}, as_json)
+        _say({"sound": False, "findings": [str(problem)], "matrix": [], "access": []}, as_json)
         raise typer.Exit(_NO) from None
-    cells = matrix(point, tools, profiles.values())
-    found = findings(point, tools, cells)
-    rows = [{**cell.model_dump(mode="json"), "word": cell.word} for cell in cells]
-    whole = {"sound": not found, "policy_hash": point.policy_hash, "policies": len(point.policy_ids), "findings": found}
+    whole = found.model_dump(mode="json")
     if as_json:
-        typer.echo(json.dumps({**whole, "matrix": rows}, indent=2))
+        typer.echo(json.dumps(whole, indent=2))
     else:
-        _print_matrix(cells)
+        _print_matrix(found.matrix)
+        _print_access(found.access)
         _say(whole, as_json=False)
-    raise typer.Exit(_NO if found else 0)
+    raise typer.Exit(0 if found.sound else _NO)
 
 
 @policy.command(
@@ -74,42 +71,11 @@ def explain_decision(
 
     Ends with 1 when the answer is not allow.
     """
-    from domain.actor import Role
-    from policies.matrix import VIAS, explain
+    from service.rulings import explained
 
-    tools, profiles = every_tool(), _profiles()
-    _known("role", role, [r.value for r in Role])
-    _known("tool", tool, tools)
-    _known("env", environment, profiles)
-    _known("via", via, VIAS)
-    found = explain(
-        _point(folder),
-        tool=tool,
-        effect=tools[tool],
-        role=Role(role),
-        via=next(v for v in VIAS if v == via),
-        profile=profiles[environment],
-        changed=_context(context),
-    )
+    found = explained(_point(folder), role=role, tool=tool, environment=environment, via=via, changed=_context(context))
     typer.echo(found.model_dump_json(indent=2) if as_json else _told(found))
     raise typer.Exit(0 if found.answer == "allow" else _NO)
-
-
-def every_tool() -> Mapping[str, Effect]:
-    """Return the effect of every tool there is, whether or not a configuration offers it."""
-    import importlib
-    import inspect
-    import pkgutil
-
-    import tools
-    from tools.tool import Tool
-
-    found: dict[str, Effect] = {}
-    for module in pkgutil.walk_packages(tools.__path__, "tools."):
-        for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(kind, Tool) and not inspect.isabstract(kind) and hasattr(kind, "spec"):
-                found[kind.spec.name] = kind.spec.effect
-    return found
 
 
 def _point(folder: Path | None) -> PolicyDecisionPoint:
@@ -118,13 +84,6 @@ def _point(folder: Path | None) -> PolicyDecisionPoint:
 
     source = PackagedSet() if folder is None else PolicyFolder(folder)
     return PolicyDecisionPoint.from_files(source.read())
-
-
-def _profiles() -> dict[str, Profile]:
-    from policies.packaged import ENVIRONMENTS, packaged_profile
-    from policies.profiles import load_profile
-
-    return {name: load_profile(packaged_profile(name), file=f"{name}.yaml") for name in ENVIRONMENTS}
 
 
 def _context(file: Path | None) -> dict[str, Any]:
@@ -142,13 +101,7 @@ def _context(file: Path | None) -> dict[str, Any]:
     return {str(name): value for name, value in given.items()}
 
 
-def _known(field: str, value: str, known: Iterable[str]) -> None:
-    names = list(known)
-    if value not in names:
-        raise InvalidInput(field, f"{value!r} is not known", f"Use one of: {', '.join(sorted(names))}")
-
-
-def _print_matrix(cells: list[Cell]) -> None:
+def _print_matrix(cells: Sequence[MatrixRow]) -> None:
     roles = list(dict.fromkeys(cell.role for cell in cells))
     width = max(len(cell.word) for cell in cells) + 2
     for environment in dict.fromkeys(cell.environment for cell in cells):
@@ -158,6 +111,18 @@ def _print_matrix(cells: list[Cell]) -> None:
         for tool in dict.fromkeys(cell.tool for cell in here):
             words = {cell.role: cell.word for cell in here if cell.tool == tool}
             typer.echo(f"{tool:<24}" + "".join(f"{words[r]:<{max(width, len(r) + 2)}}" for r in roles))
+        typer.echo("")
+
+
+def _print_access(cells: Sequence[AccessCell]) -> None:
+    from domain.access import AccessRole
+
+    for environment in dict.fromkeys(cell.environment for cell in cells):
+        typer.echo(f"{environment}: who may ask the service; - nobody, P people only")
+        typer.echo(f"{'':<24}" + "".join(f"{role.value:<10}" for role in AccessRole).rstrip())
+        for cell in (cell for cell in cells if cell.environment == environment):
+            words = ["-" if r not in cell.people else "allow" if r in cell.machines else "allow:P" for r in AccessRole]
+            typer.echo(f"{cell.action:<24}" + "".join(f"{word:<10}" for word in words).rstrip())
         typer.echo("")
 
 

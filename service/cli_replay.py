@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.errors import InvalidInput
+from service.progress import tracked, waiting
 
 if TYPE_CHECKING:
     from adapters.audit.base import AuditPort
@@ -75,11 +76,8 @@ def replay(
     With --policy, --gates or --model: say where the decisions part. Ends with 1 when they do.
     """
     from cycles.decisions import log_text
-    from cycles.replay import replay as replayed
-    from cycles.replay import require
-    from cycles.shelf import tapes_of
-    from cycles.tape_check import check_tape
-    from service.replaying import Other, theatre, tool_classes
+    from service.replaying import Other
+    from service.replays import replay_of
 
     other = Other(
         pdp=decision_point(policy) if policy else None,
@@ -87,13 +85,7 @@ def replay(
     )
     with records_of(config) as records:
         other = Other(other.pdp, other.gates, _chat(model, records.settings))
-        cycle = records.store.cycle(cycle_id)
-        if cycle is None:
-            raise InvalidInput("cycle_id", f"{cycle_id} is not a cycle", "See `evercrew cycles list`")
-        check_tape(cycle, records.store, records.audit)
-        tapes = tapes_of(records.store, cycle_id)
-        require(tapes, cycle)
-        found = replayed(tapes, theatre(tapes, records.store, tool_classes(), other=other))
+        found = replay_of(records.store, records.audit, cycle_id, other, waiting=waiting)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(log_text(found.replayed), encoding="utf-8")
@@ -145,7 +137,7 @@ def backtest(
     with records_of(config) as records:
         since = SystemClock().now() - _duration(last)
         cycles, skipped = recorded_cycles(records.store, since)
-        found = tested(cycles, pdp) if pdp is not None else None
+        found = tested(tracked(cycles, "asking again"), pdp) if pdp is not None else None
         parted = gates_changed(records.store, cycles, text, pdp) if text is not None else ()
     if as_json:
         plain = {"cycles": len(cycles), "skipped": skipped, "policy_hash": pdp.policy_hash if pdp else None}

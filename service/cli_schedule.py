@@ -44,7 +44,7 @@ def list_schedules(config: ConfigPath = None, as_json: AsJson = False) -> None:
 
 @schedule.command("once", epilog="Example: evercrew schedule once rehearsal")
 def once(
-    name: Annotated[str, typer.Argument(help="rehearsal, backup, health or retention.")],
+    name: Annotated[str, typer.Argument(help="rehearsal, backup, health, retention or weekly_report.")],
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
@@ -86,7 +86,7 @@ def run(
 
 def _said(state: ScheduleState) -> str:
     last = "never ran" if state.last is None else _told(state.last)
-    return f"{state.name:<10} {state.timing:<16} next {state.due:%Y-%m-%d %H:%M} UTC  {last}"
+    return f"{state.name:<13} {state.timing:<16} next {state.due:%Y-%m-%d %H:%M} UTC  {last}"
 
 
 def _told(run: ScheduledRun) -> str:

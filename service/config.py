@@ -11,12 +11,14 @@ from pydantic import Field, ValidationError
 
 from domain.errors import ConfigurationError
 from domain.signal import SignalSpec
+from service.access_sections import AccessConfig
 from service.delivery_sections import (
     AlertmanagerConfig,
     DeliveryConfig,
     GrafanaConfig,
     ValuesConfig,
 )
+from service.notify_sections import NotifyConfig
 from service.sections import (
     BackupConfig,
     DatasetsConfig,
@@ -29,6 +31,7 @@ from service.sections import (
     TrackingConfig,
     anchored,
 )
+from service.serve_sections import RouteConfig, ServeConfig
 from service.source_sections import (
     CostsConfig,
     FeedbackConfig,
@@ -69,9 +72,13 @@ class Config(Section):
     h2o: H2oConfig | None = None
     llm_studio: LlmStudioConfig | None = None
     backup: BackupConfig | None = None
+    notify: NotifyConfig | None = None
+    serve: ServeConfig = ServeConfig()
+    access: AccessConfig = AccessConfig()
     people: Mapping[str, PersonConfig] = Field(default_factory=dict)
     schedules: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     alert_names: Mapping[str, str] = Field(default_factory=dict)
+    routes: tuple[RouteConfig, ...] = ()
     signals: Mapping[str, SignalSpec] = Field(default_factory=dict)
 
     @property

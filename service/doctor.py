@@ -11,14 +11,18 @@ from pydantic import BaseModel, ConfigDict
 from domain.actor import Role
 from domain.errors import ASK_THE_DOCTOR, DependencyError, DependencyUnavailable, EvercrewError, IntegrityError
 from domain.permit import PermitOffice
+from service.access.checks import access_check
 from service.auditing import audit_server
 from service.backup import objects_of
+from service.clocks import addresses, compared
 from service.config import load_config
 from service.consents import deciders
+from service.notices.check import checks as notice_checks
 from service.schedules import scheduler_of
 from service.settings import Settings
 from service.site import Site
 from service.trainers import confinement_required, h2o_of, studio_of, workers
+from service.webhooks.check import serve_check
 from service.wiring import App, build
 
 REMEDIES = {
@@ -32,7 +36,8 @@ REMEDIES = {
     "evaluation": "Mend evaluation.sealed: the file must be readable by this user",
     "sandbox": "Install bubblewrap, let it work here (as an ordinary user: user namespaces), and check jobs.score",
     "store": "Mend store_url, or make the folder of `state` writable",
-    "traces": "Mend EVERCREW_TRACES and what it needs (tracking.uri, or LANGSMITH_*), or set it to none",
+    "traces": "Mend EVERCREW_TRACES and what it needs (tracking.uri, LANGSMITH_*, EVERCREW_OTLP_*), or set it to none",
+    "clock": "Let NTP set the clock of the machine that is wrong",
     "notify": "Make the folder of `state` writable",
     "audit": "Keep the file as it is, compare its head with one noted elsewhere, and restore `state` from a backup",
     "model": "Check OPENAI_BASE_URL, OPENAI_API_KEY, EVERCREW_MODEL and EVERCREW_MODEL_TIMEOUT_S; without a key the "
@@ -82,11 +87,14 @@ def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "store", ports.store.check
     yield "ledger", lambda: _ledger(app)
     yield "approvals", lambda: deciders(app.office.consent, app.profile)
+    yield "access", lambda: access_check(app)
+    yield "serve", lambda: serve_check(app)
     yield "audit", lambda: _audited(app)
     yield "traces", app.traces.check
     yield "notify", ports.notify.check
     yield "logs", ports.logs.check
     yield "schedules", lambda: scheduler_of(app).check()
+    yield "clock", lambda: compared(addresses(app.config), app.clock)
     yield from _optional(app)
     yield "model", lambda: app.chat(Role.SUPERVISOR).check()
 
@@ -121,6 +129,7 @@ def _optional(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "feedback", ports.feedback.check
     if config.search is not None:
         yield "search", ports.search.check
+    yield from notice_checks(app)
 
 
 def _site(app: App) -> Site:

@@ -16,14 +16,16 @@ from policies.durations import Duration
 from policies.profiles import Profile
 from service.cli_rollback import restorer_of
 from service.retention import retirement_of
+from service.weekly.make import by_the_clock
 from service.wiring import App
 
-REHEARSAL, BACKUP, HEALTH, RETENTION = "rehearsal", "backup", "health", "retention"
+REHEARSAL, BACKUP, HEALTH, RETENTION, WEEKLY = "rehearsal", "backup", "health", "retention", "weekly_report"
 _ABOUT = {
     REHEARSAL: "the way back to gold is gone in a scratch copy",
     BACKUP: "state, models and data are backed up",
     HEALTH: "every signal is read; a cycle opens where one is beyond its limit",
     RETENTION: "models and data that are old and needed by nothing are deleted",
+    WEEKLY: "the report of the last week is computed, kept and told",
 }
 
 
@@ -48,7 +50,11 @@ def timings(
     Raises:
         ConfigurationError: an entry names no schedule, or no time.
     """
-    times = {REHEARSAL: Timing(cron="30 3 * * 0"), HEALTH: Timing(every=profile.cycle_interval)}
+    times = {
+        REHEARSAL: Timing(cron="30 3 * * 0"),
+        HEALTH: Timing(every=profile.cycle_interval),
+        WEEKLY: Timing(cron=profile.weekly_report),
+    }
     if profile.backup.enabled and backup:
         times[BACKUP] = Timing(cron=profile.backup.schedule)
     if retention:
@@ -74,8 +80,11 @@ def timings(
     return times
 
 
-def scheduler_of(built: App) -> Scheduler:
+def scheduler_of(built: App, *, by_inbox: bool = False) -> Scheduler:
     """Return the scheduler of an application.
+
+    Args:
+        by_inbox: whether a health check that finds something puts an alert into the inbox, for a worker to take.
 
     Raises:
         ConfigurationError: the section `schedules` names what is none, or a time that is none.
@@ -90,12 +99,14 @@ def scheduler_of(built: App) -> Scheduler:
         built.engine.start,
         target=config.target,
         environment=config.environment,
+        inbox=built.inbox if by_inbox else None,
     )
     jobs: dict[str, tuple[Callable[[], str], timedelta]] = {
         REHEARSAL: (lambda: rehearse_gold(restorer_of(built)), timedelta(hours=2)),
         BACKUP: (lambda: _back_up(built), timedelta(hours=6)),
         HEALTH: (health, timedelta(minutes=30)),
         RETENTION: (lambda: retirement_of(built)(), timedelta(hours=2)),
+        WEEKLY: (lambda: by_the_clock(built), timedelta(hours=1)),
     }
     schedules = [
         Schedule(name, timing, job=jobs[name][0], about=_ABOUT[name], lease=jobs[name][1])

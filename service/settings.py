@@ -53,9 +53,22 @@ class Settings(BaseModel):
     paraphrase_by_model: bool = Field(
         default=True, description="let the model write paraphrases for training data, where there is one"
     )
-    traces: Literal["auto", "langsmith", "mlflow", "none"] = Field(
-        default="auto", description="where spans go; auto is LangSmith with a key, else MLflow"
+    traces: str = Field(
+        default="auto",
+        pattern=r"^(auto|none|(langsmith|mlflow|otel)( *, *(langsmith|mlflow|otel))*)$",
+        description="where spans go: langsmith, mlflow, otel, several with commas between them, or none; auto is "
+        "LangSmith with a key, else MLflow, and OpenTelemetry beside it with an endpoint",
     )
+    traces_content: bool = Field(
+        default=True, description="send inputs and outputs (masked) with spans; false sends names, times and counts"
+    )
+    traces_flush_s: float = Field(
+        default=1.0, ge=0, le=60, description="how long the end of a process may wait for spans to be sent, in seconds"
+    )
+    otlp_endpoint: str = Field(
+        default="", description="a collector for OTLP over HTTP, e.g. http://127.0.0.1:4318; empty for none"
+    )
+    otlp_headers: str = Field(default="", repr=False, description="headers for it, name=value with commas between them")
     langsmith_api_key: str = Field(
         default="", validation_alias="LANGSMITH_API_KEY", description="a key sends traces to LangSmith"
     )
@@ -70,6 +83,9 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="warning", description="the least severe log line that is shown"
     )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="how log lines of `evercrew serve` look; auto is text on a terminal, else JSON"
+    )
     executor_id: str = Field(
         default="local",
         description="which workflows this process recovers; its own for every process on a shared database",
@@ -79,6 +95,13 @@ class Settings(BaseModel):
         repr=False,
         description="the Ed25519 key that signs the audit chain: the path of a PEM, or the PEM; else one is made",
     )
+    access_key: str = Field(
+        default="",
+        repr=False,
+        description="the Ed25519 key that signs access tokens: the path of a PEM, or the PEM; else one is made",
+    )
+    access_oidc_secret: str = _secret("the OpenID provider, for the client access.oidc.client_id", what="secret")
+    mcp_token: str = _secret("`evercrew mcp` on standard input: who the assistant acts for")
     values_token: str = _secret("the values repository over HTTPS")
     forge_token: str = _secret("GitHub or GitLab, where values.mode is pull_request")
     delivery_token: str = _secret("Argo CD")
@@ -100,6 +123,14 @@ class Settings(BaseModel):
     h2o_password: str = _secret("an H2O cluster, for the user h2o.username", what="password")
     llm_studio_token: str = _secret("the Kubernetes API of llm_studio")
     llm_studio_gateway_token: str = _secret("callers of `evercrew llm-studio-gateway`")
+    webhook_token: str = _secret("senders of alerts that send it as a bearer")
+    webhook_token_previous: str = _secret("the same, still taken while senders change over")
+    webhook_secret: str = _secret("senders of alerts that sign what they send", what="secret")
+    webhook_secret_previous: str = _secret("the same, still taken while senders change over", what="secret")
+    serve_metrics_token: str = _secret("whoever scrapes /metrics of `evercrew serve`")
+    notify_slack_url: str = _secret("messages to Slack, or what takes the same incoming webhooks", what="address")
+    notify_email_password: str = _secret("the mail server, for the user notify.email.username", what="password")
+    notify_webhook_secret: str = _secret("signing what is posted to notify.webhook.url", what="secret")
 
 
 def names() -> dict[str, str]:

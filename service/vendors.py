@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.accounts.base import AccountsPort
 from adapters.approvals.base import ApprovalsPort
 from adapters.autonomy.base import AutonomyPort
 from adapters.datasets.base import DatasetsPort
@@ -15,9 +16,10 @@ from adapters.evaluation.base import EvaluationPort
 from adapters.inbox.base import InboxPort
 from adapters.ledger.base import LedgerPort
 from adapters.metrics.base import MetricsPort
+from adapters.notices.base import NoticesPort
 from adapters.platform.base import PlatformPort
+from adapters.requests.base import RequestsPort
 from adapters.retrieval.base import Passage, RetrievalPort
-from adapters.traces.base import TracesPort
 from adapters.tracking.base import TrackingPort
 from domain.clock import Clock
 from domain.errors import ConfigurationError
@@ -26,7 +28,6 @@ from prompts.runbook import names, runbook
 from service.config import Config
 from service.database import store_of
 from service.endpoints import location_of
-from service.settings import Settings
 from service.site import Site
 from service.sources import costs_of, feedback_of, logs_of, search_of, vectors_of
 from service.systems import annotations_of, delivery_of, rollouts_of, silences_of, vcs_of
@@ -39,33 +40,6 @@ if TYPE_CHECKING:
 
 # Workflows in flight are recovered by a process of the same version: it changes when the steps of a cycle change.
 WORKFLOW_VERSION = "1"
-
-
-def traces_of(config: Config, settings: Settings, clock: Clock, closing: ExitStack) -> TracesPort:
-    """Return where traces go: LangSmith when it is configured, else MLflow, or nowhere."""
-    kind = settings.traces
-    if kind == "auto":
-        kind = "langsmith" if settings.langsmith_api_key else "mlflow"
-    traces: TracesPort
-    if kind == "langsmith":
-        from adapters.traces.langsmith import LangSmithTraces
-
-        traces = LangSmithTraces(
-            api_key=settings.langsmith_api_key,
-            clock=clock,
-            endpoint=settings.langsmith_endpoint,
-            project=settings.langsmith_project,
-        )
-    elif kind == "mlflow":
-        from adapters.traces.mlflow import MlflowTraces
-
-        traces = MlflowTraces(uri=config.tracking.uri)
-    else:
-        from adapters.traces.none import NoTraces
-
-        traces = NoTraces()
-    closing.callback(traces.flush)
-    return traces
 
 
 def workflow_of(
@@ -172,11 +146,32 @@ def inbox_of(database: Database, clock: Clock) -> InboxPort:
     return SqlInbox(database, clock)
 
 
+def requests_of(database: Database) -> RequestsPort:
+    """Return where requests that may be sent again are kept."""
+    from adapters.requests.sqlalchemy import SqlRequests
+
+    return SqlRequests(database)
+
+
+def accounts_of(database: Database) -> AccountsPort:
+    """Return who may sign in to the service."""
+    from adapters.accounts.sqlalchemy import SqlAccounts
+
+    return SqlAccounts(database)
+
+
 def approvals_of(database: Database) -> ApprovalsPort:
     """Return where requests for approval and votes are kept."""
     from adapters.approvals.sqlalchemy import SqlApprovals
 
     return SqlApprovals(database)
+
+
+def notices_of(database: Database) -> NoticesPort:
+    """Return where notices wait until people were told."""
+    from adapters.notices.sqlalchemy import SqlNotices
+
+    return SqlNotices(database)
 
 
 def autonomy_of(database: Database) -> AutonomyPort:

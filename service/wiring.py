@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from adapters.inbox.base import InboxPort
 from adapters.llm.base import ChatPort
 from adapters.meter import exposition
+from adapters.notices.base import NoticesPort
+from adapters.requests.base import RequestsPort
 from adapters.traces.base import TracesPort
 from adapters.workflow.base import SharedWorkflow
 from agents.build import REQUIRED_ENVIRONMENT
@@ -48,19 +50,23 @@ from service.models import chat_of, judges_of, paying_of, warm
 from service.policyset import live_policies
 from service.profile import profile_of
 from service.records import rulebook_of
+from service.serve_sections import routing_of
 from service.settings import Settings, export
 from service.site import Site
 from service.sources import metrics_of
 from service.systems import layout_of
 from service.taping import taping_of
 from service.toolbox import Ports, toolbox
+from service.tracers import traces_of
 from service.vendors import (
+    accounts_of,
     approvals_of,
     autonomy_of,
     inbox_of,
     ledger_of,
+    notices_of,
     ports_of,
-    traces_of,
+    requests_of,
     workflow_of,
 )
 from tools.consent import Consent
@@ -106,7 +112,10 @@ class App:
     engine: Engine
     workflow: SharedWorkflow
     executor: Executor | None
+    database: Database
     inbox: InboxPort
+    requests: RequestsPort
+    notices: NoticesPort
     routing: Routing
     chat: Callable[[Role], ChatPort]
     model: str
@@ -175,7 +184,8 @@ def _built(
     chat, model, by_model = chat_of(settings, base.clock, observer)
     gate = _gate(base, by_model, settings.model_usd_per_1m_tokens)
     paying = paying_of(settings, base.profile, base.purse)
-    office = _office(base, gate, judges_of(gate, chat, observer, base.traces, base.clock, paying))
+    inbox = inbox_of(base.database, base.clock)
+    office = _office(base, gate, judges_of(gate, chat, observer, base.traces, base.clock, paying), inbox)
     name, member = settings.executor_id, None
     if workflow:
         member = executor_of(config.workflow_url, base.database, name, base.clock, last)
@@ -205,8 +215,13 @@ def _built(
         engine=engine,
         workflow=machinery,
         executor=member,
-        inbox=inbox_of(base.database, base.clock),
-        routing=Routing(list(base.contract.signals), config.alert_names, [config.target], config.environment),
+        database=base.database,
+        inbox=inbox,
+        requests=requests_of(base.database),
+        notices=notices_of(base.database),
+        routing=routing_of(
+            list(base.contract.signals), config.alert_names, config.target, config.environment, config.routes
+        ),
         chat=chat,
         model=model,
         _closing=ExitStack(),
@@ -248,7 +263,6 @@ def _base(config: Config, settings: Settings, clock: Clock, observer: Observer, 
     audit = audit_of(config, clock, closing, key=settings.audit_key, observer=observer)
     policies = live_policies(config.policies, clock=clock, audit=audit, observer=observer)
     closing.callback(_tell_metrics, config)
-    traces = traces_of(config, settings, clock, closing)
     site = Site(config, settings, permits, clock, closing, anchor_of(audit))
     metrics = metrics_of(site)
     measure = profile.measure
@@ -258,6 +272,7 @@ def _base(config: Config, settings: Settings, clock: Clock, observer: Observer, 
     rulebook = rulebook_of(database, contract, audit, clock, profile, observer)
     reader = SignalReader(metrics, catalog(config), windows, _judge(rulebook), clock, seasonal)
     ports = ports_of(site, metrics, database)
+    traces = traces_of(config, settings, clock, closing, ports.store)
     consent = consent_of(
         approvals_of(database),
         people=people_of(config.people),
@@ -267,6 +282,7 @@ def _base(config: Config, settings: Settings, clock: Clock, observer: Observer, 
         store=ports.store,
         clock=clock,
         observer=observer,
+        accounts=accounts_of(database),
     )
     taping = taping_of(policies, settings)
     return _Base(
@@ -326,7 +342,7 @@ def _gate(base: _Base, by_model: Paraphraser | None, usd_per_1m_tokens: float) -
     )
 
 
-def _office(base: _Base, gate: Gate, judges: Judges) -> Office:
+def _office(base: _Base, gate: Gate, judges: Judges, inbox: InboxPort) -> Office:
     return Office(
         gate=gate,
         judges=judges,
@@ -344,6 +360,7 @@ def _office(base: _Base, gate: Gate, judges: Judges) -> Office:
         purse=base.purse,
         taping=base.taping,
         rulebook=base.rulebook,
+        incidents=inbox,
     )
 
 

@@ -21,6 +21,7 @@ _SIGNALS = {
     "etl_backlog_s": "index lag",
     "cost_per_1k_requests": "cost per 1,000",
     "budget_used": "budget used",
+    "budget_share": "share of the budget",
     "vector_index_errors": "index errors",
     "user_satisfaction": "satisfaction",
     "error_rate": "error rate",
@@ -88,6 +89,10 @@ def signal_value(name: str, value: Any) -> str:
         return f"${number:.3f}"
     if name == "user_satisfaction":
         return f"{number:.2f}"
+    if name.endswith("_errors"):
+        return f"{number:,.0f}"
+    if name == "budget_share":
+        return f"{100 * number:.0f} %"
     return f"{number:.3f}"
 
 

@@ -8,7 +8,7 @@ Whatever cannot be looked up raises, and the door stays shut.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from domain.events import Observer, nobody
 from domain.people import People
 from domain.receipt import RecordKind
 from tools.ask import Asked, Grant
-from tools.ballots import Ballots
+from tools.ballots import Ballots, NoVoters, Voters
 
 PROFILE = Quorum(need=1, of=("profile",))
 
@@ -37,7 +37,8 @@ class Rules:
     """Who decides.
 
     `quorum` gives who has to, by tool; `lasts` how long they have; `opened_by` who opened a cycle by hand. Where
-    `stand_in` is named, it is the profile that stands for a person, for calls of which `stands` says so.
+    `stand_in` is named, it is the profile that stands for a person, for calls of which `stands` says so. `voters` are
+    the accounts of the service that may decide.
     """
 
     people: People
@@ -46,6 +47,7 @@ class Rules:
     opened_by: Callable[[str], Collection[str]] = lambda cycle_id: ()
     stand_in: str = ""
     stands: Callable[[Asked], bool] = lambda asked: False
+    voters: Voters = field(default_factory=NoVoters)
 
 
 def contract_only(pdp: Decider) -> Callable[[Asked], bool]:
@@ -81,7 +83,7 @@ class Consent:
     ) -> None:
         self.store = store
         self.rules = rules
-        self.ballots = Ballots(store, audit, clock, rules.people, observer)
+        self.ballots = Ballots(store, audit, clock, rules.people, observer, rules.voters)
         self._audit = audit
         self._clock = clock
 

@@ -114,12 +114,17 @@ def check(diagnosis: Diagnosis, results: Results) -> CheckedDiagnosis:
     """Return the diagnosis with its claims split into those that hold in `results` and those that do not, each with
     the reason.
     """
-    judged = [_judged(claim, results) for claim in diagnosis.claims]
+    judged = held(diagnosis.claims, results)
     return CheckedDiagnosis(
         diagnosis=diagnosis,
         supported=tuple(claim for claim in judged if claim.supported),
         dropped=tuple(claim for claim in judged if not claim.supported),
     )
+
+
+def held(claims: Sequence[Claim], results: Results) -> list[CheckedClaim]:
+    """Return claims with what was found where they point, each compared again."""
+    return [_judged(claim, results) for claim in claims]
 
 
 def sufficient(checked: CheckedDiagnosis, results: Results | None = None) -> Sufficiency:

@@ -46,6 +46,7 @@ from domain.ids import idempotency_key
 from domain.observation import Observation, Seen
 from domain.permit import PermitOffice
 from domain.receipt import AuditRecord, RecordKind
+from tools import tracing
 from tools.ask import Approvals, Budget, NoApprovals, NoBudget, PolicyContext, Witness, no_witness
 from tools.outcome import Done, Failed, Outcome, Refused
 from tools.records import (
@@ -146,10 +147,12 @@ class Gate:
         place = call_place(scope.stage, name, args_hash)
         key = idempotency_key(scope.cycle_id, scope.stage, name, args_hash)
         call = Call(scope=scope, actor=actor, key=key, place=place)
-        with self._traces.span(name, "tool", parsed.model_dump(mode="json"), cycle_id=scope.cycle_id) as span:
-            admitted = self._weighed(Admitted(tool, parsed, args_hash, call, _UNDECIDED))
+        with tracing.call_span(self._traces, name, parsed, call) as span:
+            with tracing.door_span(self._traces, name, call) as door:
+                admitted = self._weighed(Admitted(tool, parsed, args_hash, call, _UNDECIDED))
+                door.done(tracing.weighed(admitted))
             outcome = self._decided(admitted)
-            span.done({"answer": type(outcome).__name__, "policies": list(admitted.decision.policies)})
+            span.done(tracing.came(outcome, admitted))
         return outcome, admitted
 
     def _decided(self, admitted: Admitted) -> Outcome:
@@ -226,7 +229,7 @@ class Gate:
     def _refused(self, admitted: Admitted, kind: str, reason: str) -> Refused:
         body = {"reason": reason, "context_hash": canonical_hash(admitted.context)}
         try:
-            self._audit.append(audit_entry(RecordKind.REFUSAL, admitted, status=kind, body=body))
+            self._append(RecordKind.REFUSAL, admitted, status=kind, body=body)
         except AuditUnavailable as problem:
             return Refused(kind, f"{reason} (and the refusal could not be recorded: {problem})", admitted.call.place)
         return Refused(kind, reason, admitted.call.place)
@@ -257,7 +260,7 @@ class Gate:
         if refused is not None:
             return self._refused(admitted, "budget", refused)
         try:
-            intent = self._audit.append(audit_entry(RecordKind.INTENT, admitted, body=intent_body(admitted)))
+            intent = self._append(RecordKind.INTENT, admitted, body=intent_body(admitted))
         except AuditUnavailable:
             self._spending.release(admitted)
             raise
@@ -307,9 +310,7 @@ class Gate:
             return self._close(admitted, result, intent, "", repeated=True)
         match seen.seen:
             case Seen.ABSENT:
-                self._audit.append(
-                    audit_entry(RecordKind.OUTCOME, admitted, status="absent", body={"detail": seen.detail})
-                )
+                self._append(RecordKind.OUTCOME, admitted, status="absent", body={"detail": seen.detail})
                 self._spending.release(admitted)
                 return None
             case _:
@@ -335,7 +336,7 @@ class Gate:
             return replace(failure, unknown=True)
         spent = self._spending.told_lost(admitted, seconds)
         body = {"error": failure.error, "reason": failure.reason, **spent}
-        self._audit.append(audit_entry(RecordKind.OUTCOME, admitted, status="failed", body=body))
+        self._append(RecordKind.OUTCOME, admitted, status="failed", body=body)
         self._spending.settle(admitted, body)
         return failure
 
@@ -371,11 +372,19 @@ class Gate:
     ) -> Outcome:
         spent = self._spending.told(admitted, result.value)
         body = {"result": result.plain, "permit": nonce[:8], "observed": repeated, **spent}
-        outcome = self._audit.append(audit_entry(RecordKind.OUTCOME, admitted, status="done", body=body))
+        outcome = self._append(RecordKind.OUTCOME, admitted, status="done", body=body)
         self._keep(admitted, result)
         self._spending.settle(admitted, body)
         receipt = receipt_of(admitted, intent=intent, outcome=outcome, permit=nonce[:8], repeated=repeated)
         return Done(result.value, admitted.call.place, receipt)
+
+    def _append(
+        self, kind: RecordKind, admitted: Admitted, *, status: str = "", body: Mapping[str, Any] | None = None
+    ) -> AuditRecord:
+        """Append what is to be said of a call; its span names the record, and the record the trace."""
+        record = self._audit.append(audit_entry(kind, admitted, status=status, body=body))
+        self._traces.tell(audit=[tracing.linked(record)])
+        return record
 
     def _keep(self, admitted: Admitted, result: Answered) -> None:
         """Record the result under its place: claims are checked against it, and a replay is answered by it."""
@@ -385,4 +394,4 @@ class Gate:
             Recording(cycle_id=admitted.call.scope.cycle_id, place=admitted.call.place, kind="tool", payload=payload)
         )
         if admitted.tool.spec.effect is Effect.READ:
-            self._audit.append(audit_entry(RecordKind.READ, admitted, status="done", body=read_body(admitted, payload)))
+            self._append(RecordKind.READ, admitted, status="done", body=read_body(admitted, payload))

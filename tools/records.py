@@ -15,6 +15,7 @@ from domain.decision import Decision, Effect
 from domain.errors import DependencyLied
 from domain.events import Event
 from domain.receipt import AuditEntry, AuditRecord, Receipt, RecordKind
+from domain.trace import trace_id_of
 from tools.ask import Asked, Grant, PolicyContext, Witnessed
 from tools.outcome import Done, Outcome, Refused
 from tools.tool import Call, Scope, Tool
@@ -64,6 +65,11 @@ class Admitted:
         return amounts
 
 
+def trace_of(scope: Scope) -> str:
+    """Return the trace that the calls of a cycle, or of another piece of work, are in."""
+    return trace_id_of(scope.cycle_id, scope.opened_at)
+
+
 def call_place(stage: str, tool: str, args_hash: str) -> str:
     """Return where in its cycle a call stands: under it its result is recorded, and claims cite it."""
     return f"{stage}/{tool}/{args_hash[:10]}"
@@ -97,6 +103,7 @@ def audit_entry(
         policies=admitted.decision.policies,
         policy_hash=admitted.decision.policy_hash,
         status=status,
+        trace_id=trace_of(admitted.call.scope),
         body=body or {},
     )
 
@@ -145,6 +152,7 @@ def receipt_of(
         approval=str(approval.get("id", "")),
         approvers=tuple(approval.get("by", ())),
         repeated=repeated,
+        trace_id=trace_of(admitted.call.scope),
     )
 
 

@@ -85,12 +85,26 @@ class AuditPort(Protocol):
         ...
 
 
-class ChainPort(AuditPort, Protocol):
-    """A chain as its keeper sees it: its head, and its links as they are stored."""
+class FollowedPort(Protocol):
+    """A chain as somebody follows it: how far it is, and what came after a record."""
 
     def head(self) -> Head:
         """Return the number of records and the hash of the last one: what to anchor elsewhere."""
         ...
+
+    def after(self, sequence: int, *, cycle_id: str | None = None, limit: int = 500) -> Sequence[AuditRecord]:
+        """Return the first `limit` records behind the record `sequence`, of a cycle or of all, oldest first.
+
+        Only so many are read, however long the chain is.
+
+        Raises:
+            AuditUnavailable: the store cannot be read.
+        """
+        ...
+
+
+class ChainPort(AuditPort, FollowedPort, Protocol):
+    """A chain as its keeper sees it: its head, and its links as they are stored."""
 
     def links(self, after: int = 0) -> Iterator[Link]:
         """Return the links behind the record `after`, in order, as a stream of one moment.

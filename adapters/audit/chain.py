@@ -101,6 +101,12 @@ class DatabaseChain(ABC):
             where, values = f"{where} AND cycle_id = ?", (*values, cycle_id)
         return self._found(where, values)
 
+    def after(self, sequence: int, *, cycle_id: str | None = None, limit: int = 500) -> Sequence[AuditRecord]:
+        """See `FollowedPort.after`."""
+        mine, values = ("", ()) if cycle_id is None else ("cycle_id = ? AND ", (cycle_id,))
+        wanted = f"{mine}sequence > {int(sequence)} ORDER BY sequence LIMIT {int(limit)}"
+        return self._found(f"sequence IN (SELECT sequence FROM {self.table} WHERE {wanted})", values)
+
     def verify(self, watch: Watch | None = None, anchors: Sequence[Anchor] = ()) -> int:
         """See `ChainPort.verify`. Reads the chain as a stream: memory does not grow with it."""
         walk = Walk(watch, anchors)

@@ -64,6 +64,10 @@ class MemoryAudit:
         """See `ChainPort.head`."""
         return Head(len(self._records), self._records[-1].hash) if self._records else EMPTY
 
+    def after(self, sequence: int, *, cycle_id: str | None = None, limit: int = 500) -> Sequence[AuditRecord]:
+        """See `FollowedPort.after`."""
+        return [record for record in self.records(cycle_id) if record.sequence > sequence][:limit]
+
     def links(self, after: int = 0) -> Iterator[Link]:
         """See `ChainPort.links`."""
         return (link_of(record) for record in self.records() if record.sequence > after)

@@ -100,6 +100,10 @@ class SignedAudit:
         """See `ChainPort.head`."""
         return self.chain.head()
 
+    def after(self, sequence: int, *, cycle_id: str | None = None, limit: int = 500) -> Sequence[AuditRecord]:
+        """See `FollowedPort.after`."""
+        return self.chain.after(sequence, cycle_id=cycle_id, limit=limit)
+
     def links(self, after: int = 0) -> Iterator[Link]:
         """See `ChainPort.links`."""
         return self.chain.links(after)

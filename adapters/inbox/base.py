@@ -23,6 +23,8 @@ from domain.cycle import Cycle
 from domain.errors import DependencyUnavailable
 
 MOST_A_TURN = 200
+# Where the store keeps that a cycle was released.
+RELEASED = "incidents/released"
 
 
 class InboxFull(DependencyUnavailable):
@@ -123,6 +125,10 @@ class Opener(Protocol):
         """Return the open cycle of the alert's target and environment, and whether it is new."""
         ...
 
+    def released(self, cycle_id: str) -> bool:
+        """Return whether the cycle was released: nothing may join it any more."""
+        ...
+
 
 Handler = Callable[[Letter, Incident | None, Opener], Handled]
 
@@ -156,13 +162,14 @@ class Aside(BaseModel):
 
 
 class Counts(BaseModel):
-    """How the inbox stands."""
+    """How the inbox stands; `oldest` is when the letter that waits longest was accepted."""
 
     model_config = ConfigDict(frozen=True)
 
     waiting: int
     settled: dict[Fate, int] = Field(default_factory=dict)
     aside: int = 0
+    oldest: datetime | None = None
 
 
 class InboxPort(Protocol):
@@ -190,6 +197,18 @@ class InboxPort(Protocol):
 
     def incident(self, lane: str, fingerprint: str) -> Incident | None:
         """Return what is known of an alert, or None."""
+        ...
+
+    def fires(self, lane: str, cycle_id: str) -> bool | None:
+        """Return whether an alert that led to the cycle fires still; None where no alert of the lane led to it."""
+        ...
+
+    def release(self, lane: str, cycle_id: str) -> bool:
+        """Release a cycle none of whose alerts fires any more, and return whether it is released, now or before.
+
+        In one transaction with the look, and one at a time with turns: what fires from then on is told that the cycle
+        is released (`Opener.released`), so nothing joins a cycle that ends for want of an alert.
+        """
         ...
 
     def aside(self, limit: int = 100) -> Sequence[Aside]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from adapters.inbox.base import (
     MOST_A_TURN,
+    RELEASED,
     Aside,
     Counts,
     Fate,
@@ -22,7 +23,7 @@ from adapters.inbox.base import (
     Turn,
 )
 from adapters.inbox.serving import Served
-from adapters.store.base import StorePort
+from adapters.store.base import Recording, StorePort
 from domain.alert import Alert, AlertStatus
 from domain.clock import Clock
 from domain.cycle import Cycle
@@ -55,6 +56,10 @@ class _Opening:
     def open(self, alert: Alert) -> tuple[Cycle, bool]:
         """See `Opener.open`."""
         return self._store.open_cycle(alert, self._now)
+
+    def released(self, cycle_id: str) -> bool:
+        """See `Opener.released`."""
+        return bool(self._store.recordings(cycle_id, RELEASED))
 
 
 class MemoryInbox:
@@ -116,6 +121,20 @@ class MemoryInbox:
             known = self._incidents.get((lane, fingerprint))
             return known[0] if known else None
 
+    def fires(self, lane: str, cycle_id: str) -> bool | None:
+        """See `InboxPort.fires`."""
+        with self._lock:
+            known = [of for (at, _), (of, _) in self._incidents.items() if at == lane and of.cycle_id == cycle_id]
+            return any(incident.status is AlertStatus.FIRING for incident in known) if known else None
+
+    def release(self, lane: str, cycle_id: str) -> bool:
+        """See `InboxPort.release`."""
+        with self._lock:
+            if self.fires(lane, cycle_id) is not False:
+                return False
+            self._store.claim(Recording(cycle_id=cycle_id, place=RELEASED, kind="incidents", payload={"lane": lane}))
+            return True
+
     def aside(self, limit: int = 100) -> Sequence[Aside]:
         """See `InboxPort.aside`."""
         with self._lock:
@@ -127,7 +146,8 @@ class MemoryInbox:
             fates = Counter(kept.fate for kept in self._letters)
             waiting = fates.pop(None, 0)
             settled = {fate: count for fate, count in fates.items() if fate is not None}
-            return Counts(waiting=waiting, settled=settled, aside=len(self._aside))
+            oldest = min((kept.accepted_at for kept in self._letters if kept.fate is None), default=None)
+            return Counts(waiting=waiting, settled=settled, aside=len(self._aside), oldest=oldest)
 
     def prune(self, before: datetime) -> int:
         """See `InboxPort.prune`."""

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from adapters.database import Database
 from adapters.inbox.base import (
     MOST_A_TURN,
+    RELEASED,
     Aside,
     Counts,
     Fate,
@@ -31,6 +32,7 @@ from adapters.inbox.base import (
 from adapters.inbox.flush import SharedFlush
 from adapters.inbox.models import AsideRow, IncidentRow, LaneRow, LetterRow
 from adapters.inbox.serving import Served
+from adapters.store.models import RecordingRow
 from adapters.store.sqlalchemy import open_in, present_in
 from domain.alert import Alert, AlertStatus
 from domain.clock import Clock
@@ -44,20 +46,39 @@ _COUNT_EVERY = 1.0  # seconds; in between, what was accepted is added
 
 
 class _Opening:
-    """Opens cycles in the transaction of a turn; what the database refuses of one letter is undone alone."""
+    """Opens cycles in the transaction of a turn; what the database refuses of one letter is undone alone.
+
+    What is open, and released, is asked once in a turn: nobody else opens or releases a cycle of the lane meanwhile.
+    """
 
     def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
         self._now = now
+        self._present: dict[tuple[str, str], Cycle | None] = {}
+        self._released: dict[str, bool] = {}
 
     def present(self, alert: Alert) -> Cycle | None:
         """See `Opener.present`."""
-        return present_in(self._session, alert)
+        key = (alert.target, alert.environment)
+        if key not in self._present:
+            self._present[key] = present_in(self._session, alert)
+        return self._present[key]
 
     def open(self, alert: Alert) -> tuple[Cycle, bool]:
         """See `Opener.open`."""
+        known = self.present(alert)
+        if known is not None:
+            return known, False
         with self._session.begin_nested():
-            return open_in(self._session, alert, self._now)
+            cycle, new = open_in(self._session, alert, self._now)
+        self._present[(alert.target, alert.environment)] = cycle
+        return cycle, new
+
+    def released(self, cycle_id: str) -> bool:
+        """See `Opener.released`."""
+        if cycle_id not in self._released:
+            self._released[cycle_id] = _released_in(self._session, cycle_id)
+        return self._released[cycle_id]
 
 
 class SqlInbox:
@@ -100,8 +121,9 @@ class SqlInbox:
             session.execute(update(LaneRow).where(LaneRow.lane == lane).values(served=highest))
             letters, unreadable = self._due(session, lane, now, most)
             served = Served(self._incidents(session, lane, letters), poison=unreadable)
+            opening = _Opening(session, now)
             for letter in letters:
-                self._handle(session, handle, letter, served, now)
+                self._handle(session, handle, letter, served, opening)
             self._keep(session, lane, served, now)
             return served.turn(lane)
 
@@ -111,12 +133,32 @@ class SqlInbox:
             row = session.get(IncidentRow, (lane, fingerprint))
             return None if row is None else _incident(row)
 
+    def fires(self, lane: str, cycle_id: str) -> bool | None:
+        """See `InboxPort.fires`."""
+        with self._database.session() as session:
+            return _fires_in(session, lane, cycle_id)
+
+    def release(self, lane: str, cycle_id: str) -> bool:
+        """See `InboxPort.release`. It waits for the turn that has the lane, and turns for it."""
+        with self._database.session(write=True) as session:
+            session.execute(select(LaneRow.lane).where(LaneRow.lane == lane).with_for_update())
+            if _fires_in(session, lane, cycle_id) is not False:
+                return False
+            if not _released_in(session, cycle_id):
+                session.add(RecordingRow(cycle_id=cycle_id, place=RELEASED, kind="incidents", payload={"lane": lane}))
+            return True
+
     def letters(self) -> Iterator[Letter]:
         """Return all letters that are kept and can be read, settled or not, in the order they were accepted."""
+        return (letter for letter, _, _ in self.settled())
+
+    def settled(self) -> Iterator[tuple[Letter, str, str]]:
+        """Return all letters as `letters` does, with their fate and the cycle they belong to; empty while they wait."""
         with self._database.session() as session:
-            wanted = select(LetterRow.number, LetterRow.body).order_by(LetterRow.number)
-            for number, body in session.execute(wanted.execution_options(yield_per=1000)):
-                yield Letter.model_validate({**body, "number": number})
+            columns = (LetterRow.number, LetterRow.body, LetterRow.fate, LetterRow.cycle_id)
+            wanted = select(*columns).order_by(LetterRow.number)
+            for number, body, fate, cycle_id in session.execute(wanted.execution_options(yield_per=1000)):
+                yield Letter.model_validate({**body, "number": number}), fate, cycle_id
 
     def aside(self, limit: int = 100) -> Sequence[Aside]:
         """See `InboxPort.aside`."""
@@ -132,6 +174,7 @@ class SqlInbox:
                 waiting=session.scalar(_waiting()) or 0,
                 settled={Fate(fate): count for fate, count in session.execute(settled)},
                 aside=session.scalar(select(func.count()).select_from(AsideRow)) or 0,
+                oldest=session.scalar(select(func.min(LetterRow.accepted_at)).where(LetterRow.waiting)),
             )
 
     def prune(self, before: datetime) -> int:
@@ -196,10 +239,10 @@ class SqlInbox:
         rows = session.scalars(select(IncidentRow).where(IncidentRow.lane == lane, IncidentRow.fingerprint.in_(wanted)))
         return {row.fingerprint: _incident(row) for row in rows}
 
-    def _handle(self, session: Session, handle: Handler, letter: Letter, served: Served, now: datetime) -> None:
+    def _handle(self, session: Session, handle: Handler, letter: Letter, served: Served, opening: _Opening) -> None:
         known = served.incidents.get(letter.alert.fingerprint)
         try:
-            served.note(letter, handle(letter, known, _Opening(session, now)))
+            served.note(letter, handle(letter, known, opening))
         except DependencyError:
             raise
         except (EvercrewError, SQLAlchemyError, ValueError, TypeError, LookupError) as problem:
@@ -244,6 +287,17 @@ def _next_lane(now: datetime) -> Select[str]:
         .limit(1)
         .with_for_update(skip_locked=True)
     )
+
+
+def _fires_in(session: Session, lane: str, cycle_id: str) -> bool | None:
+    wanted = select(IncidentRow.status).where(IncidentRow.lane == lane, IncidentRow.cycle_id == cycle_id)
+    found = session.scalars(wanted).all()
+    return AlertStatus.FIRING.value in found if found else None
+
+
+def _released_in(session: Session, cycle_id: str) -> bool:
+    same = (RecordingRow.cycle_id == cycle_id, RecordingRow.place == RELEASED)
+    return session.scalar(select(RecordingRow.id).where(*same)) is not None
 
 
 def _waiting() -> Select[int]:

@@ -6,7 +6,8 @@ a tool call are parsed JSON objects; tokens are the vendor's count, or None when
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,7 +36,10 @@ class ChatMessage(BaseModel):
 
 
 class ChatReply(BaseModel):
-    """The model's answer; `model` is what answered, which after a fallback is not what was asked."""
+    """The model's answer; `model` is what answered, which after a fallback is not what was asked.
+
+    `tokens` is the sum; what of it was asked and what was answered is told where the vendor tells it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,6 +47,8 @@ class ChatReply(BaseModel):
     tool_calls: tuple[ToolCall, ...] = ()
     model: str = ""
     tokens: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     cost_usd: float = 0.0
 
 
@@ -69,4 +75,41 @@ class ChatPort(Protocol):
 
     def check(self) -> str:
         """Return one line for `doctor`, or raise a DependencyError."""
+        ...
+
+
+@dataclass(frozen=True)
+class AgentTool:
+    """A tool of an agent loop: `call` gets parsed arguments and answers with text, and never raises for a bad call."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    call: Callable[[Mapping[str, Any]], str]
+
+
+class AgentAnswer(BaseModel):
+    """What an agent loop came to, and what it cost; `calls` are the tools it called, in order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = ""
+    calls: tuple[str, ...] = ()
+    model: str = ""
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class AgentPort(Protocol):
+    """Lets a model call tools until it answers."""
+
+    name: str
+
+    def answer(self, system: str, said: Sequence[ChatMessage], tools: Sequence[AgentTool]) -> AgentAnswer:
+        """Return the answer to a conversation.
+
+        Raises:
+            DependencyUnavailable, DependencyTimeout, DependencyLied: the model gave none.
+            BudgetExhausted: it went on calling tools.
+        """
         ...

@@ -197,6 +197,8 @@ class OpenAIChat:
             tool_calls=calls,
             model=self.name,
             tokens=None if read.usage is None else read.usage.prompt_tokens + read.usage.completion_tokens,
+            prompt_tokens=None if read.usage is None else read.usage.prompt_tokens,
+            completion_tokens=None if read.usage is None else read.usage.completion_tokens,
             cost_usd=self._cost(read.usage),
         )
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.alert import Alert
 from domain.cycle import Cycle
+from domain.wanted import Wanted
 
 
 class FlagRow(BaseModel):
@@ -102,6 +103,14 @@ class StorePort(Protocol):
 
     def cycles(self, *, open_only: bool = False, limit: int = 100) -> Sequence[Cycle]:
         """Return cycles, newest first."""
+        ...
+
+    def found(self, wanted: Wanted, *, before: str = "", limit: int = 100) -> Sequence[Cycle]:
+        """Return the cycles that are wanted, newest first; behind the cycle `before`, where one is named.
+
+        Raises:
+            InvalidInput: `before` is not the identity of a cycle.
+        """
         ...
 
     def ended(self, target: str, environment: str, *, limit: int = 10) -> Sequence[Cycle]:

@@ -16,11 +16,15 @@ from sqlalchemy import Connection, Date, DateTime, Table, create_engine, func, i
 from sqlalchemy.exc import SQLAlchemyError
 
 # Their tables are part of the dump.
+import adapters.accounts.models
 import adapters.approvals.models
 import adapters.autonomy.models
+import adapters.conversations.models
 import adapters.executors.models
 import adapters.inbox.models
 import adapters.ledger.models
+import adapters.notices.models
+import adapters.requests.models
 import adapters.rules.models  # noqa: F401
 from adapters.store.migrations import current_revision
 from adapters.store.models import Base, UtcDateTime

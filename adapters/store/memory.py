@@ -14,6 +14,7 @@ from domain.cycle import Cycle
 from domain.errors import InvalidInput
 from domain.ids import cycle_id
 from domain.stage import Stage
+from domain.wanted import Wanted, place_of
 
 
 class MemoryStore:
@@ -83,6 +84,13 @@ class MemoryStore:
         with self._lock:
             found = [cycle for cycle in self._cycles.values() if not (open_only and cycle.stage.terminal)]
         return sorted(found, key=_place, reverse=True)[:limit]
+
+    def found(self, wanted: Wanted, *, before: str = "", limit: int = 100) -> Sequence[Cycle]:
+        """See `StorePort.found`."""
+        with self._lock:
+            fitting = [cycle for cycle in self._cycles.values() if wanted.fits(cycle)]
+        behind = [c for c in fitting if not before or place_of(c.id) < place_of(before)]
+        return sorted(behind, key=_place, reverse=True)[:limit]
 
     def ended(self, target: str, environment: str, *, limit: int = 10) -> Sequence[Cycle]:
         """See `StorePort.ended`."""

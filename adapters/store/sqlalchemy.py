@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from adapters.database import Database
 from adapters.query import Query
 from adapters.store.base import FlagChange, FlagRow, Moment, Recording, Tombstone
+from adapters.store.listing import listing
 from adapters.store.migrations import current_revision
 from adapters.store.models import CycleRow, FlagHistoryRow, FlagTableRow, RecordingRow, TombstoneRow
 from adapters.store.statements import ALL_FLAGS, MOMENT, QUESTION_MARKS, RECORD
@@ -30,6 +31,7 @@ from domain.errors import InvalidInput
 from domain.ids import cycle_id
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
+from domain.wanted import Wanted
 
 _OPENING = 7_031_452_119  # any constant: the key of the advisory lock that those who open cycles take
 
@@ -110,6 +112,11 @@ class SqlStore:
             wanted = wanted.where(CycleRow.is_open)
         with self._database.session() as session:
             return [_cycle(row) for row in session.scalars(wanted)]
+
+    def found(self, wanted: Wanted, *, before: str = "", limit: int = 100) -> Sequence[Cycle]:
+        """See `StorePort.found`."""
+        with self._database.session() as session:
+            return [_cycle(row) for row in session.scalars(listing(wanted, before, limit))]
 
     def ended(self, target: str, environment: str, *, limit: int = 10) -> Sequence[Cycle]:
         """See `StorePort.ended`."""

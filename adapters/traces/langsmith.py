@@ -1,90 +1,55 @@
 """Traces on LangSmith.
 
-Spans go to a bounded queue and from there, by one daemon thread, to the endpoint: a slow or dead endpoint costs the
-caller nothing, and does not hold up the end of the process (the SDK's own sender would, unless told otherwise by the
-environment, which is not ours to read). What does not fit the queue or is not accepted is counted in `lost`.
+Each span is posted when it is opened and patched when it is closed, so that a cycle can be watched while it runs. The
+identity of the root is the trace's, and follows from the cycle; `dotted_order` says where in the tree a span stands.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from contextvars import ContextVar, Token
-from dataclasses import dataclass
-from datetime import datetime
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import langsmith
 import requests
-from langsmith.utils import LangSmithAuthError, LangSmithError, LangSmithNotFoundError, LangSmithRequestTimeout
+import zstandard
+from langsmith.utils import (
+    LangSmithAuthError,
+    LangSmithConflictError,
+    LangSmithError,
+    LangSmithNotFoundError,
+    LangSmithRequestTimeout,
+)
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from adapters.address import http_address, plain_key
-from adapters.traces.base import Span
+from adapters.traces.base import Journal
+from adapters.traces.pump import WAITING
 from adapters.traces.redact import redacted
+from adapters.traces.sink import Anonymizer, SinkTraces
 from domain.clock import Clock
 from domain.errors import DependencyError, DependencyLied, DependencyTimeout, DependencyUnavailable
+from domain.trace import DECISION, MODEL, REQUEST, Rating, SpanData, SpanPlace
 
 LANGSMITH_URL = "https://api.smith.langchain.com"
-_AT_ONCE = 100
 _NAME = "langsmith"
+_WORTH_COMPRESSING = 4096
 _ADDRESS = "Mend LANGSMITH_ENDPOINT: it has to be the address of LangSmith's API"
+# LangSmith has no type of run for a decision of the door; its kind is told in the metadata.
+_TYPES = {DECISION: "chain"}
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a span stands: what its children need to know."""
-
-    id: str
-    trace_id: str
-    order: str
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A span to be created or updated."""
-
-    run: dict[str, Any]
-    new: bool
-
-
-class _OpenSpan(AbstractContextManager[Span]):
-    """A span while it is open: created on entry, updated on leaving."""
-
-    def __init__(self, home: LangSmithTraces, new: Mapping[str, Any]) -> None:
-        self._home = home
-        self._new = new
-        self._outputs: dict[str, Any] = {}
-
-    def __enter__(self) -> _OpenSpan:
-        self._common, self._token = self._home.begin(self._new)
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        told = f"{type(error).__name__}: {error}" if error else None
-        self._home.end(self._token, {**self._common, "outputs": self._outputs, "error": told})
-
-    def done(self, outputs: Mapping[str, Any]) -> None:
-        """See `Span.done`."""
-        self._outputs = dict(outputs)
-
-
-class LangSmithTraces:
-    """A `TracesPort` on LangSmith.
-
-    Args:
-        hide_inputs, hide_outputs: send spans without them.
-        anonymizer: applied to inputs and outputs of every span before it leaves; masks secrets by default.
-        waiting: how many span events may wait; more are lost.
+class LangSmithTraces(SinkTraces):
+    """A `TracesPort` on LangSmith; see `SinkTraces` for what it shares with others.
 
     Raises:
         ConfigurationError: the address or the key cannot be one.
     """
 
-    name = "langsmith"
+    name = _NAME
 
     def __init__(
         self,
@@ -93,59 +58,55 @@ class LangSmithTraces:
         clock: Clock,
         endpoint: str = LANGSMITH_URL,
         project: str = "evercrew",
-        hide_inputs: bool = False,
-        hide_outputs: bool = False,
-        anonymizer: Callable[[dict[str, Any]], dict[str, Any]] = redacted,
-        waiting: int = 10_000,
+        content: bool = True,
+        anonymizer: Anonymizer = redacted,
+        waiting: int = WAITING,
         timeout_s: float = 5.0,
+        journal: Journal | None = None,
     ) -> None:
-        self.lost = 0
-        self._clock = clock
+        super().__init__(clock=clock, content=content, anonymizer=anonymizer, waiting=waiting, journal=journal)
         self._project = project
         self._endpoint = endpoint
-        self._jobs: queue.Queue[_Job] = queue.Queue(maxsize=waiting)
-        self._current: ContextVar[_Place | None] = ContextVar("evercrew_langsmith_span", default=None)
-        self._problem = ""
-        self._sender: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._refusals: list[Exception] = []
+        # What it could not send the SDK also tells its log; here it is counted, and `check` says why.
+        logging.getLogger("langsmith").setLevel(logging.CRITICAL)
+        wire = requests.Session()
         self._client = langsmith.Client(
             str(http_address(endpoint, field="LANGSMITH_ENDPOINT")),
             api_key=plain_key(api_key, field="LANGSMITH_API_KEY"),
             retry_config=Retry(total=0),
             timeout_ms=int(timeout_s * 1000),
             auto_batch_tracing=False,
-            anonymizer=anonymizer,
-            hide_inputs=hide_inputs,
-            hide_outputs=hide_outputs,
             omit_traced_runtime_info=True,
             tracing_error_callback=self._refused,
+            session=wire,
         )
+        for scheme in ("http://", "https://"):  # after the client, which mounts its own
+            wire.mount(scheme, _Compressing(self))
 
-    def span(self, name: str, kind: str, inputs: Mapping[str, Any], *, cycle_id: str) -> AbstractContextManager[Span]:
-        """See `TracesPort.span`."""
-        extra = {"metadata": {"cycle_id": cycle_id, "kind": kind}}
-        return _OpenSpan(self, {"name": name, "run_type": kind, "inputs": dict(inputs), "extra": extra})
+    @property
+    def compressing(self) -> bool:
+        """Whether the endpoint takes compressed posts; asked once it can be."""
+        flags = self._client.info.instance_flags or {}
+        return bool(flags.get("zstd_compression_enabled"))
 
-    def begin(self, new: Mapping[str, Any]) -> tuple[dict[str, Any], Token[_Place | None]]:
-        """Open a span inside the one that is open in this context; return what its end has to repeat."""
-        start, parent, identity = self._clock.now(), self._current.get(), str(uuid.uuid4())
-        place = _Place(identity, parent.trace_id if parent else identity, _order(parent, start, identity))
-        common: dict[str, Any] = {"id": identity, "trace_id": place.trace_id, "dotted_order": place.order}
-        common["session_name"] = self._project
-        if parent:
-            common["parent_run_id"] = parent.id
-        self._queue(_Job({**common, **new, "start_time": start}, new=True))
-        return common, self._current.set(place)
+    def take(self, span: SpanData) -> None:
+        """See `SpanTree.take`. A request belongs to the trace of whoever sent it, which LangSmith does not have."""
+        if span.kind != REQUEST:
+            super().take(span)
 
-    def end(self, token: Token[_Place | None], closing: Mapping[str, Any]) -> None:
-        """Close a span."""
-        self._current.reset(token)
-        self._queue(_Job({**closing, "end_time": self._clock.now()}, new=False))
-
-    def flush(self, seconds: float = 5.0) -> None:
-        """See `TracesPort.flush`."""
-        with self._jobs.all_tasks_done:
-            self._jobs.all_tasks_done.wait_for(lambda: not self._jobs.unfinished_tasks, timeout=seconds)
+    def send(self, spans: Sequence[SpanData], ratings: Sequence[Rating]) -> None:
+        """See `SinkTraces.send`."""
+        self._refusals.clear()
+        try:
+            if spans:
+                self._ingest(spans)
+            for rating in ratings if not self._refusals else ():
+                self._rate(rating)
+        except (LangSmithError, requests.RequestException, ValueError, TypeError, OSError) as error:
+            self._refusals.append(error)
+        if self._refusals:
+            raise _explained(self._refusals[0])
 
     def check(self) -> str:
         """See `TracesPort.check`."""
@@ -156,6 +117,53 @@ class LangSmithTraces:
         self._asked("/sessions", {"limit": "1", "name": self._project})
         return f"traces: langsmith {told['version']} at {self._endpoint}, project {self._project}, {self.lost} lost"
 
+    def _ingest(self, spans: Sequence[SpanData]) -> None:
+        create = [self._run(span) for span in spans if span.end is None]
+        update = [self._run(span) for span in spans if span.end is not None]
+        try:
+            self._client.multipart_ingest(create=create, update=update)
+        except LangSmithNotFoundError:
+            # An older or self-hosted endpoint without the multipart path.
+            self._client.batch_ingest_runs(create=create, update=update)
+
+    def _run(self, span: SpanData) -> dict[str, Any]:
+        """Return a span as a run. A patch repeats what the post said: should that have been lost, it stands alone."""
+        run = {
+            "id": _uuid(span.place.id),
+            "trace_id": _uuid(span.place.trace),
+            "dotted_order": _order(span.place),
+            "session_name": self._project,
+            "name": span.name,
+            "run_type": _TYPES.get(span.kind, span.kind),
+            "start_time": span.start,
+            "extra": {"metadata": _metadata(span)},
+        }
+        if span.place.parent:
+            run["parent_run_id"] = _uuid(span.place.parent)
+        if span.end is None:
+            return {**run, "inputs": dict(span.inputs)}
+        again = {"inputs": dict(span.inputs)} if span.inputs else {}
+        return {**run, **again, "end_time": span.end, "outputs": dict(span.outputs), "error": span.error or None}
+
+    def _rate(self, rating: Rating) -> None:
+        body = {
+            "id": _uuid(rating.id),
+            "run_id": _uuid(rating.place.id),
+            "trace_id": _uuid(rating.place.trace),
+            "key": rating.key,
+            "score": rating.score,
+            "value": rating.value or None,
+            "comment": rating.comment or None,
+            "created_at": rating.at.isoformat(),
+            "modified_at": rating.at.isoformat(),
+            "start_time": rating.place.start.isoformat(),
+            "feedback_source": {"type": "api", "metadata": {"by": "evercrew"}},
+        }
+        try:
+            self._client.request_with_retries("POST", "/feedback", stop_after_attempt=1, request_kwargs={"json": body})
+        except LangSmithConflictError:
+            return  # it was told before
+
     def _asked(self, path: str, params: Mapping[str, str]) -> Any:
         try:
             answer = self._client.request_with_retries("GET", path, stop_after_attempt=1, params=dict(params))
@@ -163,49 +171,50 @@ class LangSmithTraces:
         except (LangSmithError, requests.RequestException) as error:
             raise _explained(error) from error
 
-    def _queue(self, job: _Job) -> None:
-        with self._starting:
-            if self._sender is None:
-                self._sender = threading.Thread(target=self._send_forever, name="evercrew-langsmith", daemon=True)
-                self._sender.start()
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            self.lost += 1
-
-    def _send_forever(self) -> None:
-        while True:
-            jobs = [self._jobs.get()]
-            while len(jobs) < _AT_ONCE and not self._jobs.empty():
-                jobs.append(self._jobs.get())
-            try:
-                self._send(jobs)
-            finally:
-                for _ in jobs:
-                    self._jobs.task_done()
-
-    def _send(self, jobs: Sequence[_Job]) -> None:
-        create, update = [job.run for job in jobs if job.new], [job.run for job in jobs if not job.new]
-        self._problem = ""
-        try:
-            try:
-                self._client.multipart_ingest(create=create, update=update)
-            except LangSmithNotFoundError:
-                # An older or self-hosted endpoint without the multipart path.
-                self._client.batch_ingest_runs(create=create, update=update)
-        except (LangSmithError, requests.RequestException, ValueError, TypeError, OSError) as error:
-            self._problem = str(error)
-        if self._problem:
-            self.lost += len(jobs)
-
     def _refused(self, error: Exception) -> None:
         # The SDK swallows what the endpoint refused and tells it only here.
-        self._problem = str(error) or type(error).__name__
+        self._refusals.append(error)
+
+
+class _Compressing(HTTPAdapter):
+    """Compresses posts of spans where the endpoint says that it takes them so (Zstandard, RFC 8878)."""
+
+    def __init__(self, home: LangSmithTraces) -> None:
+        super().__init__(max_retries=0)
+        self._home = home
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send; see `HTTPAdapter.send`."""
+        body = request.body
+        if not isinstance(body, bytes) or len(body) <= _WORTH_COMPRESSING:
+            return super().send(request, *args, **kwargs)
+        if str(request.url).endswith("/runs/multipart") and self._home.compressing:
+            request.body = zstandard.ZstdCompressor(level=3).compress(body)
+            request.headers["Content-Encoding"] = "zstd"
+            request.headers["Content-Length"] = str(len(request.body))
+        return super().send(request, *args, **kwargs)
+
+
+def _metadata(span: SpanData) -> dict[str, Any]:
+    """Return the metadata of a run: what LangSmith counts tokens and costs by, and the links to the audit chain."""
+    metadata: dict[str, Any] = {"cycle_id": span.cycle_id, "kind": span.kind, **span.facts}
+    usage = metadata.pop("usage", None)
+    if span.kind == MODEL and isinstance(usage, Mapping):
+        metadata["ls_model_name"] = usage.get("model", "")
+        metadata["ls_provider"] = usage.get("provider", "")
+        metadata["ls_model_type"] = "chat"
+        metadata["usage_metadata"] = {
+            "input_tokens": usage.get("input_tokens") or 0,
+            "output_tokens": usage.get("output_tokens") or 0,
+            "total_tokens": usage.get("total_tokens") or 0,
+            "total_cost": usage.get("cost_usd") or 0.0,
+        }
+    return metadata
 
 
 def _explained(error: Exception) -> DependencyError:
     told = " ".join(str(error).split())[:300]
-    if isinstance(error, requests.JSONDecodeError | LangSmithNotFoundError):
+    if isinstance(error, requests.JSONDecodeError | LangSmithNotFoundError | ValueError | TypeError):
         return DependencyLied(_NAME, f"what answers is not LangSmith: {told}", _ADDRESS)
     if isinstance(error, requests.Timeout | LangSmithRequestTimeout) or "timed out" in str(error):
         return DependencyTimeout(_NAME, "it did not answer in time", "Look at the endpoint's load and the network")
@@ -217,6 +226,9 @@ def _explained(error: Exception) -> DependencyError:
     return DependencyUnavailable(_NAME, f"it cannot be reached: {told}", "Check LANGSMITH_ENDPOINT and the network")
 
 
-def _order(parent: _Place | None, start: datetime, identity: str) -> str:
-    own = f"{start:%Y%m%dT%H%M%S%fZ}{identity}"
-    return f"{parent.order}.{own}" if parent else own
+def _uuid(identity: str) -> str:
+    return str(UUID(identity))
+
+
+def _order(place: SpanPlace) -> str:
+    return ".".join(f"{step.start:%Y%m%dT%H%M%S%fZ}{_uuid(step.id)}" for step in place.path)

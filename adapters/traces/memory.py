@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.traces.base import Span
+from adapters.traces.tree import SpanTree
+from domain.clock import Clock
+from domain.trace import Rating, SpanData
 
 
 @dataclass
@@ -24,45 +23,40 @@ class MemorySpan:
     outputs: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     closed: bool = False
-
-    def done(self, outputs: Mapping[str, Any]) -> None:
-        """See `Span.done`."""
-        self.outputs = dict(outputs)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-class _Opened(AbstractContextManager["MemorySpan"]):
-    """The span while it is open, and the parent of those opened in it."""
-
-    def __init__(self, span: MemorySpan, current: ContextVar[str]) -> None:
-        self._span = span
-        self._current = current
-
-    def __enter__(self) -> MemorySpan:
-        self._token = self._current.set(self._span.name)
-        return self._span
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self._current.reset(self._token)
-        self._span.error = f"{type(error).__name__}: {error}" if error else ""
-        self._span.closed = True
-
-
-class MemoryTraces:
+class MemoryTraces(SpanTree):
     """A `TracesPort` that keeps its spans, in the order they were opened."""
 
     name = "memory"
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__(clock)
         self.spans: list[MemorySpan] = []
+        self.taken: list[SpanData] = []
+        self.ratings: list[Rating] = []
+        self._known: dict[str, MemorySpan] = {}
         self._lock = threading.Lock()
-        self._current: ContextVar[str] = ContextVar("evercrew_memory_span", default="")
 
-    def span(self, name: str, kind: str, inputs: Mapping[str, Any], *, cycle_id: str) -> AbstractContextManager[Span]:
-        """See `TracesPort.span`."""
-        span = MemorySpan(name, kind, cycle_id, dict(inputs), parent=self._current.get())
+    def take(self, span: SpanData) -> None:
+        """See `SpanTree.take`."""
         with self._lock:
-            self.spans.append(span)
-        return _Opened(span, self._current)
+            self.taken.append(span)
+            known = self._known.get(span.place.id)
+            if known is None:
+                above = self._known.get(span.place.parent)
+                known = MemorySpan(span.name, span.kind, span.cycle_id, {}, parent=above.name if above else "")
+                self._known[span.place.id] = known
+                self.spans.append(known)
+            known.inputs, known.outputs, known.facts = dict(span.inputs), dict(span.outputs), dict(span.facts)
+            known.name = span.name
+            known.error, known.closed = span.error, span.end is not None
+
+    def take_rating(self, rating: Rating) -> None:
+        """See `SpanTree.take_rating`."""
+        with self._lock:
+            self.ratings.append(rating)
 
     def flush(self, seconds: float = 5.0) -> None:
         """See `TracesPort.flush`."""

@@ -1,211 +1,182 @@
-"""Traces in MLflow, on the tracking database that the runs and models are in.
+"""Traces in MLflow, on the tracking database or server that the runs and models are in.
 
-MLflow exports a trace from a thread of its own once its outermost span has ended. Its tracking address is one for the
-process, so the last `MlflowTraces` to open a span is where spans go: `close` the one before first.
+Spans are logged when they are closed, under identities of our own, so that processes that follow one another write one
+trace (`log_spans`: on a database at once, on a server over its OTLP endpoint, since 3.4). The root of a cycle comes
+last: until then MLflow shows the trace as under way.
 
-Nothing is imported or connected to before the first span. That happens in a thread then, and the first span waits for
-it a little: a tracking server that hangs must not hold up what is traced. Spans that come before it is ready are
-lost.
+Nothing is imported or connected to before the first span, and all of that happens in the sender's thread.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from adapters.traces.base import Span
+from adapters.traces.base import Journal
+from adapters.traces.pump import WAITING
 from adapters.traces.redact import redacted
+from adapters.traces.sink import Anonymizer, SinkTraces
 from adapters.tracking.mlflow_errors import told
+from domain.clock import Clock
 from domain.errors import DependencyLied, DependencyTimeout, DependencyUnavailable, EvercrewError
+from domain.trace import DECISION, MODEL, REQUEST, Rating, SpanData
 
 if TYPE_CHECKING:
-    from mlflow.entities import LiveSpan
-    from mlflow.entities.trace_location import MlflowExperimentLocation
+    from mlflow.entities import Span
+    from mlflow.tracing.client import TracingClient
 
 _NAME = "mlflow traces"
 _REMEDY = "Mend tracking.uri, or set EVERCREW_TRACES to none"
-_TYPES = {"chain": "CHAIN", "tool": "TOOL", "llm": "LLM"}
+_TYPES = {"chain": "CHAIN", "tool": "TOOL", "llm": "CHAT_MODEL", DECISION: "GUARDRAIL"}
 # What the library and its stores raise; none of it may reach what is traced.
 _TROUBLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError)
 
 
-class _Open(AbstractContextManager[Span]):
-    """A span while it is open, or nothing where it could not be opened."""
-
-    def __init__(self, home: MlflowTraces, name: str, kind: str, inputs: Mapping[str, Any], cycle_id: str) -> None:
-        self._home = home
-        self._name = name
-        self._kind = kind
-        self._inputs = inputs
-        self._cycle_id = cycle_id
-        self._context: AbstractContextManager[LiveSpan] | None = None
-        self._live: LiveSpan | None = None
-
-    def __enter__(self) -> _Open:
-        self._enter()
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if self._context is None or self._live is None:
-            return
-        with self._home.counting():
-            if error is not None:
-                self._live.set_status("ERROR")
-                self._live.set_attribute("error", f"{type(error).__name__}: {error}")
-        with self._home.counting():
-            self._context.__exit__(None, None, None)
-
-    def _enter(self) -> None:
-        if not self._home.ready():
-            self._home.count()
-            return
-        import mlflow
-
-        with self._home.counting():
-            outermost = mlflow.get_current_active_span() is None
-            where = self._home.destination if outermost else None
-            attributes = {"cycle_id": self._cycle_id}
-            context = mlflow.start_span(
-                self._name, span_type=_TYPES.get(self._kind, "UNKNOWN"), attributes=attributes, trace_destination=where
-            )
-            self._live = context.__enter__()
-            self._context = context
-            self._home.unsent = True
-            self._live.set_inputs(redacted(self._inputs))
-            if outermost and self._cycle_id:
-                mlflow.update_current_trace(metadata={"mlflow.trace.session": self._cycle_id})
-
-    def done(self, outputs: Mapping[str, Any]) -> None:
-        """See `Span.done`."""
-        with self._home.counting():
-            if self._live is not None:
-                self._live.set_outputs(redacted(outputs))
-
-
-class MlflowTraces:
-    """A `TracesPort` on MLflow. `lost` counts spans that could not be opened or closed and traces that were not taken.
+class MlflowTraces(SinkTraces):
+    """A `TracesPort` on MLflow; see `SinkTraces` for what it shares with others.
 
     Args:
         uri: the tracking database or server.
         experiment: the name of the experiment the traces belong to; made when missing.
-        patience: how long the first span waits for MLflow to be imported and connected.
+        patience_s: how long `check` waits for an answer.
     """
 
     name = "mlflow"
 
-    def __init__(self, uri: str, experiment: str = "evercrew", *, patience: timedelta = timedelta(seconds=15)) -> None:
-        self.lost = 0
-        self.destination: MlflowExperimentLocation | None = None
-        self.unsent = False
+    def __init__(
+        self,
+        uri: str,
+        experiment: str = "evercrew",
+        *,
+        clock: Clock | None = None,
+        content: bool = True,
+        anonymizer: Anonymizer = redacted,
+        waiting: int = WAITING,
+        journal: Journal | None = None,
+        patience_s: float = 15.0,
+    ) -> None:
+        super().__init__(clock=clock, content=content, anonymizer=anonymizer, waiting=waiting, journal=journal)
         self._uri = uri
         self._shown = _without_credentials(uri)
         self._experiment = experiment
-        self._patience = patience
-        self._problem: EvercrewError | None = None
-        self._lock = threading.Lock()
-        self._preparing: threading.Thread | None = None
-        self._prepared = threading.Event()
-        self._listener = _Listener(self)
+        self._patience_s = patience_s
+        self._connecting = threading.Lock()
+        self._connected: tuple[TracingClient, str] | None = None
 
-    def span(self, name: str, kind: str, inputs: Mapping[str, Any], *, cycle_id: str) -> AbstractContextManager[Span]:
-        """See `TracesPort.span`."""
-        return _Open(self, name, kind, inputs, cycle_id)
+    def take(self, span: SpanData) -> None:
+        """See `SpanTree.take`. A request belongs to the trace of whoever sent it, which MLflow does not have."""
+        if span.kind != REQUEST and (span.end is not None or self.journaled):
+            super().take(span)
 
-    def flush(self, seconds: float = 5.0) -> None:
-        """See `TracesPort.flush`."""
-        if not self.unsent:
-            return
-        import mlflow
-
-        self.unsent = False
-
-        # MLflow's own flush knows no limit.
-        waiting = threading.Thread(target=mlflow.flush_trace_async_logging, daemon=True)
-        waiting.start()
-        waiting.join(seconds)
-
-    def close(self, seconds: float = 5.0) -> None:
-        """Flush and stop listening; another instance may follow."""
-        self.flush(seconds)
-        logging.getLogger("mlflow.tracing").removeHandler(self._listener)
+    def send(self, spans: Sequence[SpanData], ratings: Sequence[Rating]) -> None:
+        """See `SinkTraces.send`."""
+        client, experiment = self._client()
+        logged = [_span(span, experiment) for span in spans if span.end is not None]
+        with told(artifacts=None, s3_endpoint_url=None):
+            try:
+                if logged:
+                    client.store.log_spans(experiment, logged)
+                for rating in ratings:
+                    _rate(client, rating)
+            except (NotImplementedError, *_TROUBLE) as error:
+                raise DependencyUnavailable(_NAME, f"{self._shown} did not take spans: {error}", _REMEDY) from error
 
     def check(self) -> str:
-        """See `TracesPort.check`. Where the preparation failed before, it is tried again."""
-        with self._lock:
-            if self._prepared.is_set() and self.destination is None:
-                self._preparing, self._problem = None, None
-                self._prepared.clear()
-        if not self.ready():
-            late = DependencyTimeout(_NAME, "it did not answer in time", "Look at the server of tracking.uri")
-            raise self._problem or late
+        """See `TracesPort.check`."""
+        problem: list[EvercrewError] = []
+
+        def ask() -> None:
+            try:
+                self._client()
+            except EvercrewError as error:
+                problem.append(error)
+
+        asking = threading.Thread(target=ask, name="evercrew-mlflow-check", daemon=True)
+        asking.start()
+        asking.join(self._patience_s)
+        if problem:
+            raise problem[0]
+        if self._connected is None:
+            raise DependencyTimeout(_NAME, "it did not answer in time", "Look at the server of tracking.uri")
         return f"traces: mlflow at {self._shown}, experiment {self._experiment}, {self.lost} lost"
 
-    def ready(self) -> bool:
-        """Return whether spans can be opened; the first call starts the preparation and waits for it a while."""
-        with self._lock:
-            first = self._preparing is None
-            if self._preparing is None:
-                self._preparing = threading.Thread(target=self._prepare, name="evercrew-mlflow", daemon=True)
-                self._preparing.start()
-        if first:
-            self._prepared.wait(self._patience.total_seconds())
-        return self.destination is not None
+    def _client(self) -> tuple[TracingClient, str]:
+        with self._connecting:
+            if self._connected is None:
+                self._connected = self._connect()
+            return self._connected
 
-    def _prepare(self) -> None:
-        import mlflow
-        from mlflow.entities.trace_location import MlflowExperimentLocation
-
-        log = logging.getLogger("mlflow.tracing")
-        log.setLevel(logging.WARNING)
-        log.addHandler(self._listener)
+    def _connect(self) -> tuple[TracingClient, str]:
         try:
+            import mlflow
+            from mlflow.tracing.client import TracingClient
+
             with told(artifacts=None, s3_endpoint_url=None):
-                mlflow.set_tracking_uri(self._uri)
                 client = mlflow.MlflowClient(self._uri)
                 known = client.get_experiment_by_name(self._experiment)
                 found = known.experiment_id if known else client.create_experiment(self._experiment)
-            if not found:
-                raise DependencyLied(_NAME, "it names no experiment: what answers is no MLflow server", _REMEDY)
-            self.destination = MlflowExperimentLocation(found)
-        except EvercrewError as problem:
-            self._problem = problem
         except (ImportError, *_TROUBLE) as error:
-            self._problem = DependencyUnavailable(_NAME, f"{self._shown} cannot be used: {error}", _REMEDY)
-        finally:
-            self._prepared.set()
+            raise DependencyUnavailable(_NAME, f"{self._shown} cannot be used: {error}", _REMEDY) from error
+        if not found:
+            raise DependencyLied(_NAME, "it names no experiment: what answers is no MLflow server", _REMEDY)
+        return TracingClient(self._uri), str(found)
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count trouble of the library instead of passing it on."""
-        from mlflow.exceptions import MlflowException
 
-        try:
-            yield
-        except (MlflowException, *_TROUBLE):
-            self.count()
+def _span(span: SpanData, experiment: str) -> Span:
+    """Return a span of MLflow's; attributes are JSON text there."""
+    from mlflow.entities import Span
 
-    def count(self) -> None:
-        """Count one loss."""
-        with self._lock:
-            self.lost += 1
+    from adapters.traces.readable import readable, text
+
+    given = {
+        "mlflow.traceRequestId": _trace(span.place.trace),
+        "mlflow.experimentId": experiment,
+        "mlflow.spanType": _TYPES.get(span.kind, "UNKNOWN"),
+        "mlflow.spanInputs": dict(span.inputs),
+        "mlflow.spanOutputs": dict(span.outputs),
+        "cycle_id": span.cycle_id,
+        **span.facts,
+        **_usage(span),
+    }
+    if span.is_root:
+        given["session.id"] = span.cycle_id
+    if span.error:
+        given["error"] = span.error
+    return Span(readable(span, {name: text(value) for name, value in given.items() if value is not None}))
+
+
+def _usage(span: SpanData) -> dict[str, Any]:
+    usage = span.facts.get("usage")
+    if span.kind != MODEL or not isinstance(usage, Mapping):
+        return {}
+    tokens = {name: usage.get(name) or 0 for name in ("input_tokens", "output_tokens", "total_tokens")}
+    cost = {"input_cost": 0.0, "output_cost": 0.0, "total_cost": float(usage.get("cost_usd") or 0.0)}
+    return {
+        "mlflow.chat.tokenUsage": tokens,
+        "mlflow.llm.cost": cost,
+        "mlflow.llm.model": usage.get("model"),
+        "mlflow.llm.provider": usage.get("provider"),
+    }
+
+
+def _rate(client: TracingClient, rating: Rating) -> None:
+    from mlflow.entities import AssessmentSource, Feedback
+
+    trace = _trace(rating.place.trace)
+    info = client.get_trace_info(trace)
+    if any(known.name == rating.key for known in info.assessments or ()):
+        return  # it was told before
+    value = rating.value if rating.score is None else rating.score
+    rationale = ": ".join(filter(None, (rating.value, rating.comment)))
+    source = AssessmentSource(source_type="CODE", source_id="evercrew")
+    client.log_assessment(trace, Feedback(name=rating.key, value=value, rationale=rationale, source=source))
+
+
+def _trace(trace: str) -> str:
+    return f"tr-{trace}"
 
 
 def _without_credentials(uri: str) -> str:
     scheme, mark, rest = uri.partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"
-
-
-class _Listener(logging.Handler):
-    """The exporting thread tells of a trace it could not deliver in its log, and nowhere else."""
-
-    def __init__(self, home: MlflowTraces) -> None:
-        super().__init__(logging.WARNING)
-        self._home = home
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count the loss."""
-        self._home.count()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cycles.desk import Desk
 from cycles.pathologies import of_dataset
+from cycles.wishes import aimed
 from domain.actor import Role
 from domain.dataset import DatasetManifest, DatasetSource, DvcPointer
 from domain.diagnosis import Action, Diagnosis
@@ -46,7 +47,8 @@ def _quarantine(desk: Desk) -> None:
 
 def _plan(desk: Desk) -> AugmentationPlan:
     plan = AugmentationPlan.model_validate(desk.fact("augmentation_plan")["value"])
-    return warrant.within(plan, desk.cycle.action or Action.RETRAIN, desk.results())
+    results = desk.results()
+    return warrant.within(aimed(plan, desk.cycle, results), desk.cycle.action or Action.RETRAIN, results)
 
 
 def _version(desk: Desk) -> DatasetMade:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cycles.desk import Desk
+from cycles.wishes import only_looked, steered
 from domain.brief import Answered
 from domain.diagnosis import Action, CheckedClaim, CheckedDiagnosis, Diagnosis
 from domain.outcome import OutcomeKind
@@ -33,6 +34,7 @@ def run(desk: Desk) -> StageResult:
     elif not desk.contract.allows(action.value, signals := _off(desk)):
         downgraded = f"the contract names no {action.value} among the automatic actions of {', '.join(signals)}"
         action = Action.HANDOFF
+    action, downgraded = steered(desk, action, downgraded, answered.value.summary)
     desk.cycle = desk.cycle.model_copy(update={"action": action})
     _report(desk, answered, checked, results, downgraded)
     desk.keep("unsupported_claims", checked.unsupported_claims)
@@ -40,6 +42,9 @@ def run(desk: Desk) -> StageResult:
         return desk.finish(OutcomeKind.LEFT_ALONE, answered.value.summary)
     if action is Action.HANDOFF:
         return desk.finish(OutcomeKind.HANDED_OFF, downgraded or answered.value.summary)
+    looked = only_looked(desk, action, answered.value.summary)
+    if looked is not None:
+        return looked
     return StageResult(next=Stage.PLAN, reason=f"{action.value}: {answered.value.summary}")
 
 

@@ -27,7 +27,11 @@ from tools.notify.send import Notified, NotifyArgs
 from tools.observe.deployments import RuntimeView
 from tools.tool import Nothing
 
-_ENDS = {OutcomeKind.CANCELLED: Stage.CANCELLED, OutcomeKind.STOPPED: Stage.STOPPED}
+_ENDS = {
+    OutcomeKind.CANCELLED: Stage.CANCELLED,
+    OutcomeKind.STOPPED: Stage.STOPPED,
+    OutcomeKind.RESOLVED: Stage.STOPPED,
+}
 
 
 def run(desk: Desk) -> StageResult:
@@ -42,7 +46,7 @@ def run(desk: Desk) -> StageResult:
     _describe(desk, outcome, reason)
     post_mortem = _post_mortem(desk)
     write(desk, outcome, reason, post_mortem)
-    severity = "info" if outcome.verified else "warning"
+    severity = "info" if outcome.verified or outcome is OutcomeKind.RESOLVED else "warning"
     title = f"{desk.cycle.id}: {outcome.value.replace('_', ' ')}"
     _optional(
         desk,

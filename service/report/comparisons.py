@@ -71,9 +71,10 @@ def _row(canvas: Canvas, x: Scale, pair: Pair, y: float, said: Callable[[float |
         canvas.dot(x(pair.before), y, 5, "hollow", hint=f"before: {said(pair.before)}")
     if pair.after is not None:
         canvas.dot(x(pair.after), y, 6, f"fill-{style}", hint=f"after: {said(pair.after)}")
-    sign = "+" if pair.change >= 0 else "\N{MINUS SIGN}"
+    amount = said(abs(pair.change))
+    sign = "" if amount == said(0.0) else "+" if pair.change >= 0 else "\N{MINUS SIGN}"
     if pair.both:
-        canvas.text(x.end + 16, y + 4, f"{sign}{said(abs(pair.change))}", f"label text-{style}")
+        canvas.text(x.end + 16, y + 4, f"{sign}{amount}", f"label text-{style}")
     else:
         canvas.text(x.end + 16, y + 4, "new" if pair.before is None else "not measured", "label muted")
     canvas.text(WIDTH - 4, y + 4, clean(pair.note, 14), "label muted", "end")

@@ -20,11 +20,13 @@ RECEIVER = "evercrew"
 class Alertmanager:
     """Runs `prometheus-alertmanager` over `folder`; a context manager that gives itself once it is ready.
 
-    `webhook` is the address alerts are sent to (none: they are only kept); `users` and `tls` as `Prometheus` has them.
+    `webhook` is the address alerts are sent to (none: they are only kept), with `token` as the bearer where it is given;
+    `users` and `tls` as `Prometheus` has them.
     """
 
     folder: Path
     webhook: str = ""
+    token: str = ""
     users: Mapping[str, str] = field(default_factory=dict)
     tls: Tls | None = None
     port: int = field(default_factory=free_port)
@@ -88,5 +90,8 @@ class Alertmanager:
             "group_interval": "1s",
             "repeat_interval": "1h",
         }
-        hooks = [{"url": self.webhook, "send_resolved": True}] if self.webhook else []
+        hook: dict[str, Any] = {"url": self.webhook, "send_resolved": True}
+        if self.token:
+            hook["http_config"] = {"authorization": {"credentials": self.token}}
+        hooks = [hook] if self.webhook else []
         return {"route": route, "receivers": [{"name": RECEIVER, "webhook_configs": hooks}]}

@@ -9,13 +9,15 @@ from domain.alert import Alert, AlertStatus
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-def alert(target: str = "search", environment: str = "dev", fingerprint: str = "f1") -> Alert:
-    """Return a firing alert of the signal ndcg_at_10."""
+def alert(
+    target: str = "search", environment: str = "dev", fingerprint: str = "f1", signal: str = "ndcg_at_10"
+) -> Alert:
+    """Return a firing alert."""
     return Alert(
         fingerprint=fingerprint,
         name="RelevanceDropped",
         status=AlertStatus.FIRING,
-        signal="ndcg_at_10",
+        signal=signal,
         target=target,
         environment=environment,
         starts_at=NOON,

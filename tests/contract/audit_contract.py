@@ -75,6 +75,14 @@ class AuditContract:
         del stream
         assert audit.append(entry()).sequence == 4
 
+    def test_whoever_follows_it_is_given_what_came_after_a_record(self, audit: ChainPort) -> None:
+        made = [audit.append(entry(cycle_id=f"si_2026_01_31_00{number % 2}", key=f"k{number}")) for number in range(6)]
+        assert list(audit.after(0)) == made
+        assert list(audit.after(2, limit=2)) == made[2:4]
+        assert list(audit.after(1, cycle_id="si_2026_01_31_000", limit=1)) == [made[2]]
+        assert list(audit.after(2, cycle_id="si_2026_01_31_001")) == [made[3], made[5]]
+        assert list(audit.after(6)) == list(audit.after(99)) == []
+
     def test_what_others_have_seen_is_held_against_it(self, audit: ChainPort) -> None:
         made = [audit.append(entry()) for _ in range(2)]
         assert audit.verify(anchors=[Anchor("a commit", 1, made[0].hash[:16])]) == 2

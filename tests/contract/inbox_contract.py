@@ -206,6 +206,32 @@ class InboxContract:
         assert (counts.waiting, counts.settled, counts.aside) == (1, {}, 0)
         assert inbox.incident("dev/search", "f1") is not None  # it fires still
 
+    def test_a_cycle_is_released_once_none_of_its_alerts_fires_and_a_turn_is_told(
+        self, inbox: InboxPort, store: StorePort
+    ) -> None:
+        inbox.put([letter("f1")])
+        inbox.turn(Clerk(), now=NOON)
+        [cycle] = store.cycles()
+        assert inbox.fires("dev/search", cycle.id) is True
+        assert not inbox.release("dev/search", cycle.id)
+        told: list[bool] = []
+
+        def over(of: Letter, known: Incident | None, opener: Opener) -> Handled:
+            assert known is not None
+            told.append(opener.released(cycle.id))
+            gone = known.model_copy(update={"status": AlertStatus.RESOLVED})
+            return Settled(incident=gone, fate=Fate.RESOLVED, cycle_id=cycle.id)
+
+        inbox.put([letter("f1")])
+        inbox.turn(over, now=NOON)
+        assert inbox.fires("dev/search", cycle.id) is False
+        assert inbox.release("dev/search", cycle.id)
+        assert inbox.release("dev/search", cycle.id)
+        inbox.put([letter("f1")])
+        inbox.turn(over, now=NOON)
+        assert told == [False, True]
+        assert inbox.fires("dev/other", cycle.id) is None
+
     def test_many_put_in_and_take_at_once_and_each_letter_is_handled_once(
         self, inbox: InboxPort, store: StorePort
     ) -> None:

@@ -14,6 +14,7 @@ from domain.diagnosis import Action
 from domain.errors import InvalidInput
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
+from domain.wanted import Wanted
 from tests.contract.alerts import NOON, alert
 
 
@@ -163,6 +164,34 @@ class StoreContract:
         assert [cycle.id for cycle in store.cycles()] == newest_first
         assert [cycle.id for cycle in store.cycles(limit=2)] == newest_first[:2]
         assert [cycle.id for cycle in store.cycles(open_only=True)] == newest_first[1:]
+
+    def test_cycles_are_found_by_what_is_named_in_pages_that_nothing_new_shifts(self, store: StorePort) -> None:
+        for number in range(5):
+            signal = "recall" if number % 2 else "ndcg"
+            cycle, _ = store.open_cycle(alert(fingerprint=f"f{number}", signal=signal), NOON)
+            outcome = OutcomeKind.IMPROVED if number % 2 else OutcomeKind.STOPPED
+            store.save(cycle.model_copy(update={"stage": Stage.DONE, "outcome": outcome, "action": Action.RETRAIN}))
+        late, _ = store.open_cycle(alert(fingerprint="late", target="ads"), NOON + timedelta(days=1))
+        ids = [cycle.id for cycle in store.found(Wanted())]
+        assert ids[0] == late.id
+        assert ids == sorted(ids, reverse=True)
+        first = store.found(Wanted(open=False), limit=2)
+        store.open_cycle(alert(fingerprint="new"), NOON + timedelta(days=2))
+        rest = store.found(Wanted(open=False), before=first[-1].id, limit=9)
+        assert [cycle.id for cycle in (*first, *rest)] == ids[1:]
+        assert [c.alert.fingerprint for c in store.found(Wanted(signal="recall"))] == ["f3", "f1"]
+        assert [c.alert.fingerprint for c in store.found(Wanted(outcome="stopped", action="retrain"))] == [
+            "f4",
+            "f2",
+            "f0",
+        ]
+        assert [c.id for c in store.found(Wanted(target="ads", stage="observe", environment="dev"))] == [late.id]
+        assert [c.id for c in store.found(Wanted(fingerprint="late", open=True))] == [late.id]
+        since, until = NOON + timedelta(days=1), NOON + timedelta(days=2)
+        assert [c.id for c in store.found(Wanted(since=since, until=until))] == [late.id]
+        assert list(store.found(Wanted(target="nothing"))) == []
+        with pytest.raises(InvalidInput, match="si_YYYY"):
+            store.found(Wanted(), before="si_1")
 
     def test_a_flag_is_kept_by_name_and_environment(self, store: StorePort) -> None:
         general = FlagRow(name="auto_promote", enabled=False)

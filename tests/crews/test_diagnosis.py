@@ -347,9 +347,12 @@ def test_the_trace_shows_the_crew_its_models_and_its_tools() -> None:
     seen = {(span.name, span.kind, span.parent) for span in bench.traces.spans}
     assert {
         ("crew diagnosis", "chain", ""),
-        ("diagnosis_propose", "llm", "crew diagnosis"),
-        ("signal_snapshot", "tool", "crew diagnosis"),
-        ("diagnosis_review", "llm", "crew diagnosis"),
+        ("task diagnosis_propose", "chain", "crew diagnosis"),
+        ("diagnosis_propose", "llm", "task diagnosis_propose"),
+        ("signal_snapshot", "tool", "task diagnosis_propose"),
+        ("door", "decision", "signal_snapshot"),
+        ("task diagnosis_review", "chain", "crew diagnosis"),
+        ("diagnosis_review", "llm", "task diagnosis_review"),
     } <= seen
     assert all(span.closed and not span.error for span in bench.traces.spans)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapters.inbox.base import Fate, InboxFull
 from adapters.inbox.memory import MemoryInbox
 from adapters.store.memory import MemoryStore
-from cycles.incidents import WINDOW
+from cycles.incidents import LINGER, WINDOW
 from cycles.intake import MOST_ALERTS, accept, take_turn
 from domain.clock import FrozenClock
 from domain.stage import Stage
@@ -132,6 +132,7 @@ def test_what_fires_anew_after_it_was_resolved_unheard_opens_a_cycle_at_once(des
 
 
 def test_older_news_after_newer_change_nothing(desk: Desk) -> None:
+    desk.clock.advance(timedelta(seconds=600))
     assert desk.told(firing(600), firing(0), resolved(0, 60)) == [Fate.OPENED, Fate.STALE, Fate.STALE]
     known = desk.inbox.incident(LANE, "f1")
     assert known is not None
@@ -140,6 +141,70 @@ def test_older_news_after_newer_change_nothing(desk: Desk) -> None:
 
 def test_a_resolution_told_twice_is_a_duplicate(desk: Desk) -> None:
     assert desk.told(firing(), resolved(), resolved()) == [Fate.OPENED, Fate.RESOLVED, Fate.DUPLICATE]
+
+
+def test_a_start_far_ahead_of_our_clock_silences_no_alert_that_comes_after_it(desk: Desk) -> None:
+    assert desk.told(firing(86_400), resolved(86_400, 86_460)) == [Fate.OPENED, Fate.RESOLVED]
+    assert desk.told(firing(-5)) == [Fate.FLAPPING]
+    known = desk.inbox.incident(LANE, "f1")
+    assert known is not None
+    assert (known.status.value, known.starts_at) == ("firing", NOON + timedelta(seconds=-5))
+
+
+def test_what_fires_by_a_wrong_clock_and_then_by_a_right_one_is_one_incident(desk: Desk) -> None:
+    assert desk.told(firing(86_400), firing(-5), resolved(-5, 30)) == [Fate.OPENED, Fate.DUPLICATE, Fate.RESOLVED]
+    assert len(desk.store.cycles()) == 1
+
+
+def test_no_cycle_is_told_that_its_alert_begins_in_the_future(desk: Desk) -> None:
+    desk.told(firing(200))
+    [cycle] = desk.store.cycles()
+    assert cycle.alert.starts_at == NOON
+    known = desk.inbox.incident(LANE, "f1")
+    assert known is not None
+    assert known.starts_at == NOON + timedelta(seconds=200)
+
+
+@pytest.mark.parametrize("how", ["learns", "released"])
+def test_nothing_joins_a_cycle_that_is_about_to_end_and_it_is_not_lost(desk: Desk, how: str) -> None:
+    desk.told(firing())
+    [first] = desk.store.cycles()
+    if how == "learns":
+        desk.store.save(first.model_copy(update={"stage": Stage.LEARN}))
+    else:
+        desk.told(resolved())
+        assert desk.inbox.release(LANE, first.id)
+    assert desk.told(firing(name="f2")) == []
+    assert desk.inbox.counts().waiting == 1
+    desk.end()
+    desk.clock.advance(LINGER)
+    assert desk.taken() == [Fate.OPENED]
+    assert len(desk.store.cycles()) == 2
+
+
+def test_what_fires_again_while_its_released_cycle_ends_leads_to_another_one_after_the_window(desk: Desk) -> None:
+    desk.told(firing(0), resolved(0, 30))
+    [first] = desk.store.cycles()
+    assert desk.inbox.release(LANE, first.id)
+    assert desk.told(firing(60)) == []
+    desk.end()
+    desk.clock.advance(WINDOW)
+    assert desk.taken() == [Fate.OPENED]
+    known = desk.inbox.incident(LANE, "f1")
+    assert known is not None
+    assert known.cycle_id != first.id
+
+
+def test_a_cycle_is_released_only_when_none_of_its_alerts_fires(desk: Desk) -> None:
+    desk.told(firing(), firing(name="f2"), resolved())
+    [cycle] = desk.store.cycles()
+    assert desk.inbox.fires(LANE, cycle.id) is True
+    assert not desk.inbox.release(LANE, cycle.id)
+    desk.told(resolved(name="f2"))
+    assert desk.inbox.fires(LANE, cycle.id) is False
+    assert desk.inbox.release(LANE, cycle.id)
+    assert desk.inbox.release(LANE, cycle.id)
+    assert desk.inbox.fires(LANE, "si_2020_01_01_001") is None
 
 
 @given(st.permutations([firing(0), firing(0), resolved(0, 30), firing(60), resolved(60, 90), firing(120)]))

@@ -21,6 +21,7 @@ _PAGES = {
     "llm_studio": "llm-studio",
     "llm_studio_gateway": "llm-studio",
     "neural": "training-targets",
+    "oidc": "../access",
     "rollouts": "argo-rollouts",
     "audit": "postgres",
     "mlflow traces": "mlflow",

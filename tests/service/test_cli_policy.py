@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from domain.access import ApiAction
 from domain.decision import Effect
 from domain.errors import InvalidInput, PolicySetBroken
 from policies.packaged import packaged_policy_files
-from service.cli_policy import every_tool, policy
+from service.cli_policy import policy
+from service.rulings import every_tool
 
 
 def typed(*words: str, code: int = 0) -> str:
@@ -46,6 +48,27 @@ def test_the_packaged_set_is_sound_and_the_matrix_is_what_the_point_answers() ->
     assert words[("promote", "ml_engineer", "production")] == "never"
     assert words[("metric_query", "metrics_analyst", "dev")] == "allow"
     assert words[("restore_values", "devops_engineer", "production")] == "allow:P"
+
+
+def test_who_may_ask_the_service_is_in_the_matrix_too() -> None:
+    found = json.loads(typed("check", "--json"))["access"]
+    cells = {(cell["action"], cell["environment"]): cell for cell in found}
+    assert len(cells) == len(found) == 3 * len(ApiAction)
+    assert cells[("vote", "staging")]["people"] == ["approver", "admin"]
+    assert cells[("vote", "staging")]["machines"] == []
+    assert cells[("view", "production")]["machines"] == ["viewer", "operator", "approver", "admin"]
+    said = typed("check").split("production: who may ask the service")[1]
+    (vote,) = [line.split() for line in said.splitlines() if line.startswith("vote ")]
+    assert vote == ["vote", "-", "-", "allow:P", "allow:P"]
+    (stop,) = [line.split() for line in said.splitlines() if line.startswith("stop ")]
+    assert stop == ["stop", "-", "allow", "-", "allow"]
+
+
+def test_a_set_that_does_not_know_the_service_is_a_finding(tmp_path: Path) -> None:
+    schema = packaged_policy_files()["evercrew.cedarschema"].decode().partition("// What may be asked of")[0]
+    place = folder(tmp_path, evercrew_cedarschema=schema, access_cedar=None)
+    found = json.loads(typed("check", "--dir", str(place), "--json", code=1))
+    assert "api_view is no action of the schema: nobody can ever ask the service for it" in found["findings"]
 
 
 def test_the_matrix_is_printed_for_people() -> None:

@@ -27,6 +27,7 @@ def test_the_profile_says_when() -> None:
     assert {name: str(timing) for name, timing in found.items()} == {
         "rehearsal": "30 3 * * 0",
         "health": "every 4:00:00",
+        "weekly_report": "0 6 * * 1",
         "backup": "0 2 * * *",
     }
     assert "backup" not in timings(PRODUCTION, {}, backup=False)
@@ -116,3 +117,30 @@ def test_a_breach_nobody_alerted_of_opens_a_cycle_that_is_worked(tmp_path: Path)
     assert said == f"latency_p95_ms beyond the limit: {cycle.id} opened"
     assert cycle.alert.source == "schedule"
     assert rig.engine.wait(cycle.id).outcome is OutcomeKind.TUNED
+
+
+def test_a_breach_may_take_the_way_of_every_alert_and_is_resolved_when_the_signal_is_well(tmp_path: Path) -> None:
+    from adapters.inbox.memory import MemoryInbox
+    from cycles.intake import take_turn
+    from domain.alert import AlertStatus
+
+    rig = office_in_memory(tmp_path, Action.TUNE)
+    assert isinstance(rig.clock, FrozenClock)
+    rig.engine.launch()
+    rig.clock.advance(rig.profile.measure.current)
+    inbox = MemoryInbox(rig.store, rig.clock)
+    check = _health(rig)
+    check._inbox = inbox
+    assert check() == "latency_p95_ms beyond the limit: told to the inbox"
+    assert rig.store.cycles() == []
+    turn = take_turn(inbox, rig.clock)
+    assert turn is not None
+    [opened] = turn.opened
+    rig.engine.start(opened)
+    assert rig.engine.wait(opened).outcome is OutcomeKind.TUNED
+    rig.clock.advance(timedelta(hours=1))
+    assert "none is beyond its limit" in check()
+    take_turn(inbox, rig.clock)
+    known = inbox.incident("dev/search", "scheduled-latency_p95_ms")
+    assert known is not None
+    assert (known.status, known.cycle_id) == (AlertStatus.RESOLVED, opened)

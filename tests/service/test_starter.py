@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
+import pytest
 import yaml
+from typer.testing import CliRunner
 
-from service.config import Config
-from service.starter import starter
+from domain.errors import InvalidInput
+from service.cli import app
+from service.config import Config, load_config
+from service.starter import Site, starter
 
-TEXT = starter("http://search.example:8080/")
+TEXT = starter(Site(platform="http://search.example:8080/"))
 
 
 def test_what_is_written_is_accepted_as_it_stands() -> None:
@@ -24,3 +30,33 @@ def test_every_section_that_is_only_a_comment_is_accepted_too() -> None:
     assert config.delivery.application == "{target}-{environment}"
     assert config.logs.selector == '{app="search"}'
     assert None not in (config.alertmanager, config.grafana, config.costs, config.vectors, config.search, config.backup)
+
+
+def test_flags_answer_the_questions(tmp_path: Path) -> None:
+    out = tmp_path / "evercrew.yaml"
+    flags = ["--environment", "production", "--prometheus", "http://prometheus.example:9090/", "--target", "books"]
+    done = CliRunner().invoke(app, ["init", "--out", str(out), "--json", *flags])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["written"] == str(out)
+    config = load_config(out)
+    assert (config.environment, config.target) == ("production", "books")
+    assert (config.metrics.kind, config.metrics.url) == ("prometheus", "http://prometheus.example:9090")
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "evercrew.yaml"
+    out.write_text("mine", encoding="utf-8")
+    with pytest.raises(InvalidInput, match="exists"):
+        CliRunner().invoke(app, ["init", "--out", str(out)], catch_exceptions=False)
+    assert out.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--platform", "search.example"), ("--environment", "prod"), ("--target", "a b"), ("--values", "x\n evil: 1")],
+)
+def test_an_answer_that_cannot_be_names_its_field(flag: str, value: str, tmp_path: Path) -> None:
+    out = tmp_path / "evercrew.yaml"
+    with pytest.raises(InvalidInput, match=flag.removeprefix("--")):
+        CliRunner().invoke(app, ["init", "--out", str(out), flag, value], catch_exceptions=False)
+    assert not out.exists()

@@ -10,6 +10,7 @@ from typing import Any
 
 from adapters.annotations.memory import MemoryAnnotations
 from adapters.annotations.none import NoAnnotations
+from adapters.accounts.base import AccountsPort
 from adapters.approvals.base import ApprovalsPort
 from adapters.approvals.memory import MemoryApprovals
 from adapters.audit.base import AuditPort
@@ -32,6 +33,7 @@ from adapters.silences.memory import MemorySilences
 from adapters.silences.none import NoSilences
 from adapters.store.base import StorePort
 from adapters.store.memory import MemoryStore
+from adapters.traces.base import TracesPort
 from adapters.traces.memory import MemoryTraces
 from adapters.tracking.memory import MemoryTracking
 from adapters.training.memory import MemoryTraining
@@ -152,6 +154,8 @@ def assemble(
     autonomy: AutonomyPort | None = None,
     people: People | None = None,
     ledger: LedgerPort | None = None,
+    accounts: AccountsPort | None = None,
+    traces: TracesPort | None = None,
 ) -> Rig:
     """Wire an office as the service does, with judges that come to `action`."""
     of = of or profile()
@@ -174,7 +178,7 @@ def assemble(
     def note(event: Event) -> None:
         events.append(event)
 
-    traces = MemoryTraces()
+    traces = traces or MemoryTraces(clock)
     files = packaged_policy_files()
     decider = pdp or load_decision_point(files)
     consent = consent_of(
@@ -186,6 +190,7 @@ def assemble(
         store=store,
         clock=clock,
         observer=observer or note,
+        accounts=accounts,
     )
     record = AutonomyRecord(autonomy or MemoryAutonomy(), audit, clock, of.autonomy)
     purse = purse_of(ledger or MemoryLedger(clock), of, clock, observer or note)
@@ -253,6 +258,7 @@ def office_in_memory(
     announces: bool = False,
     surroundings: bool = False,
     cluster: bool = False,
+    traces: TracesPort | None = None,
 ) -> Rig:
     """Return an office on ports in memory, at the moment when the alert of a cycle of this kind starts.
 
@@ -321,6 +327,7 @@ def office_in_memory(
         pdp=pdp,
         of=of,
         say=say,
+        traces=traces,
     )
 
 

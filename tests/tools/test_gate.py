@@ -209,8 +209,20 @@ def test_every_answer_is_told_with_who_asked_and_why(door: Door) -> None:
 
 def test_every_decided_call_is_traced_with_its_answer(door: Door) -> None:
     door.switch()
-    [span] = door.traces.spans
+    span, decision = door.traces.spans
     assert (span.name, span.kind, span.outputs["answer"]) == ("promote", "tool", "Done")
+    assert (decision.name, decision.kind, decision.parent) == ("door", "decision", "promote")
+    assert (decision.outputs["answer"], decision.outputs["policies"]) == ("allow", ["the-policy"])
+
+
+def test_the_span_of_a_call_names_its_records_and_they_name_its_trace(door: Door) -> None:
+    outcome = door.switch()
+    assert isinstance(outcome, Done)
+    records = door.audit.records()
+    span, _ = door.traces.spans
+    told = [(link["sequence"], link["hash"], link["kind"]) for link in span.facts["audit"]]
+    assert told == [(r.sequence, r.hash, r.entry.kind.value) for r in records]
+    assert {r.entry.trace_id for r in records} == {outcome.receipt.trace_id} == {door.traces.taken[0].place.trace}
 
 
 def _defect() -> None:

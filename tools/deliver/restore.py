@@ -21,7 +21,12 @@ from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout, parse_values
 
 MOST_COMMITS = 5000
 _REVISION = re.compile(r"^[0-9a-f]{7,40}$")
-_SAY = "Give gold, a name like gold/2026-01-31-1, a revision, or a date like 2026-01-31 or 2026-01-31T14:30"
+# A version of the model as the registry counts it; `v2.0` is what others write for the second.
+_VERSION = re.compile(r"^v?(?P<number>[0-9]{1,6})(?:\.0)*$")
+_SAY = (
+    "Give gold, a name like gold/2026-01-31-1, a version of the model like v2, a revision, or a date like 2026-01-31 "
+    "or 2026-01-31T14:30"
+)
 
 
 class Destination(BaseModel):
@@ -71,9 +76,10 @@ class Restorer:
         self._layout = layout
 
     def resolve(self, asked: str) -> Destination:
-        """Return where `gold`, a baseline's name, a revision (7 to 40 digits) or a date leads to.
+        """Return where `gold`, a baseline's name, a version of the model, a revision (7 to 40 digits) or a date leads.
 
-        A date without a time stands for its end, in UTC: the values as that day left them.
+        A date without a time stands for its end, in UTC: the values as that day left them. A version stands for the
+        last values that named it.
 
         Raises:
             InvalidInput: it leads nowhere, to several places, or to values that cannot be read.
@@ -81,7 +87,7 @@ class Restorer:
         if asked == GOLD or GOLD_NAME.match(asked):
             return self._of_baseline(asked)
         commits = list(self._vcs.history(MOST_COMMITS))
-        commit = _by_revision(asked, commits) if _REVISION.match(asked) else _by_time(asked, commits)
+        commit = self._commit(asked, commits)
         digest = parse_values(self._vcs.read(commit.revision), self._layout).model.digest
         known = [b for b in self.baselines() if b.values_revision == commit.revision]
         return Destination(
@@ -122,6 +128,23 @@ class Restorer:
         return Destination(
             asked=asked, revision=found.values_revision, at=found.at, digest=found.digest, baseline=found
         )
+
+    def _commit(self, asked: str, commits: list[Commit]) -> Commit:
+        if _REVISION.match(asked):
+            return _by_revision(asked, commits)
+        version = _VERSION.match(asked)
+        return _by_time(asked, commits) if version is None else self._by_version(asked, version["number"], commits)
+
+    def _by_version(self, asked: str, number: str, commits: list[Commit]) -> Commit:
+        """The last commit whose values name the version; values that cannot be read name none."""
+        for commit in commits:
+            try:
+                named = parse_values(self._vcs.read(commit.revision), self._layout).model.version
+            except InvalidInput:
+                continue
+            if named == number:
+                return commit
+        raise InvalidInput("to", f"no values that are known have named version {asked} of {self._model}", _SAY)
 
     def _values(self, destination: Destination) -> str:
         text = self._vcs.read(destination.revision)

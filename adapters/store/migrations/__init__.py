@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from domain.errors import DependencyLied
 
-HEAD = "0007"
+HEAD = "0011"
 """The newest revision. Kept here so that an up-to-date database is recognised without loading the migration library."""
 
 _OTHER = "Install the Evercrew that made it, or name another database in store_url"

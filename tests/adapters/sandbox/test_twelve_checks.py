@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -89,6 +90,22 @@ def test_what_a_job_is_given_it_can_read_though_nobody_else_may(tmp_path: Path, 
     assert done.output["writes"] is False
     assert (out / "mark").stat().st_uid == os.geteuid()
     assert (folder / "judgements.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+@needs_bubblewrap
+def test_a_shut_folder_below_the_code_is_shown_where_it_is_given(out: Path) -> None:
+    beside = Path(__file__).resolve().parents[3] / "artifacts"
+    beside.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=beside) as shut:
+        folder = Path(shut) / "sealed"
+        folder.mkdir(mode=0o700)
+        (folder / "judgements.jsonl").write_text("{}\n")
+        spec = {"folder": str(folder), "port": 1, "elsewhere": str(folder)}
+        done = worker(confined=True).run(
+            "tests.contract.toy_jobs:look_around", spec, out, timeout=HALF_MINUTE, memory_mib=512
+        )
+    assert done.output["folder"] == ["judgements.jsonl"]
+    assert done.output["writes"] is False
 
 
 @needs_bubblewrap

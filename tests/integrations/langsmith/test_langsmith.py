@@ -105,7 +105,7 @@ def test_inputs_and_outputs_can_be_hidden_and_secrets_always_are() -> None:
     open_traces = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=endpoint)
     with open_traces.span("open", "llm", {"prompt": f"use {secret}", "api_key": "x"}, cycle_id="c1") as span:
         span.done({"text": secret})
-    hidden = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=endpoint, hide_inputs=True, hide_outputs=True)
+    hidden = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=endpoint, content=False)
     with hidden.span("hidden", "llm", {"prompt": "private"}, cycle_id="c1") as span:
         span.done({"text": "private"})
     open_traces.flush(10)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +15,14 @@ from adapters.traces.langsmith import LangSmithTraces
 from adapters.traces.mlflow import MlflowTraces
 from domain.clock import SystemClock
 from domain.errors import DependencyLied, DependencyTimeout, DependencyUnavailable, EvercrewError
+from domain.trace import Rating, SpanData, root_place, trace_id_of
 from tests.contract.traces_contract import Seen, TracesContract
 from tests.stubs.small_server import Said, SmallServer, said
 
 CLOCK = SystemClock()
 DEAD = "http://127.0.0.1:9"
+KINDS = {"CHAIN": "chain", "TOOL": "tool", "CHAT_MODEL": "llm", "GUARDRAIL": "decision"}
+CYCLE, OPENED = "si_2026_01_31_001", datetime(2026, 1, 31, 10, tzinfo=UTC)
 
 
 def trace(traces: LangSmithTraces | MlflowTraces, times: int = 1) -> float:
@@ -40,18 +44,21 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return database
 
 
+def database(template: Path, folder: Path) -> str:
+    """Return the address of a database of a test's own."""
+    shutil.copyfile(template, folder / "mlflow.db")
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
 @pytest.mark.integration("mlflow traces", "works")
 class TestMlflowTraces(TracesContract):
     @pytest.fixture
     def uri(self, template: Path, tmp_path: Path) -> str:
-        shutil.copyfile(template, tmp_path / "mlflow.db")
-        return f"sqlite:///{tmp_path / 'mlflow.db'}"
+        return database(template, tmp_path)
 
     @pytest.fixture
-    def traces(self, uri: str) -> Iterator[TracesPort]:
-        traces = MlflowTraces(uri)
-        yield traces
-        traces.close()
+    def traces(self, uri: str) -> TracesPort:
+        return MlflowTraces(uri)
 
     @pytest.fixture
     def seen(self, traces: TracesPort, uri: str) -> Callable[[], dict[str, Seen]]:
@@ -67,7 +74,7 @@ class TestMlflowTraces(TracesContract):
                 for span in trace.data.spans:
                     found[span.name] = Seen(
                         name=span.name,
-                        kind=span.span_type.lower(),
+                        kind=KINDS[span.span_type],
                         parent=names.get(span.parent_id or "", ""),
                         inputs=span.inputs or {},
                         outputs=span.outputs or {},
@@ -78,23 +85,66 @@ class TestMlflowTraces(TracesContract):
         return read
 
 
+def stored(uri: str) -> Any:
+    """Return the one trace that is there."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("evercrew")
+    assert experiment is not None
+    [found] = client.search_traces(locations=[experiment.experiment_id])
+    return found
+
+
+@pytest.mark.integration("mlflow traces", "works")
+def test_processes_that_follow_one_another_write_one_trace_with_tokens_cost_and_outcome(
+    template: Path, tmp_path: Path
+) -> None:
+    uri, root = database(template, tmp_path), root_place(CYCLE, OPENED)
+    first = MlflowTraces(uri)
+    usage = {"model": "m", "provider": "openai", "input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+    stage = first.span("diagnosis", "chain", {}, cycle_id=CYCLE, under=root)
+    with stage, first.span("diagnosis_propose", "llm", {}, cycle_id=CYCLE) as asked:
+        asked.tell(usage={**usage, "cost_usd": 0.25})
+    first.flush(30)
+    assert stored(uri).info.state == "IN_PROGRESS"
+    second = MlflowTraces(uri)
+    with second.span("deploy", "chain", {}, cycle_id=CYCLE, under=root):
+        pass
+    second.rate(Rating(root, "outcome_verified", OPENED, 1.0, "improved", "it is better"))
+    ended = SpanData("self_improvement_cycle", "chain", CYCLE, root, outputs={"outcome": "improved"}, end=CLOCK.now())
+    second.put(ended)
+    second.rate(Rating(root, "outcome_verified", OPENED, 1.0, "improved", "it is better"))
+    second.flush(30)
+    whole = stored(uri)
+    assert whole.info.trace_id == f"tr-{trace_id_of(CYCLE, OPENED)}"
+    assert whole.info.state == "OK"
+    names = {span.span_id: span.name for span in whole.data.spans}
+    assert {(span.name, names.get(span.parent_id)) for span in whole.data.spans} == {
+        ("self_improvement_cycle", None),
+        ("diagnosis", "self_improvement_cycle"),
+        ("diagnosis_propose", "diagnosis"),
+        ("deploy", "self_improvement_cycle"),
+    }
+    assert whole.info.token_usage["total_tokens"] == 7
+    assert whole.info.cost["total_cost"] == 0.25
+    assert [(a.name, a.value) for a in whole.info.assessments] == [("outcome_verified", 1.0)]
+    assert (first.lost, second.lost) == (0, 0)
+
+
 @pytest.mark.integration("mlflow traces", "refused")
 def test_a_tracking_server_that_is_down_neither_blocks_nor_raises(impatient: None) -> None:
-    traces = MlflowTraces(DEAD, patience=timedelta(seconds=0.3))
-    assert trace(traces, 5) < 5
+    traces = MlflowTraces(DEAD)
+    assert trace(traces, 5) < 0.5
+    traces.flush(60)
     assert traces.lost == 5
-    traces.close(0.1)
     with pytest.raises(DependencyUnavailable, match=r"no connection.*tracking\.uri"):
         checked(DEAD)
 
 
 def checked(uri: str, seconds: float = 20) -> str:
     """Return what the check says; what it raises comes through."""
-    traces = MlflowTraces(uri, patience=timedelta(seconds=seconds))
-    try:
-        return traces.check()
-    finally:
-        traces.close(0.1)
+    return MlflowTraces(uri, patience_s=seconds).check()
 
 
 @pytest.fixture
@@ -114,12 +164,13 @@ def test_credentials_that_are_refused_name_what_to_set(impatient: None, status: 
 @pytest.mark.integration("mlflow traces", "slow")
 def test_a_server_that_hangs_holds_up_neither_the_span_nor_the_check(impatient: None) -> None:
     with SmallServer(lambda _: said({}), delay=30) as server:
-        traces = MlflowTraces(server.url, patience=timedelta(seconds=0.3))
-        assert trace(traces, 5) < 2
-        assert traces.lost == 5
+        traces = MlflowTraces(server.url, patience_s=0.3)
+        assert trace(traces, 5) < 0.5
+        before = CLOCK.monotonic()
+        traces.flush(0.2)
+        assert CLOCK.monotonic() - before < 1
         with pytest.raises(DependencyTimeout, match=r"server of tracking\.uri"):
             traces.check()
-        traces.close(0.1)
 
 
 @pytest.mark.integration("mlflow traces", "lying")
@@ -132,12 +183,11 @@ def test_an_answer_that_names_no_experiment_is_a_lie(impatient: None) -> None:
 def test_a_server_that_comes_back_is_found_by_the_next_check(impatient: None) -> None:
     found = {"experiment": {"experiment_id": "7", "name": "evercrew", "lifecycle_stage": "active"}}
     with SmallServer(lambda _: said(found), lie=Said(200, b"<html>Starting</html>", "text/html")) as server:
-        traces = MlflowTraces(server.url, patience=timedelta(seconds=20))
+        traces = MlflowTraces(server.url, patience_s=20)
         with pytest.raises(DependencyLied, match="no MLflow server"):
             traces.check()
         server.lie = None
         assert "experiment evercrew" in traces.check()
-        traces.close(0.1)
 
 
 @pytest.mark.integration("mlflow traces", "misconfigured")

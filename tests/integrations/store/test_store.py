@@ -14,11 +14,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
+import adapters.accounts.models
 import adapters.approvals.models
 import adapters.autonomy.models
+import adapters.conversations.models
 import adapters.executors.models
 import adapters.inbox.models
 import adapters.ledger.models
+import adapters.notices.models
+import adapters.requests.models
 import adapters.rules.models  # noqa: F401  its table is part of the schema
 import adapters.store.migrations as migrations
 from adapters.database import Database

@@ -1,0 +1,1 @@
+"""Where talks with operators are kept."""

@@ -1,0 +1,1 @@
+"""What is to be told to people, until it is told."""

@@ -1,0 +1,1 @@
+"""Requests that were made before, and what they came to."""

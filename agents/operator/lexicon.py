@@ -1,0 +1,78 @@
+"""What words mean: phrases by concept, read from `prompts/operator_words`.
+
+A phrase is its words, whatever their inflection; ``~`` stands for up to three words in between (*turn it off*). Names
+of Evercrew's own things (signals, flags, models, roles) are in `agents.operator.names`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import yaml
+
+from agents.operator.words import Word, stem
+from prompts.library import source
+
+GAP = "~"
+MOST_BETWEEN = 3
+
+
+@cache
+def _words(name: str) -> Mapping[str, Any]:
+    loaded: Mapping[str, Any] = yaml.safe_load(source(f"operator_words/{name}.yaml"))
+    return loaded
+
+
+def listed(name: str, part: str) -> Mapping[str, str]:
+    """Return a part of a file of words: phrases, parted by commas, by what they stand for."""
+    return dict(_words(name)[part])
+
+
+def word_set(part: str) -> frozenset[str]:
+    """Return one of the sets of words."""
+    return frozenset(str(_words("sets")[part]).split())
+
+
+CONCEPTS: Mapping[str, str] = {
+    concept: text for part in ("asking", "doing", "things") for concept, text in listed("concepts", part).items()
+}
+DOING = frozenset(listed("concepts", "doing"))
+NOT, FILLER, COMMON = word_set("not"), word_set("filler"), word_set("common")
+
+
+@cache
+def phrases() -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Return every phrase as stems with its concept, the longest first."""
+    found = [
+        (tuple(GAP if part == GAP else stem(part) for part in phrase.split()), concept)
+        for concept, text in CONCEPTS.items()
+        for phrase in map(str.strip, text.split(","))
+        if phrase
+    ]
+    return tuple(sorted(dict.fromkeys(found), key=lambda pair: (-len(pair[0]), pair)))
+
+
+@cache
+def known_stems() -> frozenset[str]:
+    """Return every stem that stands in a phrase."""
+    return frozenset(part for phrase, _ in phrases() for part in phrase if part != GAP)
+
+
+def found_at(said: tuple[Word, ...], start: int, phrase: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the places of the words of a phrase that begins at `start`; nothing where it does not stand there."""
+    places: list[int] = []
+    at = start
+    gap = False
+    for part in phrase:
+        if part == GAP:
+            gap = True
+            continue
+        reach = range(at, min(at + (MOST_BETWEEN + 1 if gap else 1), len(said)))
+        here = next((place for place in reach if said[place].stem == part), None)
+        if here is None or said[here].clause != said[start].clause:
+            return ()
+        places.append(here)
+        at, gap = here + 1, False
+    return tuple(places)

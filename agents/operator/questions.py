@@ -1,0 +1,209 @@
+"""How well a sentence fits each question: what speaks for it, what is missing, and which words that accounts for.
+
+A score is a sum of what was found. The weights say how telling a sign is: two for what names the question, one for what
+usually goes with it, a half for what fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.operator.heard import Heard
+from domain.intent import Kind
+
+NAMES, GOES, FITS = 2.0, 1.0, 0.5
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One reading: the intent's slots as found, how well it fits, the places it accounts for, what it still needs."""
+
+    kind: Kind
+    score: float
+    slots: dict[str, Any] = field(default_factory=dict)
+    places: frozenset[int] = frozenset()
+    missing: tuple[str, ...] = ()
+
+
+def _one(found: list[str]) -> str | None:
+    return found[0] if len(found) == 1 else None
+
+
+def _mood(heard: Heard) -> float:
+    return FITS if heard.question else 0.0
+
+
+def _period(heard: Heard) -> dict[str, Any]:
+    return {"period": heard.when[0]} if heard.when[0] is not None else {}
+
+
+def explain(heard: Heard) -> Candidate:
+    """*Why did nDCG fall last night?*"""
+    signal, why = heard.name("signal"), heard.has("why")
+    moved = heard.has("down", "up")
+    score = NAMES * why + 1.5 * (signal is not None) + GOES * moved + FITS * bool(_period(heard)) + _mood(heard) * why
+    # *What happened to relevance?* asks for the reason too.
+    asked = heard.has("happened") and signal is not None and heard.question
+    score += (NAMES + FITS) * (asked and not why)
+    if not why and not asked and not (signal and moved):
+        score -= GOES
+    score -= GOES * bool(heard.cycles)
+    return Candidate(
+        Kind.EXPLAIN,
+        score,
+        {"signal": signal, **_period(heard)},
+        heard.at("why", "down", "up") | heard.places("signal") | heard.when[1],
+    )
+
+
+def why_action(heard: Heard) -> Candidate:
+    """*Why did it roll back?*"""
+    deed = heard.name("deed")
+    apart = heard.places("deed") - heard.places("signal")
+    why = heard.has("why")
+    fits = bool(apart) and deed is not None
+    score = (
+        NAMES * why
+        + (NAMES * fits + 1.5 * bool(heard.cycles) + _mood(heard)) * why
+        + FITS * bool(_period(heard)) * fits
+    )
+    slots = {"cycle": _one(heard.cycles), "action": deed if fits else None, **_period(heard)}
+    return Candidate(Kind.WHY, score, slots, heard.at("why") | heard.places("deed") | heard.when[1])
+
+
+def cost(heard: Heard) -> Candidate:
+    """*What would it cost?*"""
+    deed = heard.name("deed")
+    price = heard.has("price")
+    score = (1.5 + GOES * heard.has("estimate") + _mood(heard) + FITS * (deed is not None)) * price
+    score -= GOES * heard.has("why") + GOES * bool(_period(heard)) + FITS * bool(heard.places("signal"))
+    slots = {"cycle": _one(heard.cycles), "action": deed}
+    return Candidate(Kind.COST, score, slots, heard.at("price", "estimate") | heard.places("deed"))
+
+
+def spent(heard: Heard) -> Candidate:
+    """*What have we spent this week?*"""
+    price, gone = heard.has("price"), heard.has("spent")
+    score = (
+        0.8 * price
+        + NAMES * gone
+        + 1.2 * (price and bool(_period(heard)))
+        + FITS * (bool(_period(heard)) + bool(heard.cycles))
+    )
+    score += _mood(heard) * gone - GOES * (heard.has("why") + (not price and not gone) + heard.has("estimate"))
+    slots = {"cycle": _one(heard.cycles), **_period(heard)}
+    return Candidate(Kind.SPENT, score, slots, heard.at("price", "spent") | heard.when[1])
+
+
+def waiting(heard: Heard) -> Candidate:
+    """*What waits for me?*"""
+    score = (
+        (2.5 + _mood(heard)) * heard.has("waiting")
+        - GOES * bool(heard.cycles)
+        - 1.5 * heard.has("policy") * bool(heard.places("tool"))
+    )
+    return Candidate(Kind.WAITING, score, {}, heard.at("waiting"))
+
+
+def history(heard: Heard) -> Candidate:
+    """*What happened yesterday?*"""
+    score = (NAMES + _mood(heard)) * heard.has("happened") + GOES * bool(_period(heard)) - GOES * heard.has("why")
+    score -= GOES * (heard.has("status") and not _period(heard)) + FITS * bool(heard.cycles) + GOES * heard.conditional
+    score -= GOES * bool(heard.places("signal"))
+    return Candidate(Kind.HISTORY, score, _period(heard), heard.at("happened") | heard.when[1])
+
+
+def cycles(heard: Heard) -> Candidate:
+    """*Which cycles are running?*"""
+    noun, still = heard.has("cycle"), heard.has("open")
+    score = 1.5 * noun + GOES * (heard.has("list") or heard.has("show")) + GOES * still + _mood(heard) * noun
+    score += (
+        FITS * (noun and bool(_period(heard)))
+        - (0 if noun else NAMES)
+        - NAMES * bool(heard.cycles)
+        - GOES * heard.has("why")
+    )
+    score -= GOES * (heard.has("everything") and not heard.has("list"))
+    slots = {"open_only": still, **_period(heard)}
+    return Candidate(Kind.CYCLES, score, slots, heard.at("cycle", "open", "list", "show") | heard.when[1])
+
+
+def cycle(heard: Heard) -> Candidate:
+    """*Show si_2026_01_31_001.*"""
+    one = _one(heard.cycles)
+    score = (2.5 + GOES * heard.has("show", "status", "happened", "open") - FITS * heard.has("why", "report")) * (
+        one is not None
+    )
+    score -= NAMES * (heard.has("price", "spent") and one is not None)
+    return Candidate(Kind.CYCLE, score, {"cycle": one}, heard.at("show", "cycle", "status", "happened", "open"))
+
+
+def what_would(heard: Heard) -> Candidate:
+    """*What would it do if latency doubled?*"""
+    signal = heard.name("signal")
+    about = signal is not None or heard.has("down", "up")
+    would = heard.question and heard.has("react") and any(w.text == "would" for w in heard.words)
+    given = heard.conditional or (about and (heard.has("if") or would))
+    score = (
+        NAMES + GOES * heard.has("react") + 0.7 * (signal is not None) + FITS * heard.has("down", "up") + _mood(heard)
+    ) * given
+    places = heard.at("if", "react", "down", "up") | heard.places("signal")
+    return Candidate(Kind.WHAT_WOULD, score, {"signal": signal}, places)
+
+
+def policy(heard: Heard) -> Candidate:
+    """*May it promote in production without an approval?*"""
+    tool, environment = heard.name("tool"), heard.name("environment")
+    asked = heard.has("policy") or _third_person(heard)
+    score = (NAMES + 0.7 * (tool is not None) + 0.4 * (environment is not None) + _mood(heard)) * asked
+    mine = any(word.text in ("me", "my", "mine") for word in heard.words) and heard.has("waiting")
+    score -= GOES * (heard.conditional + (not heard.question) + heard.has("why") + mine)
+    places = heard.at("policy") | heard.places("tool") | heard.places("environment")
+    return Candidate(Kind.POLICY, score, {"tool": tool, "environment": environment}, places)
+
+
+def _third_person(heard: Heard) -> bool:
+    """*Can the crew ...*, *is it able to ...*: about what somebody may, with a deed of the crew's behind it."""
+    first = heard.words[0].text if heard.words else ""
+    about = any(
+        w.text in ("crew", "it", "evercrew", "agent", "agents", "they", "anyone", "someone", "anybody")
+        for w in heard.words[1:4]
+    )
+    return first in ("can", "may", "could", "might") and about and bool(heard.places("tool"))
+
+
+def report(heard: Heard) -> Candidate:
+    """*The weekly report, please.*"""
+    told = heard.has("report")
+    score = (2.5 + FITS * bool(_period(heard)) + FITS * bool(heard.cycles) + 0.3 * heard.has("show")) * told
+    slots = {"cycle": _one(heard.cycles), **_period(heard)}
+    return Candidate(Kind.REPORT, score, slots, heard.at("report", "show", "report_of") | heard.when[1])
+
+
+def help_(heard: Heard) -> Candidate:
+    """*What can I ask?*"""
+    return Candidate(Kind.HELP, (2.2 + _mood(heard)) * heard.has("help"), {}, heard.at("help"))
+
+
+def status(heard: Heard) -> Candidate:
+    """*How is production?*"""
+    environment = heard.name("environment")
+    score = NAMES * heard.has("status") + (GOES * (environment is not None) + _mood(heard)) * heard.has("status")
+    score -= (
+        GOES * (heard.has("why") + bool(heard.cycles) + (heard.has("waiting") and not environment))
+        + NAMES * heard.conditional
+    )
+    score -= FITS * (bool(_period(heard)) and heard.has("happened"))
+    return Candidate(Kind.STATUS, score, {"environment": environment}, heard.at("status") | heard.places("environment"))
+
+
+QUESTIONS: tuple[Callable[[Heard], Candidate], ...] = (
+    *(explain, why_action, cost, spent, waiting, history, cycles, cycle, what_would, policy, report, help_, status),
+)
+
+
+def questions(heard: Heard) -> Iterator[Candidate]:
+    """Return how well each question fits."""
+    return (each(heard) for each in QUESTIONS)

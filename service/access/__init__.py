@@ -1,0 +1,1 @@
+"""Who may use the service: signing in, tokens, sessions, and the guard of every route."""

@@ -1,0 +1,285 @@
+"""The chat desk: a sentence in, typed events out. Questions are answered; an order is shown back as a proposal, and
+carried out when its caller confirms it.
+
+The argument for its safety. A sentence becomes nothing but an intent of the closed set, whoever read it. An order only
+ever becomes a proposal: `ask` has no way to `Acts`. A confirmation is taken once, from the caller and in the
+conversation it was proposed in, before it expires; the caller's right is asked for when it is proposed and again when
+it is confirmed, and what it does goes through the door, the ballot or the switchboard like everything else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from adapters.conversations.base import ConversationsPort
+from agents.operator.interpreter import Reading
+from domain.access import ApiAction, Caller
+from domain.conversation import LONGEST, Conversation, Message, Proposal
+from domain.decision import Decision
+from domain.errors import EvercrewError, InvalidInput
+from domain.intent import IRREVERSIBLE, Explain, Intent, is_write, kind_of, needed
+from domain.untrusted import one_line
+from service.chat.acts import Acts
+from service.chat.answers import Answers
+from service.chat.events import AsksBack, ChatEvent, Done, Option, Proposes, Refused
+from service.chat.settling import Settling
+from service.chat.understanding import Heed, Understanding, plain, text_of
+from service.chat.wording import said
+
+if TYPE_CHECKING:
+    from service.chat.specialists import Specialists
+    from service.wiring import App
+
+LASTS = timedelta(minutes=10)
+"""How long a proposal can be confirmed."""
+_REMEMBERED = 12
+_SLOTS = {
+    "to": "where to: gold, a day, or a revision",
+    "environment": "in which environment: dev, staging or production",
+    "cycle": "which cycle, e.g. si_2026_01_31_001",
+    "approval": "which request, e.g. ap_3f2a...",
+    "signal": "which signal, e.g. nDCG, latency or recall",
+    "gate": "which gate",
+    "threshold": "which number it is to count",
+    "hours": "for how long, e.g. two hours",
+}
+
+
+class Guard(Protocol):
+    """Says who may do what; `service.access.desk.Access` is one."""
+
+    def allowed(self, caller: Caller, action: ApiAction) -> Decision:
+        """Answer; never raises, and no answer is a deny."""
+        ...
+
+
+class ChatDesk:
+    """Answers sentences for one application.
+
+    Args:
+        specialists: answer what needs several of them; None leaves it at what the record says.
+        runs_cycles: whether this process works cycles.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        access: Guard,
+        conversations: ConversationsPort,
+        understanding: Understanding,
+        *,
+        specialists: Specialists | None = None,
+        runs_cycles: bool = True,
+        lasts: timedelta = LASTS,
+    ) -> None:
+        self._app = app
+        self._access = access
+        self._kept = conversations
+        self._understanding = understanding
+        self._specialists = specialists
+        self._answers = Answers(app)
+        self._settling = Settling(app)
+        self._acts = Acts(app, self._settling, runs_cycles=runs_cycles)
+        self._lasts = lasts
+
+    # -- the seam ----------------------------------------------------------------------------------------------------
+
+    def ask(self, caller: Caller, conversation_id: str, text: str) -> Iterator[ChatEvent]:
+        """Answer a sentence; an empty `conversation_id` begins a conversation, whose name is in the last event.
+
+        Raises:
+            InvalidInput: the conversation is not this caller's, or there are no words.
+            DependencyError: the conversation cannot be kept; nothing was done.
+        """
+        if not text.strip():
+            raise InvalidInput("text", "is empty", "Say something")
+        talk = self._talk(caller, conversation_id)
+        before = self._kept.messages(talk.id, limit=_REMEMBERED)
+        now = self._app.clock.now()
+        self._kept.add(Message(conversation_id=talk.id, who="caller", text=text[:LONGEST], at=now))
+        return self._told(talk, self._asked(caller, talk, text[:LONGEST], before))
+
+    def confirm(self, caller: Caller, conversation_id: str, proposal_id: str) -> Iterator[ChatEvent]:
+        """Carry out what was proposed to this caller in this conversation, once.
+
+        Raises:
+            InvalidInput: there is no such conversation or proposal of this caller's.
+            DependencyError: the conversation cannot be kept; nothing was done.
+        """
+        talk = self._talk(caller, conversation_id, known=True)
+        proposal = self._kept.proposal(proposal_id)
+        if proposal is None or (proposal.conversation_id, proposal.caller) != (talk.id, caller.name):
+            raise InvalidInput(
+                "proposal", f"there is no proposal {proposal_id[:40]!r} of yours here", "Ask for it again"
+            )
+        now = self._app.clock.now()
+        said_ = f"confirmed {proposal.id}"
+        self._kept.add(Message(conversation_id=talk.id, who="caller", text=said_, at=now))
+        return self._told(talk, self._confirmed(caller, talk, proposal))
+
+    def conversation(self, identity: str, caller: Caller | None = None) -> Sequence[Message]:
+        """Return what was said in a conversation, oldest first.
+
+        Raises:
+            InvalidInput: there is none, or it is not that caller's.
+        """
+        found = self._kept.conversation(identity)
+        if found is None or (caller is not None and found.caller != caller.name):
+            raise _no_such(identity)
+        return self._kept.messages(identity)
+
+    def conversations(self, caller: Caller, *, limit: int = 50) -> Sequence[Conversation]:
+        """Return the conversations of a caller, newest first."""
+        return self._kept.conversations(caller.name, limit=limit)
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def _asked(self, caller: Caller, talk: Conversation, text: str, before: Sequence[Message]) -> Iterator[ChatEvent]:
+        now = self._app.clock.now()
+        may = self._access.allowed(caller, ApiAction.CHAT)
+        if not may.allowed:
+            yield _refusal(may, ApiAction.CHAT)
+            return
+        reading = self._understanding.read(text, now)
+        if reading.intent is not None:
+            yield from self._answer(caller, talk, reading.intent, text)
+            yield Done(conversation_id=talk.id)
+            return
+        heed = None if reading.final else self._understanding.more(text, talk, before, reading, now)
+        if heed is not None and not heed.problem:
+            yield from self._heeded(caller, talk, heed, text)
+            return
+        yield _back(reading)
+        yield Done(conversation_id=talk.id, models=heed.models if heed else ())
+
+    def _heeded(self, caller: Caller, talk: Conversation, heed: Heed, text: str) -> Iterator[ChatEvent]:
+        source = heed.models[-1] if heed.models else "model"
+        yield from heed.events
+        if heed.intent is not None:
+            yield from self._answer(caller, talk, heed.intent, text, source=source)
+        yield Done(
+            conversation_id=talk.id, source=source, models=heed.models, tokens=heed.tokens, cost_usd=heed.cost_usd
+        )
+
+    def _answer(
+        self, caller: Caller, talk: Conversation, intent: Intent, text: str, *, source: str = "playbook"
+    ) -> Iterator[ChatEvent]:
+        decision = self._access.allowed(caller, needed(intent))
+        if not decision.allowed:
+            yield _refusal(decision, needed(intent))
+            return
+        try:
+            if is_write(intent):
+                yield from self._propose(caller, talk, intent, text, source)
+            else:
+                yield from self._answers.to(intent, caller)
+                yield from self._by_specialists(talk, intent, text)
+        except EvercrewError as problem:
+            yield Refused(reason=one_line(str(problem), 600), remedy=getattr(problem, "remedy", ""))
+
+    def _by_specialists(self, talk: Conversation, intent: Intent, text: str) -> Iterator[ChatEvent]:
+        """What needs several specialists is worked on by them, after what the record says."""
+        if self._specialists is not None and isinstance(intent, Explain):
+            about = self._answers.about(intent)
+            yield from self._specialists.work(talk, intent, text, about[0] if about else None)
+
+    def _propose(
+        self, caller: Caller, talk: Conversation, intent: Intent, text: str, source: str
+    ) -> Iterator[ChatEvent]:
+        settled = self._settling.of(intent, caller)
+        now = self._app.clock.now()
+        made = Proposal.of(
+            talk,
+            settled.intent,
+            shown=settled.shown,
+            reason=one_line(text, 200),
+            source=source,
+            at=now,
+            until=now + self._lasts,
+        )
+        kept = self._kept.propose(made)
+        yield Proposes(
+            proposal_id=kept.id,
+            intent=kept.intent.model_dump(mode="json", exclude_none=True),
+            shown=kept.shown,
+            expires_at=kept.expires_at,
+            irreversible=kind_of(kept.intent) in IRREVERSIBLE,
+            args_hash=kept.args_hash,
+        )
+
+    # -- confirming --------------------------------------------------------------------------------------------------
+
+    def _confirmed(self, caller: Caller, talk: Conversation, proposal: Proposal) -> Iterator[ChatEvent]:
+        action = needed(proposal.intent)
+        decision = self._access.allowed(caller, action)
+        if not decision.allowed:
+            yield _refusal(decision, action)
+            yield Done(conversation_id=talk.id, source=proposal.source)
+            return
+        now = self._app.clock.now()
+        taken = self._kept.confirm(proposal.id, caller=caller.name, conversation_id=talk.id, at=now)
+        if taken is None:
+            state = proposal.state(now).value
+            state = "confirmed" if state == "open" else state
+            yield Refused(reason=f"{proposal.id} is {state}: nothing was done", remedy="Ask for it again")
+            yield Done(conversation_id=talk.id, source=proposal.source)
+            return
+        try:
+            yield from self._acts.do(taken, caller)
+        except EvercrewError as problem:
+            yield Refused(reason=one_line(str(problem), 600), remedy=getattr(problem, "remedy", ""))
+        yield Done(conversation_id=talk.id, source=proposal.source)
+
+    # -- keeping -----------------------------------------------------------------------------------------------------
+
+    def _talk(self, caller: Caller, identity: str, *, known: bool = False) -> Conversation:
+        if identity:
+            found = self._kept.conversation(identity)
+            if found is None or found.caller != caller.name:
+                raise _no_such(identity)
+            return found
+        if known:
+            raise _no_such(identity)
+        now = self._app.clock.now()
+        fresh = Conversation(id=f"ch_{secrets.token_hex(8)}", caller=caller.name, opened_at=now)
+        return self._kept.open(fresh)
+
+    def _told(self, talk: Conversation, events: Iterator[ChatEvent]) -> Iterator[ChatEvent]:
+        """Pass events on, and keep them: also of an answer that nobody heard to its end."""
+        heard: list[ChatEvent] = []
+        try:
+            for event in events:
+                heard.append(event)
+                yield event
+        finally:
+            text = text_of(heard)[: 4 * LONGEST]
+            now = self._app.clock.now()
+            message = Message(conversation_id=talk.id, who="evercrew", text=text, at=now, events=plain(heard))
+            self._kept.add(message)
+
+
+def _refusal(decision: Decision, action: ApiAction) -> Refused:
+    remedy = f"Ask somebody whose role allows {action.value}"
+    return Refused(
+        reason=decision.reason or f"{action.value} is not allowed", policies=decision.policies, remedy=remedy
+    )
+
+
+def _back(reading: Reading) -> AsksBack:
+    """Ask what is missing, or which of the readings is meant."""
+    if reading.wanted is not None and reading.missing:
+        asked = "; ".join(_SLOTS.get(name, name) for name in reading.missing)
+        return AsksBack(question=f"Say {asked}. Nothing was done.")
+    options = tuple(Option(intent=o.model_dump(mode="json", exclude_none=True), said=said(o)) for o in reading.options)
+    if options:
+        return AsksBack(question=f"I am not sure what you mean ({reading.why}). Nothing was done.", options=options)
+    why = f" ({one_line(reading.why, 200)})" if reading.why else ""
+    return AsksBack(question=f"I did not understand that{why}. Nothing was done. Say `help` for what can be asked.")
+
+
+def _no_such(identity: str) -> InvalidInput:
+    problem = f"there is no conversation {identity[:40]!r} of yours"
+    return InvalidInput("conversation", problem, "Begin one without a name")

@@ -1,0 +1,63 @@
+"""`evercrew alerts`: what alerts mean here, tried without doing it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from service.webhooks.trial import Tried
+
+alerts = typer.Typer(no_args_is_help=True, help="Try what an alert would do, and see the shape of the generic body.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+@alerts.command("test", epilog="Example: evercrew alerts test alert.json --json")
+def try_alerts(
+    body: Annotated[Path, typer.Argument(help="A webhook body; - reads it from stdin.")],
+    sender: Annotated[
+        str, typer.Option("--from", help="alertmanager, grafana or generic (default: by its looks).")
+    ] = "",
+    config: Annotated[Path | None, typer.Option("--config", help="The configuration file (EVERCREW_CONFIG).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a body would do, alert by alert, without doing it. Ends with 1 when nothing of it would be accepted."""
+    from service.config import load_config
+    from service.settings import load
+    from service.webhooks.trial import try_body
+
+    loaded = load_config(config or load().config)
+    tried = try_body(_read(body), loaded, sender)
+    typer.echo(tried.model_dump_json(indent=2) if as_json else _told(tried))
+    raise typer.Exit(0 if any(alert.accepted for alert in tried.alerts) else 1)
+
+
+@alerts.command("schema", epilog="Example: evercrew alerts schema > generic.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of the generic webhook body."""
+    from cycles.bodies import generic_schema
+
+    typer.echo(json.dumps(generic_schema(), indent=2))
+
+
+def _read(body: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(body) == "-" else body.read_bytes()
+    except OSError as problem:
+        raise InvalidInput("body", f"cannot be read: {problem}", "Name a readable file") from problem
+
+
+def _told(tried: Tried) -> str:
+    lines = [f"body of {tried.sender or 'nobody known'}: {tried.said}"]
+    for alert in tried.alerts:
+        means = f"{alert.signal} of {alert.target} in {alert.environment}" if alert.accepted else "not accepted"
+        lines.append(f"{alert.name or alert.fingerprint or '?'} ({alert.status or '?'}): {means}")
+        lines.append(f"    {alert.would}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""One process that serves: its server, its threads, and how it ends."""

@@ -1,0 +1,1 @@
+"""The console: pages, their assets, and what happened, live."""

@@ -1,0 +1,1 @@
+"""The weekly report: what a week came to, every figure computed from the store and the audit chain."""

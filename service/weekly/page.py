@@ -1,0 +1,129 @@
+"""Draws a weekly report: Markdown, and one HTML file in the look of a cycle's report, without scripts or requests."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from service import wording
+from service.weekly.report import Declined, Figure, WeeklyReport
+
+NO_DATA = "no data"
+# An underscore inside of a word is only that.
+_SPECIAL = re.compile(r"([\\`*\[\]|~#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_WHY = {
+    "noise": "Chance",
+    "monitor": "Watched",
+    "policy": "Denied by policy",
+    "people": "Denied by people",
+    "budget": "Refused by the budget",
+    "evidence": "Too little evidence",
+    "gate": "A gate failed",
+    "handed over": "Handed to people",
+}
+# Shown big, in this order.
+TILES = ("success", "hours", "gain", "cost")
+
+
+def as_markdown(report: WeeklyReport) -> str:
+    """Return the report in Markdown."""
+    text = _environment().get_template("weekly.md.j2").render(_shown(report))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def as_html(report: WeeklyReport) -> str:
+    """Return the report as one HTML file."""
+    return _environment().get_template("weekly.html.j2").render(_shown(report))
+
+
+def value_of(figure: Figure, value: float | None) -> str:
+    """Return a value in the unit of its figure."""
+    if value is None:
+        return NO_DATA
+    match figure.unit:
+        case "count":
+            return f"{value:,.0f}"
+        case "share":
+            return f"{100 * value:.1f} %"
+        case "hours":
+            return f"{value:.1f} h" if value >= 1 else f"{60 * value:.1f} min"
+        case "usd":
+            return f"${value:,.2f}"
+        case "relative":
+            return wording.percent(value)
+        case _:
+            return f"{value:.3f}"
+
+
+def interval_of(figure: Figure) -> str:
+    """Return its interval in words, or nothing where there is none."""
+    if figure.low is None or figure.high is None:
+        return ""
+    low = max(figure.low, 0.0) if figure.unit in ("hours", "usd") else figure.low
+    return f"{value_of(figure, low)} to {value_of(figure, figure.high)}"
+
+
+def change_of(figure: Figure) -> str:
+    """Return how it stands to the stretch before, in words."""
+    if figure.value is None or figure.previous is None:
+        return ""
+    if figure.unit in ("share", "relative"):
+        points = 100 * (figure.value - figure.previous)
+        return f"{points:+.1f} points".replace("-", "\N{MINUS SIGN}") if round(points, 1) else "as before"
+    if figure.previous == 0:
+        return "none before" if figure.value else "as before"
+    moved = wording.percent(figure.value / figure.previous - 1)
+    return "as before" if moved == "0 %" else moved
+
+
+def _shown(report: WeeklyReport) -> dict[str, Any]:
+    return {
+        "report": report,
+        "tiles": [report.figure(name) for name in TILES],
+        "notes": {figure.name: number for number, figure in enumerate(report.figures, start=1)},
+        "declined": _grouped(report),
+        "empty": not report.cycles and not report.actions,
+        "style": Markup(files("service.report").joinpath("templates", "report.css").read_text(encoding="utf-8")),
+    }
+
+
+def _grouped(report: WeeklyReport) -> list[tuple[str, list[Declined]]]:
+    found = [(heading, [d for d in report.declined if d.why == why]) for why, heading in _WHY.items()]
+    return [(heading, rows) for heading, rows in found if rows]
+
+
+def _markdown(value: object) -> str:
+    """Return text as Markdown that shows it and does nothing else."""
+    shown = wording.clean(value, 1000).replace("&", "&amp;").replace("<", "&lt;")
+    return _SPECIAL.sub(r"\\\1", shown)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_text),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "change": change_of,
+        "clean": wording.clean,
+        "interval": interval_of,
+        "md": _markdown,
+        "percent": wording.percent,
+        "signal": wording.signal_label,
+        "words": wording.words,
+    }
+    environment.globals |= {"value_of": value_of, "signal_value": wording.signal_value, "no_data": NO_DATA}
+    return environment
+
+
+def _text(name: str) -> str:
+    return files("service.weekly").joinpath("templates", name).read_text(encoding="utf-8")

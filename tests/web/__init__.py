@@ -1,0 +1,1 @@
+"""The console: what pages show, how they are guarded, and what happened, live."""
