@@ -70,8 +70,9 @@ lock: setup  ## resolve pyproject.toml again into the hash-pinned locks
 env-example: setup-runtime  ## write .env.example from the settings
 	$(BIN)/python -m service.settings > .env.example
 
-reference: setup-runtime  ## write docs/reference from the commands, the settings and the configuration
+reference: setup  ## write docs/reference from commands, settings and configuration, and docs/access.md's table of routes
 	$(BIN)/python -m service.reference
+	$(BIN)/python -m tests.access.table docs/access.md
 
 wheel-check: setup  ## build the wheel, install it into an empty environment, run it from another folder
 	.ci/wheel-check $(ARGS)

@@ -19,6 +19,7 @@ from domain.approval import ApprovalRequest, ApprovalState
 from domain.clock import Clock
 from domain.errors import DependencyError, DependencyUnavailable, EvercrewError
 from domain.stage import StageResult
+from domain.wish import SOURCE
 from tools.notify.send import Notified, NotifyArgs
 from tools.records import call_place
 
@@ -27,7 +28,7 @@ WAITING_FOR = "waiting_for"
 ASKED = "asked"
 # Under this place a cycle that a person opened by hand keeps who it was; under that source an alert says so itself.
 OPENED_BY = "opened_by"
-OPERATOR = "operator"
+OPERATOR = SOURCE
 # A sleep lasts so many looks of the profile: whoever decides wakes it, so that waiting for days costs few steps.
 LOOKS = 60
 BREATH = timedelta(seconds=1)

@@ -6,15 +6,14 @@ services traces are sent to. Where tape and chain speak of the same call, the ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from adapters.audit.base import AuditPort
 from adapters.store.base import StorePort
+from cycles.reviewed import Review, Reviewed
 from cycles.shelf import TapeForged, TapeMissing, tapes_of
 from cycles.tracing import name_of
 from domain.cycle import Cycle
@@ -26,52 +25,6 @@ from tools.tracing import DOOR
 
 _EFFECTS = (RecordKind.INTENT, RecordKind.OUTCOME)
 _READS = (RecordKind.READ, RecordKind.REFUSAL)
-
-
-class Reviewed(BaseModel):
-    """One span of the review. Times and sums are None where nothing on record tells them."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    kind: str
-    who: str = ""
-    answer: str = ""
-    reason: str = ""
-    at: datetime | None = None
-    seconds: float | None = None
-    tokens: int | None = None
-    cost_usd: float | None = None
-    model: str = ""
-    policies: tuple[str, ...] = ()
-    policy_hash: str = ""
-    records: tuple[int, ...] = ()
-    content: Mapping[str, Any] = Field(default_factory=dict)
-    children: tuple[Reviewed, ...] = ()
-
-    def below(self) -> Iterable[Reviewed]:
-        """Give every span below this one."""
-        for child in self.children:
-            yield child
-            yield from child.below()
-
-
-class Review(BaseModel):
-    """A whole cycle; `notes` say what the record is worth, and what is not on it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    cycle_id: str
-    trace_id: str
-    outcome: str
-    verified: bool
-    tree: Reviewed
-    notes: tuple[str, ...]
-
-    @property
-    def whole(self) -> bool:
-        """Whether the record has no hole."""
-        return not any(note.startswith("!") for note in self.notes)
 
 
 def review(cycle_id: str, store: StorePort, audit: AuditPort) -> Review:

@@ -3,9 +3,9 @@
 `python -m evals.intents [--generated N] [--seed S] [--json]`
 
 Twenty sentences the interpreter was tuned on, twenty paraphrases of them that were written before it and kept aside,
-sentences that are no order though they look like one, and generated ones. A reading is right when the intent and every
-slot that the row names are; what is asked back is neither right nor wrong; an order that is read where none, or
-another, was given fails the run.
+more in yet other words, sentences that are no order though they look like one, and generated ones. A reading is right
+when the intent and every slot that the row names are; what is asked back is neither right nor wrong; an order that is read
+where none, or another, was given fails the run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from evals.sections import Section
 from evals.tables import console
 
 DATA = Path(__file__).parent / "datasets" / "intents"
-SETS = ("tuned", "held_out", "no_orders")
+SETS = ("tuned", "held_out", "wider", "no_orders")
 GOAL = 0.9
 NOW = datetime(2026, 3, 12, 9, 30, tzinfo=UTC)
 """The moment the sentences are said at: a Thursday."""

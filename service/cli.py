@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 from datetime import timedelta
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,6 +101,8 @@ def evercrew(version: Version = False) -> None:
 
 def _version(asked: bool) -> None:
     if asked:
+        from importlib import metadata
+
         typer.echo(f"evercrew {metadata.version('evercrew')}")
         raise typer.Exit
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from domain.errors import InvalidInput
 from service.cli_approvals import account
-from service.starter import Site, starter
+
+if TYPE_CHECKING:
+    from service.starter import Site
 
 _NEXT = ("adapt it", "evercrew doctor", "evercrew serve")
 
@@ -34,6 +35,8 @@ def init(
 
     In a terminal it asks for what no option gives; elsewhere it takes the defaults.
     """
+    from service.starter import starter
+
     if out.exists():
         raise InvalidInput("out", f"{out} exists", "Name another file, or delete it first")
     asked = sys.stdin.isatty() and not (yes or as_json)
@@ -54,6 +57,8 @@ def init(
 
 
 def _answer(name: str, given: str | None, *, asked: bool) -> Any:
+    from service.starter import Site
+
     field = Site.model_fields[name]
     if given is not None or not asked:
         return field.default if given is None else given
@@ -61,6 +66,10 @@ def _answer(name: str, given: str | None, *, asked: bool) -> Any:
 
 
 def _site(answers: dict[str, Any]) -> Site:
+    from pydantic import ValidationError
+
+    from service.starter import Site
+
     try:
         return Site(person=account(), **answers)
     except ValidationError as problem:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from cycles.review import Review
+    from cycles.reviewed import Review
 
 traces = typer.Typer(no_args_is_help=True, help="Review the trace of a cycle, and check where traces go.")
 

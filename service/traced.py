@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from cycles.review import Review, Reviewed
+from cycles.reviewed import Review, Reviewed
 from domain.trace import DECISION, MODEL, TOOL
 from domain.untrusted import one_line
 

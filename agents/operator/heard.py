@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
-from agents.operator.lexicon import COMMON, DOING, FILLER, NOT, found_at, known_stems, phrases, word_set
+from agents.operator.lexicon import COMMON, DOING, FILLER, NOT, found_at, known_stems, phrases, starts_of, word_set
 from agents.operator.moments import Calendar, duration
 from agents.operator.names import Named, Vocabulary, named, only
 from agents.operator.words import Word, mended, normalised, stem, words
@@ -109,14 +109,22 @@ class Heard:
     @cached_property
     def mentions(self) -> Mapping[str, tuple[Mention, ...]]:
         """The concepts that stand in the sentence."""
-        found: dict[str, list[Mention]] = {}
+        return {
+            concept: tuple(Mention(concept, p, self._negated(p[0]), self._ordered(p[0], concept)) for p in found)
+            for concept, found in self._found.items()
+        }
+
+    @cached_property
+    def _found(self) -> Mapping[str, list[tuple[int, ...]]]:
+        """The places of each concept's words, the longest phrases first."""
+        found: dict[str, list[tuple[int, ...]]] = {}
+        starts = starts_of(self.words)
         for phrase, concept in phrases():
-            for start in range(len(self.words)):
+            for start in starts.get(phrase[0], ()):
                 places = found_at(self.words, start, phrase)
-                if places and not any(set(places) & set(m.places) for m in found.get(concept, ())):
-                    mention = Mention(concept, places, self._negated(places[0]), self._ordered(places[0], concept))
-                    found.setdefault(concept, []).append(mention)
-        return {concept: tuple(mentions) for concept, mentions in found.items()}
+                if places and not any(set(places) & set(known) for known in found.get(concept, ())):
+                    found.setdefault(concept, []).append(places)
+        return found
 
     def has(self, *concepts: str) -> bool:
         """Whether one of the concepts stands there and is not negated."""
@@ -213,7 +221,10 @@ class Heard:
 
     def _leads(self, word: Word) -> bool:
         """Whether a word may stand before the verb of an order: politeness, or a name of what the order is about."""
-        named_here = self.places("environment") | self.when[1] | self.places("role") | self.at("everything", "gold")
+        about = {
+            place for concept in ("everything", "gold") for places in self._found.get(concept, ()) for place in places
+        }
+        named_here = self.places("environment") | self.when[1] | self.places("role") | about
         identity = word.text in self.cycles or word.text in self.approvals
         return word.text in _LEAD or word.text in NOT or word.place in named_here or identity or _is_joint(word)
 

@@ -6,7 +6,7 @@ of Evercrew's own things (signals, flags, models, roles) are in `agents.operator
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -58,6 +58,14 @@ def phrases() -> tuple[tuple[tuple[str, ...], str], ...]:
 def known_stems() -> frozenset[str]:
     """Return every stem that stands in a phrase."""
     return frozenset(part for phrase, _ in phrases() for part in phrase if part != GAP)
+
+
+def starts_of(said: Sequence[Word]) -> Mapping[str, list[int]]:
+    """Return where each stem stands: where a phrase that begins with it can."""
+    starts: dict[str, list[int]] = {}
+    for word in said:
+        starts.setdefault(word.stem, []).append(word.place)
+    return starts
 
 
 def found_at(said: tuple[Word, ...], start: int, phrase: tuple[str, ...]) -> tuple[int, ...]:

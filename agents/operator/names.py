@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from agents.operator.lexicon import GAP, found_at, listed
+from agents.operator.lexicon import GAP, found_at, listed, starts_of
 from agents.operator.words import Word, stem
 
 ENVIRONMENTS = listed("names", "environment")
@@ -69,8 +69,9 @@ def named(said: tuple[Word, ...], sort: str, vocabulary: Vocabulary) -> tuple[Na
     """Return the names of a sort in the order they are said; a word belongs to the longest phrase only."""
     found: list[Named] = []
     taken: set[int] = set()
+    starts = starts_of(said)
     for phrase, name in vocabulary.phrases[sort]:
-        for start in range(len(said)):
+        for start in starts.get(phrase[0], ()):
             places = found_at(said, start, phrase)
             if places and not taken & set(places):
                 taken |= set(places)

@@ -78,7 +78,7 @@ def cost(heard: Heard) -> Candidate:
     deed = heard.name("deed")
     price = heard.has("price")
     score = (1.5 + GOES * heard.has("estimate") + _mood(heard) + FITS * (deed is not None)) * price
-    score -= GOES * heard.has("why") + GOES * bool(_period(heard)) + FITS * bool(heard.places("signal"))
+    score -= GOES * (heard.has("why") + bool(_period(heard)) + bool(heard.cycles)) + FITS * bool(heard.places("signal"))
     slots = {"cycle": _one(heard.cycles), "action": deed}
     return Candidate(Kind.COST, score, slots, heard.at("price", "estimate") | heard.places("deed"))
 
@@ -90,7 +90,8 @@ def spent(heard: Heard) -> Candidate:
         0.8 * price
         + NAMES * gone
         + 1.2 * (price and bool(_period(heard)))
-        + FITS * (bool(_period(heard)) + bool(heard.cycles))
+        + FITS * bool(_period(heard))
+        + (GOES + FITS) * bool(heard.cycles)
     )
     score += _mood(heard) * gone - GOES * (heard.has("why") + (not price and not gone) + heard.has("estimate"))
     slots = {"cycle": _one(heard.cycles), **_period(heard)}
@@ -133,7 +134,8 @@ def cycles(heard: Heard) -> Candidate:
 def cycle(heard: Heard) -> Candidate:
     """*Show si_2026_01_31_001.*"""
     one = _one(heard.cycles)
-    score = (2.5 + GOES * heard.has("show", "status", "happened", "open") - FITS * heard.has("why", "report")) * (
+    # An identity alone asks to be shown; beside words that nobody understood it may be about anything.
+    score = (1.6 + NAMES * heard.has("show", "status", "happened", "open") - FITS * heard.has("why", "report")) * (
         one is not None
     )
     score -= NAMES * (heard.has("price", "spent") and one is not None)
@@ -144,7 +146,7 @@ def what_would(heard: Heard) -> Candidate:
     """*What would it do if latency doubled?*"""
     signal = heard.name("signal")
     about = signal is not None or heard.has("down", "up")
-    would = heard.question and heard.has("react") and any(w.text == "would" for w in heard.words)
+    would = heard.question and heard.has("react") and any(w.text in ("would", "your") for w in heard.words)
     given = heard.conditional or (about and (heard.has("if") or would))
     score = (
         NAMES + GOES * heard.has("react") + 0.7 * (signal is not None) + FITS * heard.has("down", "up") + _mood(heard)
@@ -178,6 +180,7 @@ def report(heard: Heard) -> Candidate:
     """*The weekly report, please.*"""
     told = heard.has("report")
     score = (2.5 + FITS * bool(_period(heard)) + FITS * bool(heard.cycles) + 0.3 * heard.has("show")) * told
+    score -= GOES * (heard.has("status") and bool(heard.places("environment")))
     slots = {"cycle": _one(heard.cycles), **_period(heard)}
     return Candidate(Kind.REPORT, score, slots, heard.at("report", "show", "report_of") | heard.when[1])
 

@@ -58,7 +58,8 @@ _IRREGULAR = {
     "status": "status", "process": "process", "address": "address", "progress": "progress", "news": "news",
     "subjects": "subject", "thing": "thing", "things": "thing", "everything": "everything", "anything": "anything",
     "nothing": "nothing", "something": "something", "during": "during", "morning": "morning", "evening": "evening",
-    "bring": "bring", "king": "king", "need": "need", "speed": "speed", "feed": "feed", "proceed": "proceed", "across": "across",
+    "bring": "bring", "king": "king", "need": "need", "speed": "speed", "feed": "feed",
+    "proceed": "proceed", "across": "across",
     "guess": "guess", "regress": "regress", "ease": "eas", "eased": "eas", "using": "use",
 }  # fmt: skip
 
@@ -87,7 +88,7 @@ class Word:
 def stem(word: str) -> str:
     """Return what the inflections of a word have in common; it need not be a word itself."""
     if word in _IRREGULAR:
-        return _IRREGULAR[word]
+        return _plain(_IRREGULAR[word])
     if not word.isascii() or len(word) < 4:
         return word
     for ending in ("ings", "ing", "ied", "ies", "ed", "es", "s"):

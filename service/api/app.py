@@ -114,10 +114,11 @@ def _routed(lifespan: Lifespan | None = None) -> Service:
     )
     for part in (problems, etags, idempotency):
         part.install(app)
+    # First, for routes are tried in their order, and a storm of alerts is what has to be quick.
+    app.include_router(webhooks.router)
     app.include_router(health.router)
     for router in rest():
         app.include_router(router, prefix=API)
-    app.include_router(webhooks.router)
     app.include_router(metrics.router)
     app.include_router(_schema_router())
     app.include_router(signin.router)

@@ -119,8 +119,7 @@ class Courier:
 
     def _sent(self, name: str, port: NotifyPort, notices: Sequence[Notice], key: str, message: Message) -> Round:
         try:
-            if all(notice.attempts == 0 for notice in notices):
-                self._on_record(name, notices, key)
+            self._on_record(name, notices, key)
             port.send(message, key=key, permit=self._permit(key))
         except InvalidInput as problem:
             return self._dead(name, notices, str(problem))
@@ -159,11 +158,13 @@ class Courier:
             self._outbox.again(notice.number, due=self._clock.now() + after, reason=notice.reason, counted=False)
 
     def _on_record(self, name: str, notices: Sequence[Notice], key: str) -> None:
-        """Put on the chain what will be told where.
+        """Put on the chain what will be told where, once however often it is tried.
 
         Raises:
             AuditUnavailable: it cannot be recorded; nothing is sent.
         """
+        if self._audit.of_key(_hashed(name, key)):
+            return
         entry = AuditEntry(
             kind=RecordKind.NOTE,
             cycle_id=notices[0].cycle_id if len(notices) == 1 and notices[0].cycle_id else SCOPE,

@@ -105,7 +105,7 @@ def http_page(request: Request, problem: HTTPException) -> Response:
     if problem.status_code < HTTPStatus.BAD_REQUEST:
         return Response(status_code=problem.status_code, headers=problem.headers)
     phrase = HTTPStatus(problem.status_code).phrase
-    detail = problem.detail if isinstance(problem.detail, str) else phrase
+    detail = problem.detail or phrase
     return problem_page(request, Problem(problem.status_code, phrase, detail, headers=problem.headers))
 
 

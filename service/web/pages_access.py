@@ -91,7 +91,9 @@ def change_account(
             case "secret":
                 account, text = keeper.set_password(name, by=caller.name)
                 secret = Secret(
-                    f"{account.name} has a new secret", text, "Sessions and tokens given out before have ended."
+                    f"{account.name} has a new secret",
+                    text,
+                    "Sessions and signed tokens have ended. API tokens stay: revoke them below.",
                 )
             case "disable" | "enable":
                 keeper.disable(name, by=caller.name, disabled=what == "disable")

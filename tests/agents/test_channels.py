@@ -36,6 +36,9 @@ VARIABLES: Mapping[str, str] = {
     "problem": "Untrusted.block of what is wrong with an answer",
     "round": "a number",
     "max_calls": "a number",
+    "question": "Untrusted.block of what an operator wrote",
+    "passages": "Untrusted.block of each passage that was retrieved",
+    "coworkers": "ours: the labels of roles",
 }
 
 

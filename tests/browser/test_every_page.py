@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.browser.conftest import Visits
 from tests.browser.looks import overflow, texts_of
-from tests.support.browsing import PHONE, Console
+from tests.support.browsing import PHONE, Console, visit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 PAGES = (
     "/",
@@ -43,11 +49,53 @@ def _address(served: Console, page: str) -> str:
     return page.format(open=asked.binding.cycle_id, ended=ended.id, approval=asked.id)
 
 
-def test_every_page_fits_a_phone_without_scrolling_sideways(served: Console, visits: Visits) -> None:
-    with visits("admin", viewport=PHONE) as ann:
+@dataclass(frozen=True)
+class Seen:
+    """What a page was found to be on a phone: its overflow, headings and title, and what is nameless or there twice."""
+
+    wide: int
+    headings: int
+    title: str
+    nameless: tuple[str, ...]
+    twice: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def phone(served: Console, opened: Browser) -> dict[str, Seen]:
+    """Return every page as it is on a phone."""
+    with visit(opened, served, "admin", viewport=PHONE) as ann:
         ann.expect(NOT_THERE)
-        wide = {path: overflow(ann.to(_address(served, path))) for path in PAGES}
-    assert {path: by for path, by in wide.items() if by > 0} == {}
+        seen = {path: _seen(ann.to(_address(served, path))) for path in PAGES}
+        assert ann.problems == []
+    return seen
+
+
+def _seen(page: Page) -> Seen:
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("input:not([type=hidden]), select, textarea")]
+            .filter((each) => !each.labels?.length && !each.ariaLabel).map((each) => each.outerHTML)"""
+    )
+    twice = page.evaluate(
+        """() => { const ids = [...document.querySelectorAll("[id]")].map((each) => each.id);
+            return ids.filter((id, at) => ids.indexOf(id) !== at); }"""
+    )
+    return Seen(overflow(page), page.locator("h1").count(), page.title(), tuple(nameless), tuple(twice))
+
+
+def test_every_page_fits_a_phone_without_scrolling_sideways(phone: dict[str, Seen]) -> None:
+    assert {path: seen.wide for path, seen in phone.items() if seen.wide > 0} == {}
+
+
+def test_every_page_has_one_heading_and_a_title(phone: dict[str, Seen]) -> None:
+    assert {path: seen.headings for path, seen in phone.items() if seen.headings != 1} == {}
+    assert {path: seen.title for path, seen in phone.items() if not seen.title.endswith("Evercrew")} == {}
+
+
+def test_everything_that_can_be_filled_in_has_a_name_and_every_identity_is_one_of_a_kind(
+    phone: dict[str, Seen],
+) -> None:
+    assert {path: seen.nameless for path, seen in phone.items() if seen.nameless} == {}
+    assert {path: seen.twice for path, seen in phone.items() if seen.twice} == {}
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -62,29 +110,6 @@ def test_all_text_of_every_page_has_the_contrast_of_wcag_aa(served: Console, vis
             faint += [f"{path}: {t.ratio:.2f} of {t.needed} {t.where} {t.text!r}" for t in texts if t.faint]
     assert counted > 20 * len(PAGES)
     assert faint == []
-
-
-def test_every_page_has_one_heading_a_title_and_a_name_for_everything_that_can_be_filled_in(
-    served: Console, visits: Visits
-) -> None:
-    wrong: list[str] = []
-    with visits("admin") as ann:
-        ann.expect(NOT_THERE)
-        for path in PAGES:
-            page = ann.to(_address(served, path))
-            if page.locator("h1").count() != 1 or not page.title().endswith("Evercrew"):
-                wrong.append(f"{path}: {page.locator('h1').count()} headings, titled {page.title()!r}")
-            unnamed = page.evaluate(
-                """() => [...document.querySelectorAll("input:not([type=hidden]), select, textarea")]
-                    .filter((each) => !each.labels?.length && !each.ariaLabel).map((each) => each.outerHTML)"""
-            )
-            wrong += [f"{path}: {each}" for each in unnamed]
-            twice = page.evaluate(
-                """() => { const ids = [...document.querySelectorAll("[id]")].map((each) => each.id);
-                    return ids.filter((id, at) => ids.indexOf(id) !== at); }"""
-            )
-            wrong += [f"{path}: two of {each}" for each in twice]
-    assert wrong == []
 
 
 def test_pages_carry_a_policy_that_refuses_what_a_page_does_not_bring_along(served: Console, visits: Visits) -> None:

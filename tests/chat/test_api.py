@@ -15,7 +15,7 @@ from service.api.serving import Serving
 from tests.chat.talking import desk_on
 from tests.support.serving import client_as, serving_of
 
-Clients = dict[str, Any]
+Clients = dict[str | None, Any]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ from tests.support.serving import serving_of
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
     """An application that the command line is wired to, run by Dora, an operator."""
     made = serving_of(tmp_path / "served")
     monkeypatch.setattr("service.cli.wired", lambda *_args, **_how: made.app)
     as_user(monkeypatch, "dora")
-    yield made
+    return made
 
 
 def as_user(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

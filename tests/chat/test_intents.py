@@ -50,7 +50,7 @@ def test_every_write_needs_an_action_of_its_own_and_a_question_only_a_look() -> 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_intent_has_words(kind: Kind) -> None:
-    slots: dict[str, Any] = {
+    known: dict[Kind, dict[str, Any]] = {
         Kind.CYCLE: {"cycle": "si_2026_01_01_001"},
         Kind.CANCEL: {"cycle": "si_2026_01_01_001"},
         Kind.RESUME: {"cycle": "si_2026_01_01_001"},
@@ -62,8 +62,8 @@ def test_every_intent_has_words(kind: Kind) -> None:
         Kind.FLAG: {"flag": "auto_promote", "enabled": False, "environment": "dev"},
         Kind.OVERRIDE: {"gate": "ndcg_at_10", "threshold": 0.01, "environment": "dev", "hours": 2},
         Kind.OPEN: {"action": "diagnose", "signal": "latency_p95_ms"},
-    }.get(kind, {})
-    assert said(intent_of({"kind": kind.value, **slots}))
+    }
+    assert said(intent_of({"kind": kind.value, **known.get(kind, {})}))
 
 
 def test_a_bound_is_said_where_it_is_shown() -> None:

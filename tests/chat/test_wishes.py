@@ -67,12 +67,12 @@ def test_the_door_itself_lets_nothing_of_it_go_live(tmp_path: Path, tool: str) -
     passed = {"verdict_evaluate": "pass", "verdict_ab": "pass"}
     cycle = opened(rig, Action.RETRAIN, Stage.PROMOTE, passed.items())
     rig.office.store.save(cycle.model_copy(update={"alert": wished(action="retrain", do_not_promote=True)}))
-    args = {
+    known: dict[str, dict[str, Any]] = {
         "promote": {"name": "reranker", "version": "3", "digest": "sha256:" + "c" * 64},
         "ab_start": {"candidate": "sha256:" + "c" * 64, "share": 0.2},
         "apply_tuning": {"mode": "balanced"},
-    }[tool]
-    outcome = rig.gate.call(tool, args, Actor(role=Role.DEVOPS_ENGINEER), rig.desk(cycle).scope)
+    }
+    outcome = rig.gate.call(tool, known[tool], Actor(role=Role.DEVOPS_ENGINEER), rig.desk(cycle).scope)
     assert isinstance(outcome, Refused)
     assert "asked that nothing of it goes live" in outcome.reason
 

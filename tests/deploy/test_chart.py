@@ -75,7 +75,7 @@ def kustomized() -> tuple[dict[str, Any], ...]:
     return tuple(found for found in yaml.safe_load_all(done.stdout) if found)
 
 
-def validated(objects: list[dict[str, Any]]) -> None:
+def check_schemas(objects: list[dict[str, Any]]) -> None:
     """Hold objects against the JSON Schemas of Kubernetes; those of operators (ServiceMonitor) have none there."""
     kubernetes = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
     for each in objects:
@@ -85,7 +85,7 @@ def validated(objects: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 def test_the_chart_fits_the_schemas_of_kubernetes(values: Mapping[str, Any]) -> None:
-    validated(chart().objects(values))
+    check_schemas(chart().objects(values))
 
 
 def test_the_base_is_rendered_by_kubectl_and_fits_the_schemas_of_kubernetes() -> None:
@@ -100,7 +100,7 @@ def test_the_base_is_rendered_by_kubectl_and_fits_the_schemas_of_kubernetes() ->
         "ServiceAccount",
         "StatefulSet",
     ]
-    validated(list(kustomized()))
+    check_schemas(list(kustomized()))
 
 
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)

@@ -33,15 +33,16 @@ def _extras() -> list[Requirement]:
     return [Requirement(line) for lines in groups.values() for line in lines]
 
 
-def _dev() -> list[Requirement]:
+def _dev(*names: str) -> list[Requirement]:
     groups = project()["dependency-groups"]
-    return [Requirement(line) for line in [*groups["build"], *groups["dev"]] if isinstance(line, str)]
+    return [Requirement(line) for name in names or groups for line in groups[name] if isinstance(line, str)]
 
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_answers_every_requirement(name: str) -> None:
     pins = _pins(name)
-    wanted = [*_base(), *(_dev() if name != "runtime" else [])]
+    groups = {"runtime": ("build",), "dev": ("build", "dev"), "integration": ("build", "dev", "schemas")}
+    wanted = [*_base(), *_dev(*groups[name])]
     unmet = [
         str(need)
         for need in wanted

@@ -169,19 +169,17 @@ READS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("tool", "args"), READS)
-def test_a_viewer_reads_and_the_answer_fits_its_schema(
-    serving: Serving, url: str, tool: str, args: dict[str, Any]
-) -> None:
-    # The client validates the structured answer against the schema it was told.
-    async def work(session: ClientSession) -> wire.CallToolResult:
+def test_a_viewer_reads_and_every_answer_fits_its_schema(serving: Serving, url: str) -> None:
+    # The client validates structured answers against the schemas it was told.
+    async def work(session: ClientSession) -> dict[str, wire.CallToolResult]:
         await session.list_tools()
-        return await session.call_tool(tool, args)
+        return {tool: await session.call_tool(tool, args) for tool, args in READS}
 
-    result = over_http(url, token_of(serving, "viewer"), work)
-    assert not result.isError, said(result)
-    assert result.structuredContent
-    assert json.loads(said(result)) == result.structuredContent
+    results = over_http(url, token_of(serving, "viewer"), work)
+    assert {tool: said(result) for tool, result in results.items() if result.isError} == {}
+    for result in results.values():
+        assert result.structuredContent
+        assert json.loads(said(result)) == result.structuredContent
 
 
 def test_a_cycle_can_be_shown_followed_proved_and_reviewed(serving: Serving, url: str) -> None:
@@ -204,24 +202,25 @@ def test_what_others_wrote_is_marked_and_names_and_numbers_are_not(serving: Serv
     assert (shown["target"], shown["signal"]) == ("ads", "latency_p95_ms")
 
 
-@pytest.mark.parametrize(
-    ("tool", "args", "told"),
-    [
-        ("show_cycle", {"cycle_id": "si_2020_01_01_001"}, "404"),
-        ("show_cycle", {"cycle_id": "nonsense"}, "cycle_id"),
-        ("show_cycle", {}, "required"),
-        ("show_cycle", {"cycle_id": "si_2020_01_01_001", "extra": 1}, "extra"),
-        ("list_cycles", {"limit": 0}, "limit"),
-        ("delete_everything", {}, "no tool of this server"),
-        (REVIEW, {"cycle_id": "si_2020_01_01_001"}, "is not a cycle"),
-    ],
-)
-def test_what_cannot_be_answered_says_which_field_and_why(
-    serving: Serving, url: str, tool: str, args: dict[str, Any], told: str
-) -> None:
-    result = call(serving, url, "viewer", tool, **args)
-    assert result.isError
-    assert told in said(result)
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("show_cycle", {"cycle_id": "si_2020_01_01_001"}, "404"),
+    ("show_cycle", {"cycle_id": "nonsense"}, "cycle_id"),
+    ("show_cycle", {}, "required"),
+    ("show_cycle", {"cycle_id": "si_2020_01_01_001", "extra": 1}, "extra"),
+    ("list_cycles", {"limit": 0}, "limit"),
+    ("delete_everything", {}, "no tool of this server"),
+    (REVIEW, {"cycle_id": "si_2020_01_01_001"}, "is not a cycle"),
+    (CONFIRM, {"proposal": 7}, "proposal"),
+]
+
+
+def test_what_cannot_be_answered_says_which_field_and_why(serving: Serving, url: str) -> None:
+    async def work(session: ClientSession) -> list[wire.CallToolResult]:
+        return [await session.call_tool(tool, args) for tool, args, _ in WRONG]
+
+    for (tool, args, told), result in zip(WRONG, over_http(url, token_of(serving, "viewer"), work), strict=True):
+        assert result.isError, (tool, args)
+        assert told in said(result)
 
 
 def test_reports_and_runbooks_are_documents(serving: Serving, url: str) -> None:

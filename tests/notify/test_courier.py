@@ -149,6 +149,7 @@ def test_a_channel_that_asks_for_rest_gets_it_and_that_is_no_attempt(office: Off
         assert office.after(timedelta(minutes=5)) == Round(again=1)
     assert office.after(timedelta(minutes=4)) == Round()
     assert office.after(timedelta(minutes=1)) == Round(sent=1)
+    assert [r.entry.status for r in office.audit.records()] == ["notice"]
 
 
 def test_a_late_answer_is_tried_again(office: Office) -> None:

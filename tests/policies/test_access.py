@@ -14,6 +14,7 @@ from policies.access import access_findings, access_matrix, access_violated
 from policies.invariants import violated
 from policies.packaged import ENVIRONMENTS, packaged_policy_files
 from policies.pdp import BrokenPolicies, PolicyDecisionPoint
+from tests.policies.test_live import Point
 from tests.policies.test_pdp import GOOD
 
 FILES = packaged_policy_files()
@@ -184,3 +185,23 @@ def test_the_matrix_is_what_is_answered() -> None:
         assert set(cell.people) == held
         assert set(cell.machines) == (set() if cell.action == "vote" else held)
     assert json.loads(cells[0].model_dump_json())["action"] == "view"
+
+
+def test_a_changed_set_counts_for_the_service_without_a_restart_and_a_bad_one_does_not() -> None:
+    point = Point()
+    viewer = Caller(name="ann", roles=frozenset({VIEWER}), via="session", person="ann")
+    request = AccessRequest(caller=viewer, action=ApiAction.CHAT, environment="dev")
+    assert point.live.permits(request).allowed
+    quieter = FILES["access.cedar"].decode().replace('Action::"api_chat", ', "")
+    point.files.files = {**FILES, "access.cedar": quieter.encode()}
+    point.seconds += 1
+    refusal = point.live.permits(request)
+    assert refusal.answer is Answer.DENY
+    assert refusal.policy_hash == point.live.policy_hash != POINT.policy_hash
+    point.files.files = {**FILES, "extra.cedar": b'@id("permit-all") permit (principal, action, resource);'}
+    point.seconds += 1
+    assert point.live.permits(request).answer is Answer.DENY
+    assert "it would allow" in point.live.problem
+    point.files.files = FILES
+    point.seconds += 1
+    assert point.live.permits(request).allowed

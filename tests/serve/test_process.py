@@ -25,7 +25,7 @@ QUICK = {"serve": {"shutdown": "20s"}}
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    made = Served(write_site(tmp_path_factory.mktemp("site"), QUICK))
+    made = Served(write_site(tmp_path_factory.mktemp("site"), QUICK), settings={"EVERCREW_LOG_LEVEL": "info"})
     made.start()
     try:
         made.ready()

@@ -18,18 +18,20 @@ from agents.roster import default_roster
 from crews.judges import CrewJudges
 from crews.session import Limits
 from cycles.engine import Engine
-from cycles.review import Review, Reviewed, review
+from cycles.review import review
+from cycles.reviewed import Review, Reviewed
 from cycles.taped_chat import TapedChat
 from domain.actor import Actor, Role
 from domain.clock import SystemClock
 from domain.cycle import Cycle
 from domain.diagnosis import Action
-from domain.errors import InvalidInput
+from domain.errors import DependencyUnavailable, InvalidInput
 from domain.receipt import RecordKind
 from domain.stage import Stage
 from domain.trace import DECISION, MODEL, TOOL, trace_id_of
 from service.cli_traces import traces
 from service.traced import as_markdown, as_tree
+from tests.stubs.small_server import NOBODY
 from tests.support.office import Rig, ended, office_in_memory
 from tests.support.serving import serving_of
 from tests.support.story import opened
@@ -196,3 +198,12 @@ def test_the_command_prints_the_tree_without_any_service(folder: Path) -> None:
     code, text = typed(folder, "review", "si_2026_01_01_001", "--md")
     assert code == 0
     assert text.startswith("# Review of si_2026_01_01_001")
+
+
+def test_the_check_asks_what_traces_are_sent_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERCREW_TRACES", "none")
+    assert typed(folder, "check") == (0, "traces: none\n")
+    monkeypatch.setenv("EVERCREW_TRACES", "otel")
+    monkeypatch.setenv("EVERCREW_OTLP_ENDPOINT", NOBODY)
+    with pytest.raises(DependencyUnavailable, match="EVERCREW_OTLP_ENDPOINT"):
+        typed(folder, "check")

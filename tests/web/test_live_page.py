@@ -133,6 +133,8 @@ def test_a_page_goes_on_where_it_was_when_the_service_was_away(served: Serving, 
 
 
 def test_a_form_that_somebody_fills_in_stays_while_the_page_refreshes(served: Serving, browser: Browser) -> None:
+    from playwright.sync_api import expect
+
     cycle = _open_cycle(served)
     with live(create_app(served)) as address:
         page = _signed_in(browser, address)
@@ -140,14 +142,14 @@ def test_a_form_that_somebody_fills_in_stays_while_the_page_refreshes(served: Se
         _says(page, "#live-state", "Live")
         page.click("#cancel > summary")
         send = page.locator("#cancel button[type=submit]")
-        assert send.is_disabled()
+        expect(send).to_be_disabled()
         page.fill("#cancel input[name=typed]", cycle[:-1])
-        assert send.is_disabled()
+        expect(send).to_be_disabled()
         made = note(served, cycle, RecordKind.READ, stage="promote", tool="meanwhile", key="", decision="allow")
         page.wait_for_selector(f"#call-{made.sequence}")
         assert page.input_value("#cancel input[name=typed]") == cycle[:-1]
         page.fill("#cancel input[name=typed]", cycle)
-        assert send.is_enabled()
+        expect(send).to_be_enabled()
         page.keyboard.press("Escape")
         assert not page.locator("#cancel").evaluate("d => d.open")
 
