@@ -25,6 +25,7 @@ from domain.clock import Clock, SystemClock
 from domain.errors import DependencyTimeout, EvercrewError
 from evals.e2e_browser import approve
 from evals.e2e_site import APPROVER, PASSWORD, Site, profile, site
+from evals.screenshots import PAGES, Place, take
 from evals.sections import Section
 from evals.tables import console
 from service.demo import fresh_folder, inject
@@ -32,6 +33,8 @@ from service.settings import load
 
 Found = TypeVar("Found")
 _LOOK = timedelta(milliseconds=500)
+# Pages that say most while somebody is asked.
+_WAITING = ("overview", "cycle", "approvals", "approval")
 
 
 @dataclass
@@ -110,7 +113,7 @@ def walk(options: argparse.Namespace, clock: Clock) -> tuple[Walk, dict[str, Any
         cycle_id = _cycle(told, api, place)
         found = _ended(told, api, place, cycle_id, options)
         if options.images is not None:
-            _pictures(place, options.images)
+            _pictures(place, options.images, waits=False)
             told.done("every page pictured", str(options.images))
     return told, found
 
@@ -141,7 +144,10 @@ def _ended(told: Walk, api: Api, place: Site, cycle_id: str, options: argparse.N
     while told.wait("an approval or the end", look, timedelta(minutes=5)) == "waits":
         request = waiting()[0]
         told.done("the crew asks for an approval", f"{request['tool']} ({request['id']})")
-        approve(place.url, APPROVER, PASSWORD, request["id"], options.images)
+        if options.images is not None and not approved:
+            _pictures(place, options.images, waits=True)
+            told.done("pictured, while it waits")
+        approve(Place(url=place.url, user=APPROVER, password=PASSWORD), request["id"])
         approved += 1
         told.done("approved in the browser")
     cycle = api.get(f"/cycles/{cycle_id}")
@@ -159,10 +165,10 @@ def _ended(told: Walk, api: Api, place: Site, cycle_id: str, options: argparse.N
     }
 
 
-def _pictures(place: Site, images: Path) -> None:
-    from evals.screenshots import Place, take
-
-    take(Place(url=place.url, user="admin", password=place.secret), images)
+def _pictures(place: Site, images: Path, *, waits: bool) -> None:
+    """Picture the pages that show what waits, or all others."""
+    pages = [name for name in PAGES if (name in _WAITING) == waits]
+    take(Place(url=place.url, user="admin", password=place.secret), images, pages=pages)
 
 
 def _parsed(words: Sequence[str] | None) -> argparse.Namespace:

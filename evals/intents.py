@@ -4,8 +4,8 @@
 
 Twenty sentences the interpreter was tuned on, twenty paraphrases of them that were written before it and kept aside,
 more in yet other words, sentences that are no order though they look like one, and generated ones. A reading is right
-when the intent and every slot that the row names are; what is asked back is neither right nor wrong; an order that is read
-where none, or another, was given fails the run.
+when the intent and every slot that the row names are; what is asked back is neither right nor wrong; an order that is
+read where none, or another, was given fails the run.
 """
 
 from __future__ import annotations

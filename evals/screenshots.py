@@ -82,7 +82,7 @@ def take(place: Place, out: Path, *, pages: Sequence[str] = (), program: str = "
     if unknown:
         raise InvalidInput("pages", f"{', '.join(unknown)} is none", f"Use: {', '.join(PAGES)}")
     out.mkdir(parents=True, exist_ok=True)
-    with _browser(program) as browser:
+    with browsing(program) as browser:
         taken = _series(browser, place, out, [name for name in PAGES if name in (pages or PAGES)])
         for name in (name for name in ALSO if name in (pages or PAGES)):
             taken += _series(browser, place, out, [name], mark="-dark", dark=True)
@@ -151,7 +151,7 @@ def _series(
     context.set_default_timeout(PATIENCE_MS)
     try:
         page = context.new_page()
-        _sign_in(page, place)
+        sign_in(page, place)
         found = _found(context, place)
         taken = []
         for name in names:
@@ -168,7 +168,12 @@ def _series(
         context.close()
 
 
-def _sign_in(page: Page, place: Place) -> None:
+def sign_in(page: Page, place: Place) -> None:
+    """Sign in through the form.
+
+    Raises:
+        DependencyUnavailable: this user is not let in.
+    """
     from playwright.sync_api import Error
 
     try:
@@ -213,7 +218,12 @@ def _talk(page: Page, environment: str) -> None:
 
 
 @contextmanager
-def _browser(program: str) -> Iterator[Browser]:
+def browsing(program: str = "") -> Iterator[Browser]:
+    """Open a browser: the program, or the Chromium of this machine.
+
+    Raises:
+        DependencyUnavailable: there is none.
+    """
     from playwright.sync_api import Error, sync_playwright
 
     found = program or next((there for name in NAMES if (there := shutil.which(name)) is not None), None)

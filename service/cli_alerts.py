@@ -14,7 +14,9 @@ from domain.errors import InvalidInput
 if TYPE_CHECKING:
     from service.webhooks.trial import Tried
 
-alerts = typer.Typer(no_args_is_help=True, help="Try what an alert would do, and see the shape of the generic body.")
+alerts = typer.Typer(
+    no_args_is_help=True, help="Try what an alert would do, write alerting rules, see the generic body."
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
@@ -37,6 +39,30 @@ def try_alerts(
     tried = try_body(_read(body), loaded, sender)
     typer.echo(tried.model_dump_json(indent=2) if as_json else _told(tried))
     raise typer.Exit(0 if any(alert.accepted for alert in tried.alerts) else 1)
+
+
+@alerts.command("rules", epilog="Example: evercrew alerts rules --interval 30s > evercrew-rules.yml")
+def rules(
+    interval: Annotated[str, typer.Option(help="How often Prometheus evaluates them: 30s, 1m.")] = "30s",
+    recording: Annotated[
+        bool,
+        typer.Option("--recording", help="Recordings of the signals, for a baseline of weeks, in place of alerts."),
+    ] = False,
+    config: Annotated[Path | None, typer.Option("--config", help="The configuration file (EVERCREW_CONFIG).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a Prometheus rules file whose alerts mean what the contract means, by the profile's windows."""
+    import yaml
+
+    from policies.durations import parse_duration
+    from service.config import load_config
+    from service.rules import rules_of
+    from service.settings import load
+
+    text, left_out = rules_of(load_config(config or load().config), parse_duration(interval), recording=recording)
+    for name in left_out:
+        typer.echo(f"no metric is named for {name}: nothing watches it", err=True)
+    typer.echo(json.dumps(yaml.safe_load(text), indent=2) if as_json else text, nl=as_json)
 
 
 @alerts.command("schema", epilog="Example: evercrew alerts schema > generic.schema.json")

@@ -34,6 +34,7 @@ def weekly(
     out: Annotated[Path | None, typer.Option(help="The file to write; printed when left out.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep it with the others, and put it on record.")] = False,
     config: ConfigPath = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compute the report of a week, from the store and the audit chain as they are now."""
     from service.cli_approvals import account
@@ -41,6 +42,7 @@ def weekly(
     from service.weekly.shelf import FORMATS
     from service.weekly.span import parsed
 
+    form = "json" if as_json else form
     if form not in FORMATS:
         raise InvalidInput("format", f"{form!r} is none", f"Use one of: {', '.join(FORMATS)}")
     built = _built(config)
@@ -84,13 +86,14 @@ def show(
     identity: Annotated[str, typer.Argument(help="A report, as `report list` names it.")],
     form: Annotated[str, typer.Option("--format", help="md, html or json.")] = "md",
     config: ConfigPath = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print a report as it was kept."""
     from service.weekly.make import shelf_of
 
     built = _built(config)
     try:
-        text = shelf_of(built).read(identity, form)
+        text = shelf_of(built).read(identity, "json" if as_json else form)
     finally:
         built.close()
     typer.echo(text, nl=False)

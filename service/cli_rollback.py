@@ -44,7 +44,10 @@ def restorer_of(built: App) -> Restorer:
     epilog="Example: evercrew rollback --to gold --by 'A. Person' --reason 'quality fell' --dry-run",
 )
 def roll_back(
-    to: Annotated[str, typer.Option(help="gold, a baseline like gold/2026-01-31-1, a version like v2, a revision, or a date (UTC).")],
+    to: Annotated[
+        str,
+        typer.Option(help="gold, a baseline like gold/2026-01-31-1, a version like v2, a revision, or a date (UTC)."),
+    ],
     by: Annotated[str, typer.Option(help="Who rolls back; it is on record.")] = "",
     reason: Annotated[str, typer.Option(help="Why; it stands in the commit.")] = "",
     dry_run: Annotated[

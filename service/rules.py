@@ -17,7 +17,11 @@ import yaml
 
 from adapters.metrics.promql import render
 from domain.signal import SeriesQuery, SignalSpec, Stat
-from policies.contract import Contract, Limit, Signal
+from policies.contract import Contract, Limit, Signal, load_contract
+from policies.packaged import packaged_contract
+from service.catalog import catalog
+from service.config import Config
+from service.profile import profile_of
 from service.watcher import MIN_SAMPLES, Z_LIMIT
 from tools.notify.silences import ALERT_NAME
 from tools.observe.reading import Windows
@@ -59,6 +63,21 @@ def alerting_rules(
         if name in catalog
     ]
     return _file("evercrew-alerts", scene, rules)
+
+
+def rules_of(config: Config, interval: timedelta, *, recording: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Return the rules file of a configuration (alerts, or recordings), and the signals that no rule watches.
+
+    Raises:
+        ConfigurationError: the profile or the contract cannot be read.
+    """
+    profile = profile_of(config)
+    contract = load_contract(packaged_contract()).with_overrides(profile.signals)
+    found, measure = catalog(config), profile.measure
+    windows = Windows(current=measure.current, baseline=measure.baseline, gap=measure.gap)
+    scene = Scene(target=config.target, environment=config.environment, interval=interval)
+    text = recording_rules(found, windows, scene) if recording else alerting_rules(contract, found, windows, scene)
+    return text, not_covered(contract, found)
 
 
 def not_covered(contract: Contract, catalog: Mapping[str, SignalSpec]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ RECEIVER = "evercrew"
 class Alertmanager:
     """Runs `prometheus-alertmanager` over `folder`; a context manager that gives itself once it is ready.
 
-    `webhook` is the address alerts are sent to (none: they are only kept), with `token` as the bearer where it is given;
+    `webhook` is the address alerts are sent to (none: they are only kept), with the bearer `token` where there is one;
     `users` and `tls` as `Prometheus` has them.
     """
 

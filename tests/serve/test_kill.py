@@ -23,7 +23,7 @@ def fresh() -> Iterator[Callable[[], str]]:
         yield made
 
 
-def clean(found: KillResult) -> None:
+def assert_clean(found: KillResult) -> None:
     assert (found.answered, found.kills > 1) == (WEBHOOKS, True)
     assert (found.lost, found.without, found.doubled) == ([], [], [])
     assert (found.waiting, found.open) == (0, 0)
@@ -32,10 +32,10 @@ def clean(found: KillResult) -> None:
 
 
 def test_every_incident_has_exactly_one_cycle_however_often_the_service_is_killed(tmp_path: Path) -> None:
-    clean(run(tmp_path, **STREAM))
+    assert_clean(run(tmp_path, **STREAM))
 
 
 def test_every_incident_has_exactly_one_cycle_on_postgresql_too(tmp_path: Path, fresh: Callable[[], str]) -> None:
     url = fresh()
     urls = {"store_url": url, "workflow_url": url, "audit_url": url}
-    clean(run(tmp_path, **STREAM, urls=urls))
+    assert_clean(run(tmp_path, **STREAM, urls=urls))

@@ -110,7 +110,11 @@ def test_what_is_packed_is_unpacked(plain: bytes) -> None:
     assert unpacked(gzip.compress(plain), "GZIP", most=3000) == plain
 
 
-@pytest.mark.parametrize("packed", [b"", b"\x1f\x8b", gzip.compress(b"x")[:-1], gzip.compress(b"x") * 2])
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"\x1f\x8b", gzip.compress(b"x")[:-1], gzip.compress(b"x") * 2],
+    ids=["empty", "only its mark", "cut off", "two of them"],
+)
 def test_what_is_no_gzip_or_more_than_one_is_named(packed: bytes) -> None:
     with pytest.raises(NotPacked):
         unpacked(packed, "gzip", most=100)

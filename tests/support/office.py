@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from adapters.accounts.base import AccountsPort
 from adapters.annotations.memory import MemoryAnnotations
 from adapters.annotations.none import NoAnnotations
-from adapters.accounts.base import AccountsPort
 from adapters.approvals.base import ApprovalsPort
 from adapters.approvals.memory import MemoryApprovals
 from adapters.audit.base import AuditPort
