@@ -102,7 +102,7 @@ def walk(options: argparse.Namespace, clock: Clock) -> tuple[Walk, dict[str, Any
     with ExitStack() as running:
         cache = load().home.expanduser() / "testbed"
         out = fresh_folder(options.out)
-        place = site(out, clock, running, seed=options.seed, documents=options.documents, cache=cache)
+        place = site(out, running, seed=options.seed, documents=options.documents, cache=cache)
         told.done("platform, Prometheus, Alertmanager and Evercrew run", place.url)
         api = Api(place.url, "admin", place.secret)
         api.post("/auth/users", {"name": APPROVER, "roles": ["approver"], "password": PASSWORD})

@@ -8,28 +8,25 @@ takes what is bad for normal before the crew is done, and the alert resolves wit
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import yaml
 
-from domain.clock import Clock
-from domain.errors import DependencyTimeout, DependencyUnavailable
+from domain.errors import DependencyUnavailable
+from evals.serve_site import Served
 from policies.contract import load_contract
 from policies.packaged import packaged_contract, packaged_profile
 from policies.profiles import Profile, load_profile
 from service.catalog import default_catalog
 from service.demo import PAGED, TARGET, DemoOptions, write_config
 from service.rules import Scene, alerting_rules
-from service.settings import inherited
 from service.surroundings import started
 from testbed.servers.alertmanager import Alertmanager
 from testbed.servers.base import free_port
@@ -42,9 +39,6 @@ WEBHOOK_TOKEN = "e2e-webhook-token-of-a-run-that-ends"
 APPROVER, PASSWORD = "ann", "a long enough password for one run"
 BASELINE, GAP = "2m", "30s"
 _EVERY = timedelta(seconds=0.5)
-_READY = timedelta(seconds=90)
-# Of the environment a child gets: what programs need to be found and to write their caches.
-_PASSED = ("PATH", "HOME", "LANG", "OMP_NUM_THREADS", "TMPDIR")
 
 
 @dataclass
@@ -65,7 +59,7 @@ class Site:
         return sorted({str(alert["labels"].get("signal", "")) for alert in answer.json()})
 
 
-def site(out: Path, clock: Clock, running: ExitStack, *, seed: int, documents: int | None, cache: Path) -> Site:
+def site(out: Path, running: ExitStack, *, seed: int, documents: int | None, cache: Path) -> Site:
     """Start everything; it stops with `running`.
 
     Raises:
@@ -81,8 +75,8 @@ def site(out: Path, clock: Clock, running: ExitStack, *, seed: int, documents: i
     prometheus = _prometheus(out, world, alertmanager, port)
     started("prometheus", lambda: running.enter_context(prometheus))
     _configured(out, world, prometheus, alertmanager, port, url)
-    secret = _served(out, clock, running, url)
-    return Site(out, world, prometheus, alertmanager, url, secret)
+    served = _served(out, running, port)
+    return Site(out, world, prometheus, alertmanager, url, _secret(served.out))
 
 
 def profile() -> Profile:
@@ -132,48 +126,19 @@ def _configured(
     write_config(out, world, DemoOptions(out=out, profile=file), sections)
 
 
-def _served(out: Path, clock: Clock, running: ExitStack, url: str) -> str:
-    """Start `evercrew serve`, wait until it is ready, and return the secret that the first start prints."""
-    log = out / "serve.log"
-    told = running.enter_context(log.open("w", encoding="utf-8"))
-    process = _command(out, told)
-    running.callback(_stopped, process)
-    deadline = clock.now() + _READY
-    while clock.now() < deadline:
-        if process.poll() is not None:
-            raise DependencyUnavailable("serve", f"it ended at once: {log.read_text(encoding='utf-8')[-1500:]}", "")
-        try:
-            if httpx.get(f"{url}/readyz", timeout=2.0).status_code == 200:
-                return _secret(log.read_text(encoding="utf-8"))
-        except httpx.HTTPError:
-            pass
-        clock.sleep(timedelta(milliseconds=100))
-    raise DependencyTimeout("serve", f"was not ready in {_READY.total_seconds():g} s; see {log}")
+def _served(out: Path, running: ExitStack, port: int) -> Served:
+    """Start `evercrew serve` and wait until it is ready; it ends in order with `running`."""
+    settings = {"EVERCREW_WEBHOOK_TOKEN": WEBHOOK_TOKEN, "EVERCREW_TRACES": "mlflow"}
+    served = Served(out / "evercrew.yaml", port=port, settings=settings)
+    served.start()
+    running.callback(served.stop)
+    served.ready("/readyz")
+    return served
 
 
-def _command(out: Path, told: IO[str]) -> subprocess.Popen[str]:
-    environment = {
-        **inherited(*_PASSED),
-        "EVERCREW_CONFIG": str(out / "evercrew.yaml"),
-        "EVERCREW_WEBHOOK_TOKEN": WEBHOOK_TOKEN,
-        "PYTHONUNBUFFERED": "1",
-    }
-    command = [sys.executable, "-m", "service.cli", "serve"]
-    return subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT, text=True, env=environment)
-
-
-def _stopped(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _secret(log: str) -> str:
+def _secret(printed: str) -> str:
     """Return the password of the first account, from what the first start printed."""
-    _, said, rest = log.partition("its password is ")
+    _, said, rest = printed.partition("its password is ")
     if not said:
         raise DependencyUnavailable("serve", "the first start printed no password of an account", "")
     return rest.split()[0]

@@ -28,8 +28,9 @@ from domain.clock import SystemClock
 from evals import serve_kill
 from evals.serve_load import Load, load, median_ms
 from evals.serve_pages import Pages, pages
-from evals.serve_site import Served, free_port, processor_s, write_site
+from evals.serve_site import Served, processor_s, write_site
 from evals.tables import console
+from testbed.servers.base import free_port
 
 SECRET = "bench-secret-of-signers"
 _PATIENCE_S = 180.0

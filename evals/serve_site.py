@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ import yaml
 from domain.clock import SystemClock
 from domain.errors import DependencyTimeout, DependencyUnavailable
 from policies.packaged import packaged_profile
+from testbed.servers.base import free_port
 
 TOKEN = "bench-token-of-senders"
 NOWHERE = "http://127.0.0.1:9"
@@ -64,13 +64,6 @@ def write_site(folder: Path, sections: Mapping[str, Any] | None = None, *, cycle
     file = folder / "evercrew.yaml"
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
     return file
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def processor_s(pid: int) -> float:

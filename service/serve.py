@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from domain.errors import DependencyUnavailable
+from domain.errors import DependencyUnavailable, IntegrityError
 from domain.events import Event, Observer
 from service.config import Config, load_config
 from service.serve_sections import ServeConfig
@@ -76,6 +76,7 @@ class Service:
         self._say = say
         self._stop = threading.Event()
         self._deadline: threading.Timer | None = None
+        self._web: FastAPI | None = None
         self._server: Server | None = None
         self._worker: Worker | None = None
         self._failing = False
@@ -95,7 +96,8 @@ class Service:
         for task in self._tasks:
             task.start()
         grace = max(int(self._config.serve.shutdown.total_seconds() * _FOR_REQUESTS), 1)
-        server = server_of(self._fastapi(), self._config.serve, grace_s=grace, ready=lambda: self._announce(sock))
+        self._web = self._fastapi()
+        server = server_of(self._web, self._config.serve, grace_s=grace, ready=lambda: self._announce(sock))
         self._server = server
         watching = threading.Thread(target=self._watch, name="evercrew-watch", daemon=True)
         watching.start()
@@ -151,6 +153,7 @@ class Service:
             yield Task("notices", notices, self._stop, fatal=False)
 
     def _fastapi(self) -> FastAPI:
+        from service.access.guard import unguarded
         from service.api.app import create_app
         from service.api.edge import MOST_BODY
 
@@ -159,7 +162,10 @@ class Service:
         ready: dict[str, Callable[[], object]] = {task.name: task.check for task in self._tasks}
         ready["serving"] = self._check
         most = max(serve.webhooks.max_bytes, MOST_BODY)
-        return create_app(self.serving, lifespan=_lifespan, most_body=most, https=https, ready=ready)
+        made = create_app(self.serving, lifespan=_lifespan, most_body=most, https=https, ready=ready)
+        if open_to_all := unguarded(made):
+            raise IntegrityError(f"{', '.join(open_to_all)}: nobody is asked who they are there, so nothing is served")
+        return made
 
     # -- while it runs ------------------------------------------------------------------------------------------------
 
@@ -199,6 +205,10 @@ class Service:
         self._deadline = threading.Timer(self._config.serve.shutdown.total_seconds(), _give_up)
         self._deadline.daemon = True
         self._deadline.start()
+        if self._web is not None:
+            from service.web.events import let_go
+
+            let_go(self._web)
         if self._server is not None:
             self._server.end()
 

@@ -48,8 +48,10 @@ def open_cycle(heard: Heard) -> Candidate:
         return Candidate(Kind.OPEN, 0.0)
     signal, model = heard.name("signal"), heard.name("model")
     signal = None if heard.places("signal") <= heard.places("model") else signal
-    kept_back = heard.has("keep_back") or any(m.negated for m in heard.mentions.get("promote", ()))
     only_look = heard.has("touch_nothing") or any(m.negated for m in heard.mentions.get("change", ()))
+    kept_back = heard.has("keep_back") or any(m.negated for m in heard.mentions.get("promote", ()))
+    # A training that is to leave something alone makes a candidate and nothing else.
+    kept_back = kept_back or bool(train and only_look)
     topics = heard.has("new_subjects")
     slots: dict[str, Any] = {
         "action": "retrain" if train else "diagnose",
