@@ -174,7 +174,8 @@ def _pictures(place: Site, images: Path, *, waits: bool) -> None:
 def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="evals.e2e", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("artifacts/e2e"), help="folder of the run")
-    parser.add_argument("--images", type=Path, default=None, help="write pictures of every page into this folder")
+    parser.add_argument("--images", type=Path, default=Path("docs/images"), help="the folder of the pictures")
+    parser.add_argument("--no-images", dest="images", action="store_const", const=None, help="take none")
     parser.add_argument("--fault", default="corpus_shift", help="what happens to the platform")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--documents", type=int, default=3000, help="documents of the corpus")

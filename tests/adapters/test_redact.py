@@ -13,7 +13,7 @@ from adapters.traces.redact import MASK, redacted
         ({"OPENAI_API_KEY": "abc"}, {"OPENAI_API_KEY": MASK}),
         ({"headers": {"Authorization": "Bearer abcdefghij"}}, {"headers": {"Authorization": MASK}}),
         ({"note": "Bearer abcdefghij.k"}, {"note": MASK}),
-        ({"url": "postgresql://user:pass@host/db"}, {"url": f"postgresql{MASK}host/db"}),
+        ({"url": "postgresql://user:pass@host/db"}, {"url": f"postgresql://{MASK}@host/db"}),
         ({"tokens": 12, "target_tokens": ["a"], "token": "t"}, {"tokens": 12, "target_tokens": ["a"], "token": MASK}),
         ({"list": [{"password": "x"}, ("y",)]}, {"list": [{"password": MASK}, ["y"]]}),
     ],
