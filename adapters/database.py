@@ -7,6 +7,8 @@ it read locks the rows, or the table, itself.
 
 from __future__ import annotations
 
+import secrets
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,11 +23,13 @@ from sqlalchemy.orm import Session
 from adapters.sql import database_url, explained, impatient
 from adapters.store.migrations import migrate
 from domain.canonical import canonical_json
+from domain.clock import SystemClock
 from domain.errors import ConfigurationError, DependencyLied, DependencyUnavailable
 
 FIELD = "store_url"
 # To a file. More are opened when they are needed, and closed again.
 _CONNECTIONS = 16
+_SWITCHING_MS = 50
 _DAMAGED = "Restore a backup of the database: somebody else has written into it"
 
 
@@ -158,11 +162,31 @@ def _prepare_sqlite(engine: Engine, busy: timedelta) -> None:
     def _prepare(connection: Any, _record: object) -> None:
         # The driver must not open transactions by itself: `_begin` says which kind.
         connection.isolation_level = None
+        _write_ahead(connection, busy)
         connection.execute(f"PRAGMA busy_timeout={int(busy.total_seconds() * 1000)}")
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("evercrew_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _write_ahead(connection: Any, busy: timedelta) -> None:
+    """Switch a new file to the write-ahead log.
+
+    Two who switch it at the same moment wait for one another until both give up: so they give up soon, and try again
+    after a while of their own.
+    """
+    clock = SystemClock()
+    until = clock.monotonic() + busy.total_seconds()
+    connection.execute(f"PRAGMA busy_timeout={_SWITCHING_MS}")
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as problem:
+            if "locked" not in str(problem) or clock.monotonic() >= until:
+                raise
+            clock.sleep(timedelta(milliseconds=secrets.randbelow(_SWITCHING_MS)))
