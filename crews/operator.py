@@ -7,23 +7,21 @@ was made for this question and says so.
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from crewai import Agent, Crew, Process, Task
-from pydantic import ValidationError
 
-from agents.blocks import BRIEF, block, complaint, first_json, schema_text
+from agents.blocks import BRIEF, block, schema_text
 from agents.build import build_agent
 from agents.model import CrewModel, Seating
 from agents.operator.lead import DELEGATE
 from agents.operator.seats import LEAD, TASKS
+from crews.runtime import Answer
 from crews.session import Session, Workplace
 from domain.actor import Role
 from domain.brief import Answered
-from domain.errors import ModelAnswerInvalid
 from domain.finding import Finding, Findings, OperatorQuestion
 from domain.untrusted import Untrusted
 from tools.evidence import held
@@ -69,7 +67,7 @@ def work(question: OperatorQuestion, place: Workplace) -> Answered[Findings]:
         )
         session.tell("agent", Role.SUPERVISOR, LEAD, "works")
         session.run(team.crew().kickoff, limit, NAME)
-        answered = answered_of(session, team.given())
+        answered = answered_of(session, team.answer.given())
         span.done({"tokens": answered.tokens, "models": list(answered.models)})
     return answered
 
@@ -131,13 +129,12 @@ def asked(question: OperatorQuestion) -> str:
 
 
 class _Team:
-    """The manager, the co-workers, and the guardrail of the one task."""
+    """The manager, the co-workers, and the answer of the one task."""
 
     def __init__(self, question: OperatorQuestion, session: Session) -> None:
         self._question = question
         self._session = session
-        self._complaint = ""
-        self._value: Finding | None = None
+        self.answer = Answer(session, LEAD, Finding)
 
     def crew(self) -> Crew:
         """Return the crew, ready to be kicked off."""
@@ -156,32 +153,6 @@ class _Team:
             "verbose": False,
         }
         return Crew(**settings)
-
-    def given(self) -> Finding:
-        """Return the answer.
-
-        Raises:
-            ModelAnswerInvalid: there is none.
-        """
-        if self._value is None:
-            raise ModelAnswerInvalid(f"{LEAD} ended without an answer")
-        return self._value
-
-    def checked(self, output: Any) -> tuple[bool, Any]:
-        """Return whether CrewAI may go on, and with what, or what the manager has to correct, once."""
-        try:
-            self._value = Finding.model_validate(first_json(output.raw))
-        except (ValidationError, ValueError) as problem:
-            said = complaint(problem)
-            if self._complaint:
-                raise ModelAnswerInvalid(
-                    f"{LEAD}: the answer did not validate twice: {self._complaint}; then {said}"
-                ) from None
-            self._complaint = said
-            problem_shown = Untrusted(text=said, source="the check of the answer").block()
-            held_so_far = self._session.held(LEAD)
-            return False, self._session.prompt("partials/correction.md", problem=problem_shown, held=held_so_far)
-        return True, json.dumps(self._value.model_dump(mode="json"))
 
     def _worker(self, role: Role) -> Agent:
         text = instructions(self._session, self._question, role)
@@ -217,7 +188,7 @@ class _Team:
             "description": text,
             "expected_output": "One JSON object that fits the schema given above, and nothing else.",
             # CrewAI reads the annotations of a guardrail, and cannot read those that are kept as text.
-            "guardrail": lambda output: self.checked(output),
+            "guardrail": lambda output: self.answer(output),
             "guardrail_max_retries": 1,
             "allow_crewai_trigger_context": False,
         }

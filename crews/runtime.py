@@ -54,7 +54,7 @@ def ask(question: Question[T], brief: Brief, place: Workplace) -> Answered[T]:
     return answered
 
 
-class _Answer(Generic[T]):
+class Answer(Generic[T]):
     """The guardrail of one task: lets through what validates, sends the first that does not back, and raises on the
     second.
     """
@@ -100,7 +100,7 @@ class _Answer(Generic[T]):
         )
 
 
-class _Proposal(_Answer[T]):
+class _Proposal(Answer[T]):
     """The specialist's answer; a program checks it, and the reviewer is shown both."""
 
     def __init__(self, question: Question[T], session: Session, number: int) -> None:
@@ -128,7 +128,7 @@ class _Round(Generic[T]):
         self._brief = block(BRIEF, shown_brief(question, session.brief))
         self.number = number
         self.proposal = _Proposal(question, session, number)
-        self._review = _Answer(session, question.review or "", Review)
+        self._review = Answer(session, question.review or "", Review)
 
     @property
     def verdict(self) -> ReviewVerdict:
@@ -218,7 +218,7 @@ class _Round(Generic[T]):
         return Crew(**settings)
 
 
-def _task(name: str, text: str, agent: Agent, guardrail: _Answer[Any], context: tuple[Task, ...]) -> Task:
+def _task(name: str, text: str, agent: Agent, guardrail: Answer[Any], context: tuple[Task, ...]) -> Task:
     settings: dict[str, Any] = {
         "name": name,
         "description": text,
