@@ -10,17 +10,17 @@ from __future__ import annotations
 import html
 import re
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from cycles.artifacts import Artifacts
 from service import wording
 from service.report import comparisons, signals, story, timecharts
 from service.report.material import ReportMaterial
+from service.report.papers import template, templates_of
 
 HTML = "report.html"
 MARKDOWN = "report.md"
@@ -76,7 +76,7 @@ def _page(material: ReportMaterial, checker: Artifacts) -> dict[str, Any]:
         "checks": material.checks,
         "pictures": _pictures(material, artifacts),
         "patch_lines": story.patch_lines,
-        "style": Markup(_text("report.css")),
+        "style": Markup(template("service.report", "report.css")),
     }
 
 
@@ -158,13 +158,7 @@ def _counted(things: list[object], one: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_text),
-        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("service.report")
     environment.filters |= {
         "clean": wording.clean,
         "counted": _counted,
@@ -184,7 +178,3 @@ def _environment() -> Environment:
     }
     environment.globals["value_of"] = wording.signal_value
     return environment
-
-
-def _text(name: str) -> str:
-    return files("service.report").joinpath("templates", name).read_text(encoding="utf-8")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from service import wording
+from service.report.papers import template, templates_of
 from service.weekly.report import Declined, Figure, WeeklyReport
 
 NO_DATA = "no data"
@@ -88,7 +88,7 @@ def _shown(report: WeeklyReport) -> dict[str, Any]:
         "notes": {figure.name: number for number, figure in enumerate(report.figures, start=1)},
         "declined": _grouped(report),
         "empty": not report.cycles and not report.actions,
-        "style": Markup(files("service.report").joinpath("templates", "report.css").read_text(encoding="utf-8")),
+        "style": Markup(template("service.report", "report.css")),
     }
 
 
@@ -105,13 +105,7 @@ def _markdown(value: object) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_text),
-        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("service.weekly")
     environment.filters |= {
         "change": change_of,
         "clean": wording.clean,
@@ -123,7 +117,3 @@ def _environment() -> Environment:
     }
     environment.globals |= {"value_of": value_of, "signal_value": wording.signal_value, "no_data": NO_DATA}
     return environment
-
-
-def _text(name: str) -> str:
-    return files("service.weekly").joinpath("templates", name).read_text(encoding="utf-8")
