@@ -20,8 +20,8 @@ from domain.errors import (
 KNOWN = ("sqlite", "postgresql")
 CONNECT_SECONDS = 5
 _STATEMENT_SECONDS = 60
-PAUSED_S = 10
-"""After so long the server ends the transaction of a program that does nothing in it: it is paused, or cut off."""
+# However little whoever waits has: a busy machine too may leave a program alone for a while.
+_LEAST_HELD = timedelta(seconds=1)
 _SCHEMA = "Name a database of its own for this version in {field}, or restore a backup of it"
 # By SQLSTATE where the server says it, else by words: a connection that fails has no state.
 _MEANINGS: tuple[tuple[tuple[str, ...], type[DependencyError], str], ...] = (
@@ -59,15 +59,31 @@ def database_url(url: str, *, field: str) -> URL:
 
 
 def impatient(engine: Engine, busy: timedelta) -> None:
-    """Let PostgreSQL give up on a lock after `busy`, on a statement after a minute, and on a program that is paused."""
+    """Let PostgreSQL give up on a lock after `busy`, on a statement after a minute, and on a program that is paused.
+
+    It is paused, or cut off, when it does nothing in a transaction for as long as `held_ms` says.
+    """
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = {int(busy.total_seconds() * 1000)}")
+            cursor.execute(f"SET lock_timeout = {milliseconds(busy)}")
             cursor.execute(f"SET statement_timeout = '{_STATEMENT_SECONDS}s'")
-            cursor.execute(f"SET idle_in_transaction_session_timeout = '{PAUSED_S}s'")
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {held_ms(busy)}")
         connection.commit()
+
+
+def held_ms(busy: timedelta) -> int:
+    """Return after how many milliseconds of doing nothing the server ends a transaction: half of `busy`.
+
+    So whoever waits `busy` for what a paused program holds gets it, and is not told that it is locked.
+    """
+    return milliseconds(max(busy / 2, _LEAST_HELD))
+
+
+def milliseconds(span: timedelta) -> int:
+    """Return a span as PostgreSQL takes it."""
+    return int(span.total_seconds() * 1000)
 
 
 def explained(error: SQLAlchemyError, *, name: str, field: str) -> DependencyError:

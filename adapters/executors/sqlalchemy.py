@@ -4,7 +4,7 @@ Why a process that was paused cannot write after its work was taken over: each o
 its row in the table of executors against being fenced (``FOR KEY SHARE``, which a beat does not wait for, and fencing,
 which takes the row whole, does). So a write either commits before the fence, and whoever takes over sees it, or finds
 the fence and is undone. What is open in a process that is paused in the middle of a transaction is ended by the server
-after `PAUSED_S`. On SQLite, where one process writes at a time, the write lock does the same.
+before whoever waits for it gives up. On SQLite, where one process writes at a time, the write lock does the same.
 """
 
 from __future__ import annotations
