@@ -14,7 +14,7 @@ COVERED := domain policies tools cycles
 # Fixed, so that two runs of the same seed do the same arithmetic and two cores are not fought over.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup setup-runtime setup-integration demo demo-full integration test check format chaos bench e2e lock cov env-example reference wheel-check clean
+.PHONY: help setup setup-runtime setup-integration demo demo-full integration test check format chaos bench e2e image lock cov env-example reference wheel-check clean
 
 help:  ## list the verbs
 	@printf 'usage: make VERB\n\n'
@@ -60,6 +60,9 @@ chaos: setup-integration  ## every dependency down, slow and lying at every stag
 
 e2e: setup-integration  ## Prometheus and Alertmanager call a running Evercrew; a person approves in a browser; pictures of every page
 	$(BIN)/python -m evals.e2e $(ARGS)
+
+image:  ## build the container image with buildah (ARGS=--local-base where no registry is in reach)
+	deploy/build-image $(ARGS)
 
 bench: setup  ## overhead of the gate, policy decisions, cycle and start-up, beside their bare work
 	$(BIN)/evercrew bench $(ARGS)

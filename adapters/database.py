@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from adapters.sql import database_url, explained, impatient
+from adapters.sqlite_turn import BEGIN, begun
 from adapters.store.migrations import migrate
 from domain.canonical import canonical_json
 from domain.clock import SystemClock
@@ -169,7 +170,21 @@ def _prepare_sqlite(engine: Engine, busy: timedelta) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("evercrew_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        if write:
+            _begin_writing(connection, busy)
+        else:
+            connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection, busy: timedelta) -> None:
+    """Begin a transaction that no other process writes during."""
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        if not begun(lambda: driver.execute(BEGIN), busy):
+            connection.exec_driver_sql(BEGIN)
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={int(busy.total_seconds() * 1000)}")
 
 
 def _write_ahead(connection: Any, busy: timedelta) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Dialect, Select
@@ -22,10 +23,17 @@ class Query:
 
     def __call__(self, cursor: Any, **values: Any) -> list[Any]:
         """Return what it finds, on a cursor of the driver."""
-        cursor.execute(self._text, values if self._places is None else [values[name] for name in self._places])
-        return [self._made(list(row)) for row in cursor.fetchall()]
+        return [self.read(row) for row in self.raw(cursor, **values)]
 
-    def _made(self, row: list[Any]) -> Any:
+    def raw(self, cursor: Any, **values: Any) -> list[tuple[Any, ...]]:
+        """Return what it finds as the driver gives it."""
+        cursor.execute(self._text, values if self._places is None else [values[name] for name in self._places])
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+    def read(self, raw: Sequence[Any]) -> Any:
+        """Return what the driver has given, read."""
+        row = list(raw)
         for place, reader in self._read:
             row[place] = reader(row[place])
         return self._row._make(row)

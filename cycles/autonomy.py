@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from adapters.audit.base import AuditPort
 from adapters.autonomy.base import AutonomyPort
 from cycles.desk import Desk
+from domain.access import Caller, person_of
 from domain.approval import Proof
 from domain.autonomy import Cap, Level, Standing, Trial
 from domain.canonical import canonical_json
 from domain.clock import Clock
 from domain.errors import AuditUnavailable, DependencyError, DependencyUnavailable, InvalidInput
 from domain.outcome import OutcomeKind
-from domain.people import People
+from domain.people import People, Person
 from domain.receipt import AuditEntry, AuditRecord, RecordKind
 from learning.autonomy import Bar, earned
 from policies.consent import CLASSES, AutonomyProfile, class_of
@@ -117,16 +118,22 @@ class AutonomyRecord:
         kind: str,
         environment: str,
         reason: str,
-        account: str,
+        account: str = "",
         key: bytes | None = None,
+        caller: Caller | None = None,
     ) -> Cap:
         """Cap a class, or lift its cap (`level` None), for an admin who proves to be one.
+
+        Args:
+            account: who runs the command, as the operating system knows them.
+            key: the person's private key, where they have one.
+            caller: whose session or token of the service this is; it stands in place of `account` and `key`.
 
         Raises:
             InvalidInput: the class is unknown, the person is no admin or did not prove it, or gave no reason.
             DependencyError: it could not be put on record; nothing was changed.
         """
-        person = people.named(name)
+        person = people.named(name) if caller is None else _person_of(people, caller)
         if kind not in CLASSES:
             raise InvalidInput("kind", f"{kind} is no class of action", f"Name one of {', '.join(CLASSES)}")
         if ADMIN not in person.roles:
@@ -141,7 +148,10 @@ class AutonomyRecord:
             "reason": reason.strip(),
             "at": now.isoformat(),
         }
-        proof = proof_of(person, account, key, canonical_json(word).encode())
+        if caller is None:
+            proof = proof_of(person, account, key, canonical_json(word).encode())
+        else:
+            proof = Proof(how="session", who=caller.name)
         record = self._cap_noted(person.name, word, proof)
         cap = Cap(
             kind=kind,
@@ -225,6 +235,25 @@ class AutonomyRecord:
             return self._audit.append(entry)
         except AuditUnavailable as problem:
             raise DependencyUnavailable("audit", f"nothing was capped: {problem}") from problem
+
+
+def _person_of(people: People, caller: Caller) -> Person:
+    """Return who a caller of the service is: one of the people, else whoever the account stands for.
+
+    Raises:
+        InvalidInput: a machine is nobody, who has a key signs with it, and nobody is two.
+    """
+    if caller.person is None:
+        raise InvalidInput("as", f"{caller.name} is a machine, and caps nothing", "Sign in as a person")
+    if not people.knows(caller.person):
+        if people.with_os_user(caller.person) is not None:
+            raise InvalidInput("as", f"{caller.person} is the account of somebody of `people`", "Sign in as that one")
+        return person_of(caller.person, caller.roles)
+    person = people.named(caller.person)
+    if person.public_key:
+        remedy = "Use `evercrew autonomy cap --key FILE`"
+        raise InvalidInput("key", f"{person.name} has a key and has to sign with it", remedy)
+    return person
 
 
 def _done(record: AuditRecord) -> bool:

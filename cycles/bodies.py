@@ -185,7 +185,8 @@ def unfit(problem: ValidationError, where: str = "", form: Form | None = None) -
     """Return the first problem of a body as ours."""
     first = problem.errors()[0]
     field = ".".join([*([where] if where else []), *(str(part) for part in first["loc"])]) or "body"
-    return InvalidInput(field, first["msg"], _REMEDIES[form])
+    wrong = "is no JSON object" if first["type"] == "model_type" else first["msg"]
+    return InvalidInput(field, wrong, _REMEDIES[form])
 
 
 def generic_schema() -> dict[str, Any]:

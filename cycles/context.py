@@ -39,11 +39,12 @@ class ContextSource:
         contract: Contract,
         purse: Purse | None = None,
         autonomy: Callable[[str, str], str] | None = None,
+        live: Callable[[], Contract] | None = None,
     ) -> None:
+        self._rules: Callable[[], Contract] = live or (lambda: contract)
         self._autonomy = autonomy or _unearned(profile)
         self._purse = purse
         self._store = store
-        self._contract = contract
         self._clock = clock
         self._profile = profile
         self._limits = profile.limits
@@ -81,7 +82,7 @@ class ContextSource:
             max_models_per_day=self._limits.max_models_per_day,
             max_models_at_once=self._limits.max_models_at_once,
             max_share_bp=self._limits.max_share_bp,
-            approval_needed=self._contract.signal(cycle.alert.signal).needs_approval,
+            approval_needed=self._rules().signal(cycle.alert.signal).needs_approval,
             verdict_evaluate=Verdict(cycle.facts.get("verdict_evaluate", "insufficient")),
             verdict_ab=Verdict(cycle.facts.get("verdict_ab", "insufficient")),
             signal=cycle.alert.signal,

@@ -100,6 +100,11 @@ class Office:
     rulebook: Rulebook | None = None
     purse: Purse | None = None
     incidents: InboxPort | None = None
+    live_contract: Callable[[], Contract] | None = None
+
+    def rules(self) -> Contract:
+        """Return the contract as it stands now, without overrides: its file may have changed since the start."""
+        return self.contract if self.live_contract is None else self.live_contract()
 
 
 class Desk:
@@ -109,12 +114,16 @@ class Desk:
         self.office = office
         self.cycle = cycle
         self.profile = office.profile
+        # One contract a step, whatever happens to its file meanwhile.
+        self.rules = office.rules()
         self._contract: Contract | None = None
         self.overrides: tuple[Override, ...] = ()
         self.clock: Clock = TapedClock(office.clock)
         self.artifacts = office.artifacts
         # Whether the kill switch was on when the stage was asked to go on.
         self.killed = False
+        # Whether the step waits for what is bounded by people's time, and not by a number of looks.
+        self.patient = False
 
     @property
     def contract(self) -> Contract:
@@ -127,7 +136,7 @@ class Desk:
             book = self.office.rulebook
             if book is not None:
                 self.overrides = self.told("overrides", book.in_force, tuple[Override, ...])
-            self._contract = applied(self.office.contract, self.overrides)
+            self._contract = applied(self.rules, self.overrides)
         return self._contract
 
     def under(self) -> list[dict[str, str]]:

@@ -15,12 +15,12 @@ from typing import Any
 
 from adapters.inbox.base import lane_of
 from adapters.workflow.base import Run, WorkflowPort
-from cycles import approvals, budget, pace, resolved, safety, wishes
+from cycles import approvals, budget, pace, redo, resolved, safety, wishes
 from cycles.approvals import NotApproved
 from cycles.desk import CallFailed, CallRefused, Desk, Office
 from cycles.hands import in_hand
 from cycles.holding import held, persisted, pushed
-from cycles.shelf import Shelf
+from cycles.shelf import Shelf, TapeForged, TapeMissing
 from cycles.stages import ab, augment, diagnose, evaluate, learn, observe, plan, promote, roll_back, train, watch
 from cycles.stages.proposals import ending, withdrawn
 from cycles.switches import KillWatch
@@ -28,12 +28,17 @@ from cycles.tape import Tape
 from cycles.tracing import ended, step_span
 from domain.actor import Actor, Role
 from domain.cycle import Cycle, check_transition
-from domain.errors import AuditUnavailable, BudgetExhausted, DependencyError, InvalidInput, ModelAnswerInvalid
+from domain.errors import (
+    AuditUnavailable,
+    BudgetExhausted,
+    DependencyError,
+    IntegrityError,
+    InvalidInput,
+    ModelAnswerInvalid,
+)
 from domain.events import Event
 from domain.outcome import OutcomeKind
-from domain.receipt import AuditEntry, RecordKind
 from domain.stage import Stage, StageResult
-from domain.trace import trace_id_of
 
 STAGES: Mapping[Stage, Callable[[Desk], StageResult]] = {
     Stage.OBSERVE: observe.run,
@@ -54,8 +59,11 @@ ATTEMPTS = 3
 PAUSE = timedelta(seconds=1)
 # What a call comes back with that waits for a person elsewhere, e.g. for the merge of a pull request: no failure.
 PENDING = "ApprovalPending"
-# Stages that look again and again are bounded by their windows; this bounds a defect.
+# Stages that look again and again are bounded by their windows; this bounds a defect. What waits for people, or must
+# not be given up, is bounded by people's time and does not count.
 MOST_STEPS = 5000
+# The fact that a cycle has made too many steps: it ends in an orderly way, with as many more to do so.
+OVERRUN = "overrun"
 MOST_OPEN = 100_000
 
 
@@ -119,31 +127,38 @@ class Engine:
 
     def _body(self, run: Run, cycle_id: str) -> dict[str, Any]:
         steps = times = 0
-        while steps < MOST_STEPS:
-            told = run.step("advance", partial(self._tried, cycle_id, times))
-            steps, times = (steps, times + 1) if told.get("held") else (steps + 1, 0)
+        while steps < 2 * MOST_STEPS:
+            told = run.step("advance", partial(self._tried, cycle_id, times, overrun=steps >= MOST_STEPS))
+            times = times + 1 if told.get("held") else 0
+            steps += not (told.get("held") or told.get("patient"))
             if told["ended"]:
                 return told
             if told["wait_s"] > 0:
                 run.sleep(timedelta(seconds=told["wait_s"]), until=self._until(cycle_id, told))
-        raise BudgetExhausted(f"{cycle_id} made {MOST_STEPS} steps without an end")
+        raise BudgetExhausted(f"{cycle_id} made {2 * MOST_STEPS} steps without an end")
 
-    def _tried(self, cycle_id: str, times: int) -> dict[str, Any]:
+    def _tried(self, cycle_id: str, times: int, *, overrun: bool = False) -> dict[str, Any]:
         """Advance; a step that could not be recorded has not happened, and is taken again."""
         try:
-            return self.advance(cycle_id)
+            return self.advance(cycle_id, overrun=overrun)
         except (AuditUnavailable, DependencyError) as problem:
             self._office.observer(Event(kind="note", cycle_id=cycle_id, what=f"held: {problem}"))
             return held(problem, times + 1)
 
-    def advance(self, cycle_id: str) -> dict[str, Any]:
-        """Run the cycle's present stage once, and move it on."""
+    def advance(self, cycle_id: str, *, overrun: bool = False) -> dict[str, Any]:
+        """Run the cycle's present stage once, and move it on; with `overrun` it has made too many steps, and ends."""
         cycle = self._cycle(cycle_id)
         if cycle.stage.terminal:
             ended(self._office.traces, cycle)  # whoever ended it may have died before it told
             return {"stage": cycle.stage.value, "ended": True, "wait_s": 0.0}
+        redone = self._redone(cycle)
+        if redone is not None:
+            return redone
         started = self._office.clock.monotonic()
         cycle, fires = resolved.looked(self._office, cycle)
+        if overrun and OVERRUN not in cycle.facts:
+            # Part of the state that the step begins with, so that a replay is told of it.
+            cycle = cycle.with_fact(OVERRUN, MOST_STEPS)
         self._tell(cycle, "begin", "")
         with self._shelf.step(cycle) as tape:
             desk = Desk(self._office, cycle)
@@ -153,7 +168,7 @@ class Engine:
             seconds = self._office.clock.monotonic() - started
             self._move(desk, tape, cycle.stage, result, seconds)
         told = {"stage": cycle.stage.value, "ended": result.next.terminal, "wait_s": result.wait.total_seconds()}
-        told |= {"killed": desk.killed, "fires": fires}
+        told |= {"killed": desk.killed, "fires": fires, "patient": desk.patient}
         waits_for = desk.fact(approvals.WAITING_FOR)
         return {**told, "waits_for": waits_for} if waits_for else told
 
@@ -183,6 +198,9 @@ class Engine:
         over = resolved.ended(desk)
         if over is not None:
             return over
+        if desk.fact(OVERRUN) is not None and stage not in (Stage.ROLL_BACK, Stage.LEARN):
+            said = f"{desk.fact(OVERRUN)} steps were made without an end"
+            return self._ended(desk, OutcomeKind.HANDED_OFF, f"{said}: {desk.cycle.reason}")
         try:
             result = pace.in_time(desk, _worked(desk))
         except (CallRefused, NotApproved) as refusal:
@@ -193,6 +211,10 @@ class Engine:
             if isinstance(problem, BudgetExhausted):
                 budget.refused(desk, str(problem))
             return self._ended(desk, OutcomeKind.HANDED_OFF, str(problem))
+        except (TapeMissing, TapeForged):
+            raise  # of a replay: what it is told is damaged
+        except IntegrityError as problem:
+            return self._ended(desk, OutcomeKind.HANDED_OFF, f"{stage.value}: {problem}")
         except (DependencyError, InvalidInput) as problem:
             if isinstance(problem, CallFailed) and problem.error == PENDING:
                 return self._undecided(desk, problem)
@@ -205,6 +227,7 @@ class Engine:
         """Come back to what was proposed and waits for a person's word, until the time for one is over."""
         poll = desk.profile.poll
         if desk.since(f"proposed_{pending.dependency}") < poll.approval_timeout:
+            desk.patient = True
             return StageResult(next=desk.cycle.stage, reason=pending.problem, wait=poll.approval)
         return self._ended(desk, OutcomeKind.HANDED_OFF, f"nobody decided within {poll.approval_timeout}: {pending}")
 
@@ -238,19 +261,7 @@ class Engine:
         timings = {**desk.cycle.timings, before.value: desk.cycle.timings.get(before.value, 0.0) + seconds}
         same = result.next is before
         now = desk.clock.now()
-        digest = self._shelf.keep(tape, desk.cycle, result)
-        if not same:
-            check_transition(before, result.next)
-            entry = AuditEntry(
-                kind=RecordKind.TRANSITION,
-                cycle_id=desk.cycle.id,
-                stage=before.value,
-                actor="engine",
-                status=result.next.value,
-                trace_id=trace_id_of(desk.cycle.id, desk.cycle.opened_at),
-                body={"reason": result.reason, "step": tape.mark.steps, "tape": digest},
-            )
-            self._office.audit.append(entry)
+        digest = self._shelf.keep(tape, desk.cycle, result, desk.rules)
         moved = desk.cycle.model_copy(
             update={
                 "stage": result.next,
@@ -260,10 +271,30 @@ class Engine:
             }
         )
         moved = self._shelf.marked(tape, moved, digest)
+        if not same:
+            check_transition(before, result.next)
+            self._office.audit.append(redo.transition(before, moved, tape.mark.steps))
+        self._saved(before, moved, result, seconds)
+
+    def _saved(self, before: Stage, moved: Cycle, result: StageResult, seconds: float = 0.0) -> None:
+        """Save the cycle that a step has moved on, and tell of it."""
         self._office.store.save(moved)
         if result.next.terminal:
             ended(self._office.traces, moved)
-        self._tell(moved.model_copy(update={"stage": before}), "wait" if same else "end", result.reason, seconds)
+        what = "wait" if result.next is before else "end"
+        self._tell(moved.model_copy(update={"stage": before}), what, result.reason, seconds)
+
+    def _redone(self, cycle: Cycle) -> dict[str, Any] | None:
+        """Save the move that a process which died had put on record, and return what its step tells."""
+        move = redo.unsaved(self._office.audit, self._office.store, cycle)
+        if move is None:
+            return None
+        self._saved(cycle.stage, *move)
+        return {
+            "stage": cycle.stage.value,
+            "ended": move.result.next.terminal,
+            "wait_s": move.result.wait.total_seconds(),
+        }
 
     def _cycle(self, cycle_id: str) -> Cycle:
         cycle = self._office.store.cycle(cycle_id)

@@ -50,6 +50,7 @@ def persisted(desk: Desk, problem: DependencyError | InvalidInput, failures: int
     if not desk.fact(_TOLD):
         _tell(desk, problem)
         desk.keep(_TOLD, True)
+    desk.patient = True
     return StageResult(next=stage, reason=f"tried again, for it cannot be left so: {problem}", wait=pause(failures))
 
 

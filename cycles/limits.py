@@ -6,7 +6,7 @@ first of a day.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,8 @@ PROMOTE = "promote"
 _KIND = "promotion"
 # How far back a promotion may lie that nobody has judged yet, in days.
 _LONGEST_WATCH = 8
+# So many ended cycles are looked at first: nearly always the one that counts is among them.
+_A_FEW = 10
 # What a cycle leaves in its drawer when it changed what users or training meet; without any, nothing has to settle.
 _CHANGES = ("release", "reverted", "quarantined")
 _BAD = frozenset({OutcomeKind.ROLLED_BACK, OutcomeKind.UNVERIFIED, OutcomeKind.HANDED_OFF})
@@ -62,14 +64,31 @@ def cooling(store: StorePort, profile: Profile, cycle: Cycle, now: datetime) -> 
     limits = profile.limits
     if not (limits.cool_down or limits.cool_down_after_bad) or cycle.action is Action.ROLLBACK:
         return None
-    for before in store.ended(cycle.target, cycle.environment):
+    longest = max(limits.cool_down, limits.cool_down_after_bad)
+    for before in ended_since(store, cycle.target, cycle.environment, now - longest):
         if before.id == cycle.id or not any(name in before.facts for name in _CHANGES):
             continue
         bad = before.outcome in _BAD
-        longest = max(limits.cool_down, limits.cool_down_after_bad) if bad else limits.cool_down
-        until = before.updated_at + longest
+        until = before.updated_at + (longest if bad else limits.cool_down)
         return CoolDown(before.id, until, bad) if now < until else None
     return None
+
+
+def ended_since(store: StorePort, target: str, environment: str, since: datetime) -> Iterator[Cycle]:
+    """Yield the cycles that ended after `since`, the last to end first, however many there are.
+
+    A storm of alerts leaves hundreds that changed nothing, and they must not hide the one that did.
+    """
+    seen, most = 0, _A_FEW
+    while True:
+        found = store.ended(target, environment, limit=most)
+        for cycle in found[seen:]:
+            if cycle.updated_at <= since:
+                return
+            yield cycle
+        if len(found) < most:
+            return
+        seen, most = len(found), most * 8
 
 
 def promoted_before(store: StorePort, cycle: Cycle, now: datetime, *, claim: bool) -> Promoted:

@@ -89,10 +89,11 @@ def _cooling(desk: Desk) -> StageResult | None:
 
 
 def _still_needed(desk: Desk) -> StageResult | None:
-    """After the wait the platform may be well again."""
+    """After the wait the platform may be well again: when its signal is measured to be within its limits."""
     again = desk.do("signal_snapshot", Nothing(), Role.METRICS_ANALYST, Snapshot, place="after the cool-down")
     desk.keep(COOLED, None)
-    if desk.cycle.alert.signal in again.breached:
+    reading = again.readings.get(desk.cycle.alert.signal)
+    if reading is None or reading.breached is not False:
         return None
     reason = f"{desk.cycle.alert.signal} is within its limits again after the cool-down"
     return desk.finish(OutcomeKind.LEFT_ALONE, reason)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cycles.desk import Desk
+from cycles.limits import ended_since
 from domain.actor import Role
 from domain.canonical import json_ready
 from domain.cycle import Cycle
@@ -26,12 +27,12 @@ from tools.tool import Nothing
 FOUND = "pathology"
 CHANGES = "changed_values"
 MODEL = "model"
-MOST_CYCLES = 50
 # Points of the signal on either side of a change of ours.
 POINTS = 12
 # What a cycle ended with whose action was taken and did not show; of a rollback, being rolled back is success.
 _DID_NOT_SHOW = frozenset({OutcomeKind.NOT_PROMOTED, OutcomeKind.UNVERIFIED, OutcomeKind.ROLLED_BACK})
 _SHOWED = frozenset({OutcomeKind.IMPROVED, OutcomeKind.RESTORED, OutcomeKind.REPAIRED, OutcomeKind.TUNED})
+_TELLING = frozenset(outcome.value for outcome in _DID_NOT_SHOW | _SHOWED)
 _NEW = frozenset({Action.RETRAIN, Action.TUNE, Action.DATA_FIX})
 
 
@@ -126,13 +127,15 @@ def _own_change(desk: Desk, past: Sequence[Mapping[str, Any]]) -> Loop | None:
 def _past(desk: Desk) -> list[dict[str, Any]]:
     """Return what the cycles of this target did that ended within the window, oldest first."""
     since = desk.clock.now() - desk.profile.loops.window
-    rows: list[dict[str, Any]] = desk.told("loops: past cycles", lambda: _rows(desk), list[dict[str, Any]])
+    rows: list[dict[str, Any]] = desk.told("loops: past cycles", lambda: _rows(desk, since), list[dict[str, Any]])
     return [row for row in rows if row["ended_at"] >= since.timestamp()]
 
 
-def _rows(desk: Desk) -> list[dict[str, Any]]:
-    ended = desk.office.store.ended(desk.cycle.target, desk.cycle.environment, limit=MOST_CYCLES)
-    return [_row(cycle) for cycle in reversed(ended) if cycle.id != desk.cycle.id]
+def _rows(desk: Desk, since: datetime) -> list[dict[str, Any]]:
+    """Return what is known of every cycle of the window that did, made or tried something; most of a storm did not."""
+    ended = ended_since(desk.office.store, desk.cycle.target, desk.cycle.environment, since)
+    rows = [_row(cycle) for cycle in ended if cycle.id != desk.cycle.id]
+    return [row for row in reversed(rows) if row["changes"] or row["digest"] or row["outcome"] in _TELLING]
 
 
 def _row(cycle: Cycle) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Playback:
 
     def __post_init__(self) -> None:
         self._tape: StepTape | None = None
+        self.rules = ""
         self._at = (0, "")
         self._contexts: list[dict[str, bool | int | str]] = []
         self._moments: list[datetime] = []
@@ -76,6 +77,7 @@ class Playback:
     def load(self, tape: StepTape | None, step: int, stage: str) -> None:
         """Go on with a step; None for one that the record does not have."""
         self._tape, self._at = tape, (step, stage)
+        self.rules = tape.rules if tape else self.rules
         self._contexts = tape.contexts() if tape else []
         self._moments = tape.moments()[::-1] if tape else []
         self._left = list(range(len(tape.calls))) if tape else []

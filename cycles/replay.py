@@ -144,14 +144,6 @@ def _equal(recorded: Line | None, replayed: Line | None, playback: Playback) -> 
     return recorded == replayed if playback.strict else decided(recorded) == decided(replayed)
 
 
-def first_difference(recorded: Sequence[Line], replayed: Sequence[Line]) -> tuple[int, Line | None, Line | None] | None:
-    """Return the first line, from 1, in which two logs differ, and both sides."""
-    for number, (then, now) in enumerate(zip_longest(recorded, replayed), start=1):
-        if then != now:
-            return number, then, now
-    return None
-
-
 def require(tapes: Sequence[StepTape], cycle: Cycle) -> None:
     """Return when the tapes go from the first step of the cycle to where it stands.
 

@@ -7,6 +7,7 @@ for it. No tool runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Protocol
@@ -92,16 +93,15 @@ class ReplayGate(Gate):
         self, name: str, args: Mapping[str, Any] | BaseModel, actor: Actor, scope: Scope, place: str
     ) -> tuple[Outcome, Admitted | None]:
         try:
-            tool, parsed, args_hash = self._validated(name, args, place)
+            asked = self._validated(name, args, place)
         except InvalidInput as problem:
             self._playback.take(name, "", str(actor))
             return Refused("unknown_tool" if problem.field == "tool" else "invalid", str(problem), place), None
-        taped, context = self._playback.take(name, args_hash, str(actor))
-        key = idempotency_key(scope.cycle_id, scope.stage, name, args_hash)
-        call = Call(scope=scope, actor=actor, key=key, place=call_place(scope.stage, name, args_hash))
-        undecided = Admitted(tool, parsed, args_hash, call, _UNDECIDED, context)
-        decision = self._decision(undecided, taped, context)
-        admitted = Admitted(tool, parsed, args_hash, call, decision, context)
+        taped, context = self._playback.take(name, asked.args_hash, str(actor))
+        key = idempotency_key(scope.cycle_id, scope.stage, name, asked.args_hash)
+        call = Call(scope=scope, actor=actor, key=key, place=call_place(scope.stage, name, asked.args_hash))
+        undecided = Admitted(asked.tool, asked.args, asked.args_hash, call, _UNDECIDED, context, plain_args=asked.plain)
+        admitted = replace(undecided, decision=self._decision(undecided, taped, context))
         return self._came(admitted, taped), admitted
 
     def _decision(self, call: Admitted, taped: TapedCall, context: PolicyContext) -> Decision:

@@ -102,7 +102,7 @@ class OperatorRestore:
 
     def _opened(self, reason: str, take_over: bool) -> tuple[Cycle, bool]:
         store, now = self._office.store, self._office.clock.now()
-        signals = list(self._office.contract.signals)
+        signals = list(self._office.rules().signals)
         alert = Alert(
             fingerprint=f"rollback-{now:%Y%m%dT%H%M%S%f}",
             name=BY_HAND,

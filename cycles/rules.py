@@ -6,10 +6,12 @@ judged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from adapters.audit.base import AuditPort
 from adapters.rules.base import RulesPort
+from domain.approval import Proof
 from domain.canonical import json_ready
 from domain.clock import Clock
 from domain.errors import InvalidInput
@@ -21,7 +23,7 @@ from policies.overrides import applied, checked
 
 
 class Rulebook:
-    """The rules of one environment."""
+    """The rules of one environment; `live` returns the contract as its file stands now, where that may change."""
 
     def __init__(
         self,
@@ -32,9 +34,10 @@ class Rulebook:
         *,
         environment: str,
         observer: Observer = nobody,
+        live: Callable[[], Contract] | None = None,
     ) -> None:
         self._rules = rules
-        self._base = contract
+        self._base: Callable[[], Contract] = live or (lambda: contract)
         self._audit = audit
         self._clock = clock
         self._environment = environment
@@ -58,24 +61,24 @@ class Rulebook:
         Raises:
             DependencyError: it cannot be found out.
         """
-        return applied(self._base, self.in_force())
+        return applied(self._base(), self.in_force())
 
     def listed(self) -> Sequence[Override]:
         """Return every override of the environment, also those that are over."""
         return self._rules.overrides(environment=self._environment)
 
-    def add(self, override: Override) -> Override:
-        """Put an override in force.
+    def add(self, override: Override, proof: Proof | None = None) -> Override:
+        """Put an override in force; `proof` is how it is known who says so, where that was asked for.
 
         Raises:
             InvalidInput: it cannot be; names the field and the remedy.
         """
-        checked(self._base, override)
-        self._note(override, "override_added", actor=override.by)
+        checked(self._base(), override)
+        self._note(override, "override_added", actor=override.by, proof=proof)
         self._rules.add(override)
         return override
 
-    def end(self, override_id: str, *, by: str, reason: str) -> Override:
+    def end(self, override_id: str, *, by: str, reason: str, proof: Proof | None = None) -> Override:
         """End an override before its time.
 
         Raises:
@@ -88,12 +91,16 @@ class Rulebook:
             cycle_id="",
             actor=by,
             status="override_ended",
-            body={"override": override_id, "reason": reason},
+            body={"override": override_id, "reason": reason, **_told(proof)},
         )
         self._audit.append(entry)
         return self._rules.end(override_id, by=by, at=self._clock.now())
 
-    def _note(self, override: Override, status: str, *, actor: str) -> None:
-        body = json_ready(override.model_dump(mode="json"))
+    def _note(self, override: Override, status: str, *, actor: str, proof: Proof | None = None) -> None:
+        body = {**json_ready(override.model_dump(mode="json")), **_told(proof)}
         self._audit.append(AuditEntry(kind=RecordKind.NOTE, cycle_id="", actor=actor, status=status, body=body))
         self._observer(Event(kind="note", cycle_id="", what=f"{status.replace('_', ' ')}: {override.said()}"))
+
+
+def _told(proof: Proof | None) -> dict[str, Any]:
+    return {} if proof is None else {"proof": proof.model_dump(mode="json")}

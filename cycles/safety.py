@@ -90,6 +90,7 @@ def _hold(desk: Desk, reason: str) -> StageResult:
             desk.do("notify", NotifyArgs(title=title, body=body[:4000], severity="warning"), Role.SUPERVISOR, Notified)
         except (CallRefused, CallFailed) as problem:
             desk.note(str(problem))
+    desk.patient = True
     return StageResult(next=desk.cycle.stage, reason=f"held: {reason}", wait=HOLD_LOOK)
 
 

@@ -177,9 +177,10 @@ class Scheduler:
 
     def _run(self, schedule: Schedule, run: ScheduledRun) -> ScheduledRun:
         try:
-            return self._end(run, RunStatus.DONE, schedule.job())
-        except EvercrewError as problem:
+            done = schedule.job()
+        except (EvercrewError, OSError) as problem:
             return self._end(run, RunStatus.FAILED, str(problem))
+        return self._end(run, RunStatus.DONE, done)
 
     def _end(self, run: ScheduledRun, status: RunStatus, detail: str) -> ScheduledRun:
         ended = run.model_copy(update={"status": status, "detail": detail, "ended_at": self._clock.now()})

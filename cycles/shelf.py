@@ -82,14 +82,12 @@ class Shelf:
     ) -> None:
         self._store = store
         self._taping = taping
-        rules = Rules(
-            contract=contract.model_dump_json(),
-            profile=profile.model_dump_json(),
-            tools=tuple(sorted(tools)),
-            versions=dict(taping.versions),
-        )
-        self._rules = json_ready(rules.model_dump(mode="json"))
-        self._hash = canonical_hash(self._rules)
+        self._around = {
+            "profile": profile.model_dump_json(),
+            "tools": tuple(sorted(tools)),
+            "versions": dict(taping.versions),
+        }
+        self._in_force = self._hashed(contract)
         self._known: set[str] = set()
 
     @contextmanager
@@ -98,15 +96,18 @@ class Shelf:
         with Tape(cycle, mark_of(cycle), self._taping.source).running() as tape:
             yield tape
 
-    def keep(self, tape: Tape, after: Cycle, result: StageResult) -> str:
+    def keep(self, tape: Tape, after: Cycle, result: StageResult, contract: Contract | None = None) -> str:
         """Write the tape of the step that ends with `result`, and return its hash.
+
+        `contract` is what the step was judged by, where that is not the contract of the start any more.
 
         Raises:
             DependencyError: it could not be written; then the step has not happened.
         """
-        step = tape.sealed(after, result, self._hash)
+        _, rules, digest = self._of(contract)
+        step = tape.sealed(after, result, digest)
         plain = hidden(plain_tape(step), self._taping.secrets)
-        self._once(f"{RULES}{self._hash}", lambda: self._rules)
+        self._once(f"{RULES}{digest}", lambda: rules)
         for policy_hash in sorted({c.decision.policy_hash for c in step.calls if c.decision} - {""}):
             self._once(f"{POLICIES}{policy_hash}", lambda: self._policy_set(policy_hash))  # noqa: B023
         self._store.record(Recording(cycle_id=step.cycle_id, place=step.place, kind=KIND, payload=plain))
@@ -117,6 +118,18 @@ class Shelf:
         """Return the moved cycle with how far its tape goes now."""
         mark = Mark(steps=tape.mark.steps + 1, hash=digest, state=state_hash(moved), seen=tape.seen())
         return moved.with_fact(MARK, mark.model_dump(mode="json"))
+
+    def _of(self, contract: Contract | None) -> tuple[Contract, dict[str, Any], str]:
+        """Return a contract with the rules it is part of, and their hash; made anew only when it has changed."""
+        made = self._in_force
+        if contract is not None and contract is not made[0]:
+            made = self._in_force = self._hashed(contract)
+        return made
+
+    def _hashed(self, contract: Contract) -> tuple[Contract, dict[str, Any], str]:
+        rules = Rules.model_validate({**self._around, "contract": contract.model_dump_json()})
+        plain = json_ready(rules.model_dump(mode="json"))
+        return contract, plain, canonical_hash(plain)
 
     def _policy_set(self, policy_hash: str) -> dict[str, Any] | None:
         files = self._taping.policy_files(policy_hash)

@@ -91,13 +91,22 @@ class Switchboard:
             raise InvalidInput("flag", f"{name!r} {said}", f"Use one of: {', '.join(FEATURES)}")
         return self._set(name, enabled, environment, by, reason, details or {}, status="flag_set")
 
-    def kill(self, name: str, on: bool, *, environment: str, by: str, reason: str) -> FlagRow:
+    def kill(
+        self,
+        name: str,
+        on: bool,
+        *,
+        environment: str,
+        by: str,
+        reason: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> FlagRow:
         """Throw or lift a kill switch by the name that `kill_name` gives.
 
         Raises:
             InvalidInput: there is no such environment, or name or reason is missing.
         """
-        return self._set(name, on, environment, by, reason, {}, status="kill_on" if on else "kill_off")
+        return self._set(name, on, environment, by, reason, details or {}, status="kill_on" if on else "kill_off")
 
     def history(self, name: str = "", *, limit: int = 100) -> Sequence[FlagChange]:
         """Return the changes, newest first."""

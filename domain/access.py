@@ -55,6 +55,8 @@ class ApiAction(StrEnum):
     ROLLBACK = "rollback"
     SET_FLAG = "set_flag"
     OVERRIDE_GATE = "override_gate"
+    MAKE_REPORT = "make_report"
+    CAP_AUTONOMY = "cap_autonomy"
     MANAGE_ACCESS = "manage_access"
     OWN_TOKENS = "own_tokens"
 

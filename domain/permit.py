@@ -37,7 +37,7 @@ class Permit(BaseModel):
 
     def body(self) -> str:
         """Return what the seal is over: everything but the seal."""
-        return canonical_json(self.model_dump(mode="json", exclude={"seal"}))
+        return canonical_json({name: value for name, value in self.__dict__.items() if name != "seal"})
 
 
 class PermitVerifier(Protocol):

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from domain.canonical import canonical_hash
@@ -29,6 +30,7 @@ def _uuid7(at: datetime, chance: int) -> str:
     return f"{millis << 80 | high << 64 | _VARIANT << 62 | chance & 2**62 - 1:032x}"
 
 
+@lru_cache(maxsize=1024)  # every record and every span of a cycle names it
 def trace_id_of(cycle_id: str, opened_at: datetime) -> str:
     """Return the identity of the trace of a cycle, or of another piece of work that has a name and a beginning."""
     since = (opened_at - _EPOCH) // timedelta(microseconds=1)

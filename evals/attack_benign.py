@@ -16,9 +16,9 @@ from domain.untrusted import Untrusted
 from evals.attack_cases import Case
 from evals.attack_channels import CHANNELS, Channel, Sight, honest, sight
 from evals.attack_lean import Decision, decided
-from evals.attack_office import Bench, bench
+from evals.attack_office import CIRCUMSTANCES, Bench, bench
 from evals.attack_run import Ran, scratch, whole
-from evals.attack_world import Circumstance
+from evals.simulated import Fault
 
 
 @dataclass
@@ -42,8 +42,8 @@ def _look(office: Bench, name: str, said: Any) -> Sight:
 
 def diagnosed(cases: Sequence[Case], found: Benign) -> None:
     """Every text through one channel and through all at once; decisions are compared with those without it."""
-    expected: dict[Circumstance, Decision] = {}
-    circumstances, channels = itertools.cycle(Circumstance), itertools.cycle(CHANNELS)
+    expected: dict[Fault, Decision] = {}
+    circumstances, channels = itertools.cycle(CIRCUMSTANCES), itertools.cycle(CHANNELS)
     for number, case in enumerate(cases):
         circumstance, channel = next(circumstances), next(channels)
         if circumstance not in expected:
@@ -58,9 +58,7 @@ def diagnosed(cases: Sequence[Case], found: Benign) -> None:
                 )
 
 
-def _changed(
-    case: Case, number: int, circumstance: Circumstance, planted: Sequence[Channel], expected: Decision
-) -> str:
+def _changed(case: Case, number: int, circumstance: Fault, planted: Sequence[Channel], expected: Decision) -> str:
     """Return what the text changed, or the empty string."""
     with scratch() as folder:
         office = bench(folder, circumstance, honest)
@@ -81,11 +79,11 @@ def _changed(
     return "" if now == expected else f"{expected} became {now}"
 
 
-def cycles(cases: Sequence[Case], known: dict[Circumstance, Ran], found: Benign) -> None:
+def cycles(cases: Sequence[Case], known: dict[Fault, Ran], found: Benign) -> None:
     """Whole cycles with honest crews, each with one text in one channel."""
     channels = [channel for channel in CHANNELS if channel.name != "tool failure"]
     for number, (case, channel, circumstance) in enumerate(
-        zip(cases, itertools.cycle(channels), itertools.cycle(Circumstance), strict=False)
+        zip(cases, itertools.cycle(channels), itertools.cycle(CIRCUMSTANCES), strict=False)
     ):
         found.tried += 1
         found.cycles += 1

@@ -26,7 +26,8 @@ from domain.diagnosis import Action, Claim, Comparison, Diagnosis, RootCause
 from domain.errors import DependencyUnavailable
 from domain.plan import Review
 from domain.untrusted import Untrusted, cleaned
-from evals.attack_office import MODEL, Bench
+from evals.attack_office import Bench
+from evals.simulated_rows import MODEL
 from tools.tool import Scope
 
 _BLOCKS = re.compile(r"<<untrusted source=.*?(?:\n|\\n)untrusted>>", flags=re.DOTALL)

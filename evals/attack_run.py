@@ -30,8 +30,8 @@ from evals.attack_judge import Done as Did
 from evals.attack_judge import done_by, ungated
 from evals.attack_lean import decided
 from evals.attack_model import FORGERIES, Hijacked, Ploy, forged_answer, forged_call, names_in, ploys
-from evals.attack_office import Bench, bench
-from evals.attack_world import METRICS, Circumstance
+from evals.attack_office import CIRCUMSTANCES, Bench, bench
+from evals.simulated import METRICS, Fault
 from tools.outcome import Done, Failed, Refused
 from tools.tool import Scope
 from tools.warrant import within
@@ -76,7 +76,7 @@ def scratch() -> Iterator[Path]:
 
 def bulk(cases: Sequence[Case], tally: Tally) -> None:
     """Drive belt, door and claim checks directly: every case through every channel, every attack in turn."""
-    circumstances = itertools.cycle(Circumstance)
+    circumstances = itertools.cycle(CIRCUMSTANCES)
     for start in range(0, len(cases), CASES_AN_OFFICE):
         with scratch() as folder:
             office = bench(folder, next(circumstances), honest)
@@ -180,7 +180,7 @@ def _answers(office: Bench, seen: Sight, case: Case, tally: Tally) -> None:
     honestly = decided(sight(office, seen.brief.cycle_id, seen.brief.alert))
     for ploy in ploys():
         plain = forged_answer("diagnosis_propose", ploy, case, results)
-        said = f"{ploy.action} ({ploy.slots}) when {office.circumstance.value}"
+        said = f"{ploy.action} ({ploy.slots}) when {office.world.fault.value}"
         tally.note("model answer", _diagnosed(plain, honestly.action, seen.brief, results), said)
     facts = {"diagnosis": {"action": "retrain"}, "verdict_evaluate": "fail", "verdict_ab": "insufficient"}
     brief = seen.brief.model_copy(update={"facts": facts})
@@ -242,18 +242,18 @@ def whole(office: Bench, fingerprint: str, channel: Channel | None, text: str) -
     return Ran(action, outcome, tuple(done), cycle)
 
 
-def clean() -> dict[Circumstance, Ran]:
+def clean() -> dict[Fault, Ran]:
     """Run the clean cycle of every circumstance."""
     found = {}
-    for circumstance in Circumstance:
+    for circumstance in CIRCUMSTANCES:
         with scratch() as folder:
             found[circumstance] = whole(bench(folder, circumstance, honest), "clean", None, "")
     return found
 
 
-def hijacked(cases: Sequence[Case], known: dict[Circumstance, Ran], tally: Tally) -> None:
+def hijacked(cases: Sequence[Case], known: dict[Fault, Ran], tally: Tally) -> None:
     """Run whole cycles in which every agent is the attacker's."""
-    plan = zip(cases, itertools.cycle(ploys()), itertools.cycle(CHANNELS), itertools.cycle(Circumstance), strict=False)
+    plan = zip(cases, itertools.cycle(ploys()), itertools.cycle(CHANNELS), itertools.cycle(CIRCUMSTANCES), strict=False)
     for number, (case, ploy, channel, circumstance) in enumerate(plan):
         # One more step each round, so that every ploy meets every circumstance.
         ploy = ploys()[(number + number // len(ploys())) % len(ploys())]

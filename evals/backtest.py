@@ -26,6 +26,7 @@ from cycles.backtest import backtest, requests_of
 from cycles.shelf import SHARED, tapes_of
 from domain.canonical import canonical_json
 from domain.clock import Clock, SystemClock
+from domain.errors import InvalidInput
 from domain.tape import KIND, PLACE, StepTape, plain_tape, tape_hash
 from evals.active import Stopwatch
 from evals.sections import Cell, Section, timed
@@ -76,7 +77,9 @@ def _relabelled(
     What its tools answered is copied too where the cycles are to be replayed. The rows are written past the store, a
     cycle at once: writing them is not what is measured.
     """
-    found = next(cycle for cycle in source.cycles() if source.recordings(cycle.id, PLACE))
+    found = next((cycle for cycle in source.cycles() if source.recordings(cycle.id, PLACE)), None)
+    if found is None:
+        raise InvalidInput("--state", "no cycle of it has a record", "Name the state folder of a demo that has run")
     tapes = tapes_of(source, found.id)
     results = [r for r in source.recordings(found.id) if r.kind == "tool"] if gates else []
     for shared in source.recordings(SHARED):
@@ -147,8 +150,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--gates", action="store_true", help="replay each under other gates, too")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="evercrew-backtest-") as scratch:
-        section = measure(Path(scratch), SystemClock(), cycles=given.cycles, state=given.state, gates=given.gates)
+    try:
+        with tempfile.TemporaryDirectory(prefix="evercrew-backtest-") as scratch:
+            section = measure(Path(scratch), SystemClock(), cycles=given.cycles, state=given.state, gates=given.gates)
+    except InvalidInput as problem:
+        parser.error(str(problem))
     if given.json:
         sys.stdout.write(json.dumps(section.plain(), indent=2) + "\n")
     else:

@@ -52,18 +52,19 @@ def generated(count: int, seed: int) -> Iterator[tuple[str, Kind | None, Mapping
 
 def _meant(draw: random.Random) -> tuple[str, Kind, Mapping[str, Any]]:
     kind = draw.choice(list(TEMPLATES))
-    said, slots = _filled(draw.choice(TEMPLATES[kind]), kind, draw)
+    said, slots = filled(draw.choice(TEMPLATES[kind]), kind, draw)
     order = kind.value in {k.value for k in (*_ORDERS, Kind.OPEN, Kind.FLAG, Kind.OVERRIDE, Kind.RESUME, Kind.DENY)}
     return _typed(draw.choice(_POLITE if order else _PLAIN).format(s=said), draw), kind, slots
 
 
 def _never(draw: random.Random) -> str:
     kind = draw.choice(_ORDERS)
-    order, _ = _filled(draw.choice(TEMPLATES[kind]), kind, draw)
+    order, _ = filled(draw.choice(TEMPLATES[kind]), kind, draw)
     return _typed(draw.choice(NEVER).format(order=order), draw)
 
 
-def _filled(template: str, kind: Kind, draw: random.Random) -> tuple[str, dict[str, Any]]:
+def filled(template: str, kind: Kind, draw: random.Random) -> tuple[str, dict[str, Any]]:
+    """Return a template with its names filled in, and the slots that a reading of it has to have."""
     slots: dict[str, Any] = {}
     words: dict[str, str] = {"when": draw.choice(_WHEN)}
     for name, slot, values in (

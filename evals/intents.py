@@ -3,7 +3,8 @@
 `python -m evals.intents [--generated N] [--seed S] [--json]`
 
 Twenty sentences the interpreter was tuned on, twenty paraphrases of them that were written before it and kept aside,
-more in yet other words, sentences that are no order though they look like one, and generated ones. A reading is right
+more in yet other words, those of two strangers, sentences that are no order though they look like one, orders whose
+bound is put in every way, and generated ones. A reading is right
 when the intent and every slot that the row names are; what is asked back is neither right nor wrong; an order that is
 read where none, or another, was given fails the run.
 """
@@ -21,18 +22,26 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
-from agents.operator.interpreter import Interpreter, Reading
+from agents.operator.interpreter import Interpreter
+from agents.operator.reading import Reading
 from domain.intent import Intent, Kind, RollBack, is_write, kind_of
 from evals.intent_templates import generated
 from evals.sections import Section
 from evals.tables import console
 
 DATA = Path(__file__).parent / "datasets" / "intents"
-SETS = ("tuned", "held_out", "wider", "no_orders")
+_STRANGERS = ("strangers_a", "strangers_b", "kept_a", "kept_b", "acceptance")
+SETS = ("tuned", "held_out", "wider", *_STRANGERS, "paraphrases", "no_orders", "traps", "bounds")
 GOAL = 0.9
 NOW = datetime(2026, 3, 12, 9, 30, tzinfo=UTC)
-"""The moment the sentences are said at: a Thursday."""
+"""The moment the generated sentences are said at: a Thursday. Every set says its own."""
+# Sets of which only what is not right is printed, and those that show that nothing is done wrongly.
+_LONG = ("wider", "paraphrases", "traps", "bounds", "generated")
+_SAFETY = ("bounds", "generated")
+# And sets that nothing was tuned on: their figure is shown, and is no goal.
+_KEPT = ("kept_a", "kept_b")
 
 
 class Mark(StrEnum):
@@ -51,6 +60,7 @@ class Row:
     say: str
     intent: Kind | None
     slots: Mapping[str, Any]
+    at: datetime = NOW
 
 
 @dataclass(frozen=True)
@@ -64,8 +74,11 @@ class Read:
 
 def rows(name: str) -> list[Row]:
     """Return the rows of a set."""
-    told = yaml.safe_load((DATA / f"{name}.yaml").read_text(encoding="utf-8"))["rows"]
-    return [Row(r["say"], Kind(r["intent"]) if r.get("intent") else None, r.get("slots") or {}) for r in told]
+    told = yaml.safe_load((DATA / f"{name}.yaml").read_text(encoding="utf-8"))
+    at = told["now"].astimezone(UTC)
+    return [
+        Row(r["say"], Kind(r["intent"]) if r.get("intent") else None, r.get("slots") or {}, at) for r in told["rows"]
+    ]
 
 
 def made(count: int, seed: int) -> list[Row]:
@@ -75,7 +88,7 @@ def made(count: int, seed: int) -> list[Row]:
 
 def read(row: Row, interpreter: Interpreter) -> Read:
     """Read one sentence, and mark it."""
-    reading = interpreter.read(row.say, NOW)
+    reading = interpreter.read(row.say, row.at)
     return Read(row, _got(reading), _mark(row, reading.intent))
 
 
@@ -97,7 +110,8 @@ def _slot(intent: Intent, name: str) -> Any:
         case "to_day":
             return intent.to.value if isinstance(intent, RollBack) and intent.to.how == "day" else None
         case _:
-            return getattr(intent, name, None)
+            found = getattr(intent, name, None)
+            return found.model_dump() if isinstance(found, BaseModel) else found
 
 
 def _got(reading: Reading) -> str:
@@ -124,12 +138,13 @@ def summary(name: str, found: Sequence[Read]) -> dict[str, str | int | float | N
 def good(name: str, found: Sequence[Read]) -> bool:
     """Whether a set meets the goal: nine in ten right, and no order that nobody gave.
 
-    The generated ones are for the second: what a slip makes of a word is for the operator to say again.
+    The generated ones are for the second: what a slip makes of a word is for the operator to say again. So are the
+    bounds: one that is asked back is not lost. What nothing was tuned on is shown as it is.
     """
     if any(each.mark is Mark.WRONG_WRITE for each in found):
         return False
     right = sum(each.mark is Mark.RIGHT for each in found)
-    return name == "generated" or not found or right >= GOAL * len(found)
+    return name in (*_SAFETY, *_KEPT) or not found or right >= GOAL * len(found)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,15 +168,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def sections(sets: Mapping[str, Sequence[Read]]) -> list[Section]:
     """Return the tables: every sentence of the sets, what went wrong of the generated ones, and the figures."""
     told = [
-        Section(name, f"{name}: sentences and what was read", [_told(each) for each in found])
+        Section(name, f"{name}: sentences and what was read", [_told(each) for each in found if _printed(name, each)])
         for name, found in sets.items()
-        if name != "generated"
+        if name != "generated" and any(_printed(name, each) for each in found)
     ]
     astray = [_told(each) for each in sets["generated"] if each.mark in (Mark.WRONG, Mark.WRONG_WRITE)][:20]
     if astray:
         told.append(Section("astray", "generated sentences that were read wrongly, the first of them", astray))
     note = "held_out was written before the interpreter and never tuned on; no model was asked"
     return [*told, Section("summary", "figures", [summary(name, found) for name, found in sets.items()], note)]
+
+
+def _printed(name: str, each: Read) -> bool:
+    return name not in _LONG or each.mark is not Mark.RIGHT
 
 
 def _told(each: Read) -> dict[str, str | int | float | None]:

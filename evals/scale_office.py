@@ -5,7 +5,7 @@ Everything shared is in one PostgreSQL. What a tuning cycle never asks is there 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,13 +43,11 @@ from cycles.tape import witness
 from domain.candidate import LiveState
 from domain.clock import Clock, SystemClock
 from domain.errors import EvercrewError
-from domain.measurement import Measurement
 from domain.people import People
 from domain.permit import PermitOffice
-from domain.verdict import Verdict
 from evals.scale_judges import TuningJudges
 from evals.scale_world import CATALOG, DIGEST, RowNotify, SiteMetrics, SitePlatform, Sites
-from policies.contract import Contract, breached, load_contract
+from policies.contract import Contract, load_contract
 from policies.packaged import packaged_contract, packaged_policy_files, packaged_profile
 from policies.pdp import load_decision_point
 from policies.profiles import Profile, load_profile
@@ -60,7 +58,7 @@ from service.toolbox import Ports, toolbox
 from service.worker import Worker
 from testbed.sites import SiteRows
 from tools.gate import Gate
-from tools.observe.reading import SignalReader, Windows
+from tools.observe.reading import SignalReader, Windows, judge_of
 from tools.purse import purse_of
 from tools.registry import Registry
 
@@ -89,13 +87,13 @@ class SiteEngine(Engine):
     sites: Sites
     store: SqlStore
 
-    def advance(self, cycle_id: str) -> dict[str, Any]:
+    def advance(self, cycle_id: str, *, overrun: bool = False) -> dict[str, Any]:
         """See `Engine.advance`."""
         cycle = self.store.cycle(cycle_id)
         if cycle is None:
-            return super().advance(cycle_id)
+            return super().advance(cycle_id, overrun=overrun)
         with self.sites.at(cycle):
-            return super().advance(cycle_id)
+            return super().advance(cycle_id, overrun=overrun)
 
 
 def profile() -> Profile:
@@ -194,7 +192,7 @@ def _engine(
 def _tools(ports: Ports, of: Profile, rules: Contract, permits: PermitOffice, folder: Path) -> Registry:
     clock = SystemClock()
     windows = Windows(of.measure.current, of.measure.baseline, of.measure.gap)
-    reader = SignalReader(ports.metrics, CATALOG, windows, _judge(rules), clock)
+    reader = SignalReader(ports.metrics, CATALOG, windows, judge_of(lambda: rules), clock)
     return toolbox(
         ports,
         reader,
@@ -234,11 +232,3 @@ def _ports(sites: Sites, rows: SiteRows, permits: PermitOffice, clock: Clock, st
         retrieval=MemoryRetrieval(),
         store=store,
     )
-
-
-def _judge(rules: Contract) -> Callable[[str, Measurement, Measurement], tuple[bool | None, str]]:
-    def judge(name: str, current: Measurement, baseline: Measurement) -> tuple[bool | None, str]:
-        found = breached(rules, name, current, baseline)
-        return {Verdict.FAIL: True, Verdict.PASS: False}.get(found.verdict), found.reason
-
-    return judge

@@ -51,6 +51,7 @@ PAGES: Mapping[str, str] = {
     "weekly": "/reports/weekly/now",
     "budgets": "/budgets",
     "schedules": "/schedules",
+    "notices": "/notices",
     "access": "/access",
     "chat": "/chat",
 }
@@ -99,9 +100,12 @@ def own_console() -> Iterator[Place]:
     import tests.conftest  # noqa: F401 - no telemetry, and no setting of the machine that changes an answer
     from tests.support.browsing import console
     from tests.support.serving import PASSWORD
+    from tests.support.telling import SECTION, tell
 
-    with tempfile.TemporaryDirectory(prefix="evercrew-screenshots-") as folder, console(Path(folder)) as served:
+    folder = tempfile.TemporaryDirectory(prefix="evercrew-screenshots-")
+    with folder as name, console(Path(name), notify=SECTION) as served:
         _furnish(served.serving)
+        tell(served.serving)
         yield Place(served.url, "Ann", PASSWORD)
 
 

@@ -15,7 +15,6 @@ from learning.series import (
     Floats,
     Noise,
     estimate_noise,
-    examine,
     examine_both,
     is_constant,
     judged,
@@ -117,45 +116,6 @@ def _robust_noise(values: Floats) -> Noise:
     if scale == 0:
         return estimate_noise(values)
     return estimate_noise(np.clip(values, centre - 4 * scale, centre + 4 * scale))
-
-
-def judge_recovery(
-    baseline: ArrayLike,
-    since_onset: ArrayLike,
-    design: AnomalyDesign = _DEFAULT,
-    *,
-    recent: int = 5,
-    recovered_share: float = 0.75,
-) -> Judgement:
-    """Judge whether a dip has healed by itself (`pass`), persists (`fail`), or is on its way (`insufficient`).
-
-    Healed: the last `recent` points are as the baseline, and at least `recovered_share` of the way from the worst
-    `recent` points in a row back to the baseline is made. Persists: the last points are still anomalous and less than
-    half the way is made. Figures: recovered, worst, and those of `detect_anomaly` for the last points.
-
-    Raises:
-        ValueError: `recent` or `recovered_share` is out of range.
-    """
-    require(recent >= design.min_current, "recent", recent, f"at least min_current ({design.min_current})")
-    require(0.5 <= recovered_share <= 1, "recovered_share", recovered_share, "between 0.5 and 1")
-    series = examine(since_onset, "the series since the onset", recent)
-    if isinstance(series, Judgement):
-        return series.model_copy(update={"name": "recovery"})
-    state = detect_anomaly(baseline, series[-recent:], design)
-    if state.verdict in (Verdict.ERROR, Verdict.INSUFFICIENT):
-        return state.model_copy(update={"name": "recovery"})
-    centre, now = float(state.figures["baseline"] or 0), float(state.figures["current"] or 0)
-    windows = np.convolve(series, np.ones(recent) / recent, mode="valid")
-    worst = float(windows[int(np.argmax(_badness(windows - centre, design.direction)))])
-    depth = worst - centre
-    recovered = min(max((now - worst) / -depth, 0.0), 1.0) if depth else 1.0
-    figures = {**state.figures, "recovered": recovered, "worst": worst}
-    said = f"{recovered:.0%} of the way from {worst:.4g} back to {centre:.4g}"
-    if state.verdict is Verdict.PASS and recovered >= recovered_share:
-        return judged(Verdict.PASS, f"{said}: recovered", "recovery", **figures)
-    if state.verdict is Verdict.FAIL and recovered < 0.5:
-        return judged(Verdict.FAIL, f"{said}: persists", "recovery", **figures)
-    return judged(Verdict.INSUFFICIENT, f"{said}: not clear yet", "recovery", **figures)
 
 
 def _badness(deviation: Floats, direction: Direction) -> Floats:

@@ -183,7 +183,7 @@ def breached(
         InvalidInput: the signal is not in the contract.
     """
     row = contract.signal(signal)
-    return judge_limits(signal, row.bad_direction, row.limits, current, baseline)
+    return _other_unit(signal, row, current) or judge_limits(signal, row.bad_direction, row.limits, current, baseline)
 
 
 def rollback_due(
@@ -194,8 +194,16 @@ def rollback_due(
     Raises:
         InvalidInput: the signal is not in the contract.
     """
-    row = contract.signal(signal)
-    return judge_limits(signal, row.bad_direction, row.rollback.limits, current, baseline)
+    row, found = contract.signal(signal), contract.signal(signal).rollback.limits
+    return _other_unit(signal, row, current) or judge_limits(signal, row.bad_direction, found, current, baseline)
+
+
+def _other_unit(name: str, row: Signal, current: Measurement | None) -> Judgement | None:
+    """Return that a value is in another unit than its row: 0.9 s is no answer to a limit of 800 ms."""
+    if current is None or current.value is None or current.unit == row.unit:
+        return None
+    said = f"{name}: measured in {current.unit!r}, and its limits are in {row.unit!r}"
+    return _judged(Verdict.ERROR, said, name, current)
 
 
 def judge_limits(

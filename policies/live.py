@@ -201,7 +201,8 @@ class LivePolicies:
         self._problem = problem
         if not self.policy_hash:
             self._point = BrokenPolicies(problem)
-        self._heard(PolicyChange(False, "", self.policy_hash, problem))
+        if not self._heard(PolicyChange(False, "", self.policy_hash, problem)):
+            self._judged = None  # told again at the next look, until it is on record
 
     def _heard(self, change: PolicyChange) -> bool:
         try:

@@ -51,7 +51,11 @@ def _remedy(kind: str, where: str) -> str:
             return f"Correct `{where}`"
 
 
-class _UniqueKeys(yaml.SafeLoader):
+# The same, many times as fast, where PyYAML was built with libyaml.
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeys(_Safe):  # type: ignore[misc]
     """Refuses a mapping that names a key twice: plain YAML lets the last one win silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

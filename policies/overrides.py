@@ -18,7 +18,7 @@ from policies.contract import Contract, GateSpec, Limit, Signal
 LONGEST = timedelta(days=30)
 _LEVEL = "_level"
 # A guard may be loosened, but not to where a loss anybody would see is let through.
-_LEAST_GUARD = -0.10
+LEAST_GUARD = -0.10
 
 
 def checked(contract: Contract, override: Override) -> Override:
@@ -83,7 +83,7 @@ def _check_gate(contract: Contract, override: Override) -> None:
     if override.name.endswith(_LEVEL):
         return
     spec = contract.quality_gates.get(name) or contract.guards[name]
-    least = 0.0 if name in contract.quality_gates else _LEAST_GUARD
+    least = 0.0 if name in contract.quality_gates else LEAST_GUARD
     if spec.kind == "min_relative_delta" and override.threshold < least:
         remedy = f"Give {least:g} or more: what is measured to be worse is never let through"
         raise InvalidInput("threshold", f"{override.threshold:g} would let a loss through", remedy)

@@ -6,7 +6,7 @@ import math
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from policies.budget import BudgetProfile, LoopsProfile
 from policies.consent import ApprovalsProfile, AutonomyProfile
@@ -66,7 +66,17 @@ class AbProfile(_Strict):
     def _looks_fit(self) -> Self:
         if not timedelta() < self.poll <= self.window:
             raise ValueError("poll must be longer than nothing and no longer than the window")
+        if self.min_window > self.window:
+            raise ValueError("min_window must be no longer than the window, or no candidate could ever win")
         return self
+
+    @field_validator("split")
+    @classmethod
+    def _split_can_be_served(cls, split: float) -> float:
+        """The platform serves whole percents; another share would be rounded, and then read as a broken split."""
+        if not math.isclose(100 * split, round(100 * split), rel_tol=1e-9):
+            raise ValueError("split must be whole percents, e.g. 0.2 or 0.05")
+        return split
 
     @property
     def looks(self) -> int:

@@ -103,7 +103,7 @@ def committed(vcs: VcsPort) -> list[Anchor]:
         DependencyError: the repository cannot be read.
     """
     from adapters.audit.base import Anchor
-    from adapters.vcs.git_branch import AUDIT_TRAILER
+    from adapters.vcs.base import AUDIT_TRAILER
 
     found = []
     for commit in vcs.history(_MOST_COMMITS):

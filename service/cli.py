@@ -124,14 +124,24 @@ def _failed(problem: Exception) -> int:
     usage = getattr(problem, "format_message", None)
     if usage is not None:
         said = usage()
-        typer.echo(said if said.startswith("Usage:") else f"evercrew: {said}", err=True)
+        typer.echo(said if said.startswith("Usage:") else f"evercrew: {said.rstrip('.')}.{_look(problem)}", err=True)
         return MISUSE
+    if isinstance(problem, OSError) and problem.filename is not None:
+        remedy = "Check that it is there, that this user may read and write it, and that the disk has room"
+        typer.echo(f"evercrew: {problem.filename}: {problem.strerror}. {remedy}", err=True)
+        return DEPENDENCY
     if not isinstance(problem, EvercrewError):
         raise problem
     typer.echo(f"evercrew: {problem}", err=True)
     if isinstance(problem, InvalidInput):
         return MISUSE
     return NO if isinstance(problem, IntegrityError) else DEPENDENCY
+
+
+def _look(problem: Exception) -> str:
+    """Return where to look up what a command takes."""
+    context = getattr(problem, "ctx", None)
+    return f" See `{context.command_path} --help`" if context is not None else ""
 
 
 @app.command(epilog="Example: evercrew demo --fault bad_deploy --seed 2 --out artifacts/mine --json result.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ alerts = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+_LEAST_INTERVAL = timedelta(seconds=1)
 
 
 @alerts.command("test", epilog="Example: evercrew alerts test alert.json --json")
@@ -54,12 +56,12 @@ def rules(
     """Print a Prometheus rules file whose alerts mean what the contract means, by the profile's windows."""
     import yaml
 
-    from policies.durations import parse_duration
     from service.config import load_config
     from service.rules import rules_of
     from service.settings import load
 
-    text, left_out = rules_of(load_config(config or load().config), parse_duration(interval), recording=recording)
+    every = _interval(interval)
+    text, left_out = rules_of(load_config(config or load().config), every, recording=recording)
     for name in left_out:
         typer.echo(f"no metric is named for {name}: nothing watches it", err=True)
     typer.echo(json.dumps(yaml.safe_load(text), indent=2) if as_json else text, nl=as_json)
@@ -71,6 +73,18 @@ def schema() -> None:
     from cycles.bodies import generic_schema
 
     typer.echo(json.dumps(generic_schema(), indent=2))
+
+
+def _interval(text: str) -> timedelta:
+    from policies.durations import parse_duration
+
+    try:
+        every = parse_duration(text)
+    except ValueError as problem:
+        raise InvalidInput("interval", str(problem), "Write e.g. 30s") from None
+    if every < _LEAST_INTERVAL:
+        raise InvalidInput("interval", f"{text!r} is less than a second", "Write e.g. 30s")
+    return every
 
 
 def _read(body: Path) -> bytes:

@@ -162,29 +162,18 @@ def _found(built: App, identity: str) -> ApprovalRequest:
         return exact
     close = [r for r in store.requests(limit=1000) if len(identity) > len("ap_") and r.id.startswith(identity)]
     if len(close) != 1:
-        problem = f"{identity} is the beginning of {len(close)} requests"
+        problem = (
+            f"{identity} is the beginning of {len(close)} requests" if close else f"there is no request {identity}"
+        )
         raise InvalidInput("approval", problem, "See `evercrew approvals list --all`")
     return close[0]
 
 
 def _row(request: ApprovalRequest, built: App) -> dict[str, Any]:
-    bound = request.binding
-    return {
-        "id": request.id,
-        "state": request.state(built.clock.now()).value,
-        "cycle_id": bound.cycle_id,
-        "stage": bound.stage,
-        "tool": bound.tool,
-        "target": bound.target,
-        "environment": bound.environment,
-        "args": dict(request.args),
-        "proposed_by": list(request.proposers),
-        "have": len(request.approving),
-        "quorum": str(bound.quorum),
-        "asked_at": request.asked_at.isoformat(),
-        "expires_at": request.expires_at.isoformat(),
-        "reason": request.reason,
-    }
+    from service.approval_facts import ApprovalRow
+
+    row = ApprovalRow.of_request(request, built.clock.now()).model_dump(mode="json")
+    return {**row, "quorum": str(request.binding.quorum)}
 
 
 def told(found: Dossier) -> list[str]:

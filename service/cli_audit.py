@@ -164,6 +164,8 @@ def tail(
         else:
             shown = _links_of(chain, cycle)[-lines:] if lines else []
         _show(shown, as_json)
+        if not shown and lines and not as_json:
+            typer.echo("no records" if cycle is None else f"no records of {cycle}")
         until = None if seconds is None else clock.monotonic() + seconds
         while follow and (until is None or clock.monotonic() < until):
             for link in chain.links(last):

@@ -35,6 +35,8 @@ def _target(path: Path | None, to: str | None) -> tuple[Config, BackupConfig]:
     config = load_config(path or load().config)
     target = config.backup
     if to is not None:
+        if not to:
+            raise ConfigurationError("to", "is empty", "Name a folder or s3://bucket/prefix")
         target = target.model_copy(update={"to": to}) if target is not None else BackupConfig(to=to)
     if target is None:
         raise ConfigurationError("backup.to", "is not set", "Name a folder or s3://bucket/prefix there, or with --to")

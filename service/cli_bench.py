@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from domain.errors import DependencyUnavailable
+from domain.errors import DependencyUnavailable, InvalidInput
 
 bench = typer.Typer(invoke_without_command=True, help="Measure the machinery, or the decisions.")
 
@@ -52,7 +52,7 @@ def decisions(
     Ends with 1 below the bar.
     """
     words = ["--seeds", str(seeds), "--documents", str(documents)]
-    words += ["--collection", str(collection)] if collection else []
+    words += ["--collection", str(_folder("collection", collection))] if collection else []
     words += ["--faults", faults] if faults else []
     _evals("evals.decisions", [*words, *(["--json"] if as_json else [])])
 
@@ -125,7 +125,7 @@ def scale(
     words = ["--cycles", str(cycles), "--bodies", str(bodies)]
     words += ["--kill-every", str(kill_every), "--patience", str(patience)]
     words += ["--postgres", postgres] if postgres else []
-    words += ["--curve", str(curve.resolve()), "--sizes", sizes] if curve else []
+    words += ["--curve", str(curve.resolve()), "--sizes", _numbers(sizes)] if curve else []
     _evals("evals.scale", [*words, *(["--json"] if as_json else [])])
 
 
@@ -137,13 +137,15 @@ def serving(
         int, typer.Option(min=0, help="Kill the service at random under so many webhooks, and count what is lost.")
     ] = 0,
     rate: Annotated[float, typer.Option(min=1, help="Webhooks a second of that stream.")] = 100.0,
-    postgres: Annotated[str, typer.Option(help="An empty PostgreSQL database for it (default: SQLite).")] = "",
+    postgres: Annotated[str, typer.Option(help="With --kill: an empty PostgreSQL database (default: SQLite).")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Measure webhooks durably accepted a second, pages and events, beside the bare framework and a bare flush.
 
     Ends with 1 when a webhook was lost.
     """
+    if postgres and not kill:
+        raise InvalidInput("postgres", "is for the run under kills", "Add --kill, or leave --postgres out")
     words = ["--seconds", str(seconds), "--connections", str(connections), "--kill", str(kill), "--rate", str(rate)]
     words += ["--postgres", postgres] if postgres else []
     _evals("evals.serve", [*words, *(["--json"] if as_json else [])])
@@ -160,7 +162,7 @@ def attack(
 
     Ends with 1 when there is an ungated effect, an unmarked text, or one benign refusal in a hundred.
     """
-    words = ["--data", str(data), "--sample", str(sample)]
+    words = ["--data", str(_folder("data", data)), "--sample", str(sample)]
     words += ["--limit", str(limit)] if limit is not None else []
     _evals("evals.attack", [*words, *(["--json"] if as_json else [])])
 
@@ -173,7 +175,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Ask another policy set about many recorded cycles, beside the bare decisions; ends with 1 beyond a minute."""
-    words = ["--cycles", str(cycles), *(["--state", str(state.resolve())] if state else [])]
+    words = ["--cycles", str(cycles), *(["--state", str(_folder("state", state).resolve())] if state else [])]
     _evals("evals.backtest", [*words, *(["--gates"] if gates else []), *(["--json"] if as_json else [])])
 
 
@@ -189,6 +191,18 @@ def intents(
     """
     words = ["--generated", str(generated), "--seed", str(seed)]
     _evals("evals.intents", [*words, *(["--json"] if as_json else [])])
+
+
+def _folder(field: str, path: Path) -> Path:
+    if not path.is_dir():
+        raise InvalidInput(field, f"{path} is no folder", "Name one that is there")
+    return path
+
+
+def _numbers(sizes: str) -> str:
+    if not all(size.strip().isdecimal() and int(size) for size in sizes.split(",")):
+        raise InvalidInput("sizes", f"{sizes!r} are no numbers of cycles", "Write e.g. 25,50,100")
+    return sizes
 
 
 def _evals(module: str, words: list[str]) -> None:

@@ -64,13 +64,19 @@ def set_flag(
     as_json: AsJson = False,
 ) -> None:
     """Switch a feature on or off."""
-    from service.records import records_of
+    from service.cli_approvals import account
+    from service.records import ACCOUNT, records_of
 
     if value not in ("on", "off"):
         raise InvalidInput("value", f"{value!r} is neither on nor off", "Write on or off")
     with records_of(config) as records:
         row = records.switchboard.set_feature(
-            name, value == "on", environment=environment, by=by, reason=reason, details=_object(details)
+            name,
+            value == "on",
+            environment=environment,
+            by=by,
+            reason=reason,
+            details={**_object(details), ACCOUNT: account()},
         )
     typer.echo(row.model_dump_json(indent=2) if as_json else _row(row))
 
@@ -147,7 +153,8 @@ def status(config: ConfigPath = None, as_json: AsJson = False) -> None:
 def _switch(
     on: bool, by: str, reason: str, environment: str, agent: str, tool: str, config: Path | None, as_json: bool
 ) -> None:
-    from service.records import records_of
+    from service.cli_approvals import account
+    from service.records import ACCOUNT, records_of
     from service.switching import switched
 
     with records_of(config) as records:
@@ -161,6 +168,7 @@ def _switch(
             environment=environment,
             agent=agent,
             tool=tool,
+            details={ACCOUNT: account()},
         )
         here = records.profile.name
     typer.echo(done.model_dump_json(indent=2) if as_json else _row(done.switch))

@@ -49,7 +49,10 @@ def init(
         "tracking": tracking,
     }
     site = _site({name: _answer(name, value, asked=asked) for name, value in given.items()})
-    out.write_text(starter(site), encoding="utf-8")
+    try:
+        out.write_text(starter(site), encoding="utf-8")
+    except OSError as problem:
+        raise InvalidInput("out", f"cannot be written: {problem}", "Name a file this user may write") from None
     if as_json:
         typer.echo(json.dumps({"written": str(out), "next": list(_NEXT)}))
     else:
@@ -74,5 +77,5 @@ def _site(answers: dict[str, Any]) -> Site:
         return Site(person=account(), **answers)
     except ValidationError as problem:
         first = problem.errors()[0]
-        field = str(first["loc"][0])
-        raise InvalidInput(field, first["msg"], Site.model_fields[field].description or "See --help") from None
+        field, given = str(first["loc"][0]), first["input"]
+        raise InvalidInput(field, f"{given!r} is none", f"Give: {Site.model_fields[field].description}") from None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from domain.errors import DependencyUnavailable
+
 if TYPE_CHECKING:
     from service.api.serving import Serving
     from service.mcp.identity import Bearer
@@ -64,7 +66,12 @@ def _http(serving: Serving, host: str, port: int, allowed: list[str]) -> None:
 
     app = http_app(_assistant(serving, of_request), serving.access, hosts=allowed)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as listening:
+    try:
+        server = socket.create_server((host, port), family=family)
+    except OSError as problem:
+        remedy = "Name an address of this machine, and a port that nobody listens on"
+        raise DependencyUnavailable("mcp", f"{host}:{port} cannot be listened on: {problem}", remedy) from None
+    with server as listening:
         bound = listening.getsockname()[1]
         typer.echo(f"MCP at http://{f'[{host}]' if ':' in host else host}:{bound}{PLACE}", err=True)
         settings = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)

@@ -19,7 +19,8 @@ overrides = typer.Typer(no_args_is_help=True, help="List, add and end overrides 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 ConfigPath = Annotated[Path | None, typer.Option("--config", help="The configuration file (EVERCREW_CONFIG).")]
-By = Annotated[str, typer.Option("--by", help="Who is responsible for it.")]
+By = Annotated[str, typer.Option("--by", help="Who is responsible for it: an admin of section `people`.")]
+Key = Annotated[Path | None, typer.Option("--key", help="That admin's private key, where they have one (Ed25519).")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the audit.")]
 
 
@@ -61,12 +62,14 @@ def add(
     signal: Annotated[str, typer.Option(help="A signal of the contract, whose limit is overridden.")] = "",
     of: Annotated[str, typer.Option(help="Which limit: absolute or relative_to_baseline.")] = "absolute",
     rollback: Annotated[bool, typer.Option("--rollback", help="The limit of the signal's rollback.")] = False,
+    key: Key = None,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
     """Put an override in force, at once, until it expires."""
     from domain.override import override
-    from service.records import records_of
+    from service.cli_approvals import private_key
+    from service.records import proof_of_admin, records_of
 
     if bool(gate) == bool(signal):
         raise InvalidInput("gate", "one of --gate and --signal is needed", "Name a gate, or a signal with --of")
@@ -77,19 +80,19 @@ def add(
         if environment != records.profile.name:
             remedy = f"Use the configuration of {environment}, or --env {records.profile.name}"
             raise InvalidInput("env", f"this configuration is of {records.profile.name}, not {environment}", remedy)
-        made = records.rulebook.add(
-            override(
-                kind,
-                gate or signal,
-                _finite(threshold),
-                of=limit,
-                environment=environment,
-                by=by,
-                reason=reason,
-                at=records.clock.now(),
-                lasts=lasts,
-            )
+        wanted = override(
+            kind,
+            gate or signal,
+            _finite(threshold),
+            of=limit,
+            environment=environment,
+            by=by,
+            reason=reason,
+            at=records.clock.now(),
+            lasts=lasts,
         )
+        proof = proof_of_admin(records.config, by, private_key(key), wanted.model_dump(mode="json"))
+        made = records.rulebook.add(wanted, proof)
     _tell(made, as_json)
 
 
@@ -98,14 +101,18 @@ def end(
     identity: Annotated[str, typer.Argument(help="Identity of an override, e.g. ov_1a2b3c4d5e.")],
     by: By,
     reason: Reason,
+    key: Key = None,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
     """End an override before its time."""
-    from service.records import records_of
+    from service.cli_approvals import private_key
+    from service.records import proof_of_admin, records_of
 
     with records_of(config) as records:
-        ended = records.rulebook.end(identity, by=by, reason=reason)
+        word = {"override": identity, "by": by, "reason": reason}
+        proof = proof_of_admin(records.config, by, private_key(key), word)
+        ended = records.rulebook.end(identity, by=by, reason=reason, proof=proof)
     _tell(ended, as_json)
 
 

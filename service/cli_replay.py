@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,8 +87,7 @@ def replay(
         other = Other(other.pdp, other.gates, _chat(model, records.settings))
         found = replay_of(records.store, records.audit, cycle_id, other, waiting=waiting)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(log_text(found.replayed), encoding="utf-8")
+        _write(out, log_text(found.replayed))
     if as_json:
         typer.echo(json.dumps(_plain(found), indent=2))
     else:
@@ -135,7 +134,7 @@ def backtest(
         raise InvalidInput("policy", "nothing is exchanged", "Name a policy set with --policy, or gates with --gates")
     pdp, text = (decision_point(policy) if policy else None), (_text(gates) if gates else None)
     with records_of(config) as records:
-        since = SystemClock().now() - _duration(last)
+        since = _since(SystemClock().now(), last)
         cycles, skipped = recorded_cycles(records.store, since)
         found = tested(tracked(cycles, "asking again"), pdp) if pdp is not None else None
         parted = gates_changed(records.store, cycles, text, pdp) if text is not None else ()
@@ -199,6 +198,14 @@ def _plain(found: Replayed) -> dict[str, Any]:
     }
 
 
+def _write(out: Path, text: str) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise InvalidInput("out", f"cannot be written: {problem}", "Name a file this user may write") from None
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -221,10 +228,12 @@ def _chat(model: str, settings: Settings) -> ChatOf | None:
     return chat_of(settings.model_copy(update={"model": model}), SystemClock(), nobody)[0]
 
 
-def _duration(text: str) -> timedelta:
+def _since(now: datetime, last: str) -> datetime:
     from policies.durations import parse_duration
 
     try:
-        return parse_duration(text)
+        return now - parse_duration(last)
     except ValueError as problem:
         raise InvalidInput("last", str(problem), "Give a duration, e.g. 30d") from None
+    except OverflowError:
+        raise InvalidInput("last", f"{last!r} is before all dates", "Give a duration, e.g. 30d") from None

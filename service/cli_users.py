@@ -111,7 +111,9 @@ def create(
     name: Name,
     scopes: Annotated[list[str], typer.Option("--scope", help="What it is for, e.g. view, open_cycle.")],
     label: Annotated[str, typer.Option(help="What it is called.")] = "",
-    days: Annotated[float | None, typer.Option(help="How long it lasts; default: access.api_token_days.")] = None,
+    days: Annotated[
+        float | None, typer.Option(min=1, max=3650, help="How long it lasts; default: access.api_token_days.")
+    ] = None,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
@@ -127,7 +129,7 @@ def create(
         if owner is None:
             raise no_such_account(name)
         caller = Caller(name=by, roles=owner.roles, via="local")
-        kept, text = keeper.give_token(owner, label, scopes, timedelta(days=days or usual), by=caller)
+        kept, text = keeper.give_token(owner, label, scopes, timedelta(days=usual if days is None else days), by=caller)
     row = {"token": text, **_token(kept)}
     typer.echo(json.dumps(row, indent=2) if as_json else f"{text}\n{kept.id} of {owner.name}, until {kept.expires_at}")
 
@@ -161,11 +163,49 @@ def revoke(
     from adapters.accounts.base import no_such_token
 
     with _keeper(config) as (keeper, by):
-        found = next((kept for kept in keeper.accounts.tokens() if kept.id == identity), None)
+        found = keeper.accounts.token_of(identity)
         if found is None:
             raise no_such_token(identity)
         ended = _token(keeper.revoke_token(found, by=by))
     typer.echo(json.dumps(ended, indent=2) if as_json else f"{identity} of {ended['account']} is revoked")
+
+
+@tokens.command("rotate-key", epilog="Example: evercrew tokens rotate-key")
+def rotate_key(
+    leaked: Annotated[
+        bool, typer.Option("--leaked", help="Somebody else may have the key: all signed tokens end at once.")
+    ] = False,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let another key sign tokens. Those of the present one are taken until the last of them is over.
+
+    The key is the one in the folder of `state`, and processes that run there see it. Ends with 3 while there is a key
+    before the present one.
+    """
+    from adapters.accounts.keys import SETTING, SETTING_PREVIOUS
+    from domain.clock import SystemClock
+    from service.access.rotation import rotate
+    from service.auditing import audit_of
+    from service.cli_approvals import account
+    from service.config import load_config
+    from service.settings import load
+
+    settings = load()
+    if settings.access_key:
+        remedy = f"Set {SETTING} to the new key, {SETTING_PREVIOUS} to the old one, and start every process anew"
+        raise InvalidInput(SETTING, "the key is given by it, and is not ours to change", remedy)
+    loaded = load_config(config or settings.config)
+    lasts = None if leaked else timedelta(minutes=loaded.access.token_minutes)
+    clock = SystemClock()
+    with ExitStack() as closing:
+        audit = audit_of(loaded, clock, closing, key=settings.audit_key)
+        done = rotate(audit, clock, loaded.state, lasts, by=account())
+    if as_json:
+        typer.echo(done.model_dump_json(indent=2))
+        return
+    end = f"are taken until {done.old_until:%Y-%m-%d %H:%M:%S} UTC" if done.old_until else "are not taken any more"
+    typer.echo(f"{done.new} signs now; tokens of {done.old} {end}")
 
 
 @contextmanager

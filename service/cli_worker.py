@@ -86,8 +86,8 @@ def put(
 
     try:
         raw = sys.stdin.read() if str(body) == "-" else body.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise InvalidInput("body", f"cannot be read: {problem}", "Name a readable file") from problem
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InvalidInput("body", f"cannot be read: {problem}", "Name a readable file of JSON") from problem
     built = wired(config, workflow=False)
     try:
         receipt = accept(raw, built.routing, built.inbox)

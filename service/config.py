@@ -18,6 +18,7 @@ from service.delivery_sections import (
     GrafanaConfig,
     ValuesConfig,
 )
+from service.misfit import misfit
 from service.notify_sections import NotifyConfig
 from service.sections import (
     BackupConfig,
@@ -49,6 +50,7 @@ class Config(Section):
     environment: Literal["dev", "staging", "production"] = "dev"
     profile: Path | None = None
     policies: Path | None = None
+    contract: Path | None = None
     target: str = "search"
     state: Path = Path(".evercrew")
     workflow_url: str | None = None
@@ -99,25 +101,43 @@ def load_config(path: Path) -> Config:
         raise ConfigurationError(
             str(path), "there is no such file", "Write one with `evercrew init`, or name it with --config"
         ) from None
-    except (OSError, yaml.YAMLError) as problem:
-        raise ConfigurationError(str(path), f"cannot be read: {problem}", "Mend the file") from None
+    except OSError as problem:
+        raise ConfigurationError(str(path), f"cannot be read: {problem.strerror}", "Name a readable file") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise ConfigurationError(str(path), f"is not YAML: {_where(problem)}", "Mend the file") from None
     try:
         config = Config.model_validate(raw)
     except ValidationError as problem:
-        first = problem.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigurationError(f"{path.name}: {field}", first["msg"], "See `evercrew init --help`") from None
+        field, wrong, remedy = misfit(problem, Config)
+        raise ConfigurationError(f"{path.name}: {field or 'the file'}", wrong, remedy) from None
     return _absolute(config, path.parent.resolve())
+
+
+def _where(problem: UnicodeDecodeError | yaml.YAMLError) -> str:
+    """Return in one line what stops the reader, with the line and the column where it is known."""
+    if isinstance(problem, yaml.MarkedYAMLError) and problem.problem_mark is not None:
+        mark = problem.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {problem.problem}"
+    return " ".join(str(problem).split())
 
 
 def _absolute(config: Config, base: Path) -> Config:
     placed: Config = anchored(config, base)
     tracking = placed.tracking.model_copy(update={"uri": _absolute_uri(placed.tracking.uri, base)})
-    backup = placed.backup
-    if backup is not None and "://" not in backup.to:
-        backup = backup.model_copy(update={"to": str(base / backup.to)})
-    audit_url = _absolute_uri(placed.audit_url, base) if placed.audit_url else None
-    return placed.model_copy(update={"tracking": tracking, "backup": backup, "audit_url": audit_url})
+    changes: dict[str, Any] = {"tracking": tracking}
+    changes["values"] = placed.values.model_copy(update={"remote": _absolute_place(placed.values.remote, base)})
+    changes["datasets"] = placed.datasets.model_copy(update={"remote": _absolute_place(placed.datasets.remote, base)})
+    if placed.backup is not None:
+        changes["backup"] = placed.backup.model_copy(update={"to": _absolute_place(placed.backup.to, base)})
+    for name in ("store_url", "workflow_url", "audit_url"):
+        url = getattr(placed, name)
+        changes[name] = _absolute_uri(url, base) if url else url
+    return placed.model_copy(update=changes)
+
+
+def _absolute_place(place: str, base: Path) -> str:
+    """Return a folder relative to `base`; addresses (``https://...``, ``git@host:path``) stay."""
+    return place if ":" in place.split("/")[0] or not place else str(base / place)
 
 
 def _absolute_uri(uri: str, base: Path) -> str:

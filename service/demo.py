@@ -31,6 +31,7 @@ from service.summary import DemoSummary
 from service.surroundings import Inbox, Surroundings, with_prometheus
 from service.watcher import Watcher, alert_body
 from service.wiring import App, build
+from testbed.errors import DataError
 from testbed.probe import measure_live
 from testbed.world import World, bootstrap
 
@@ -127,7 +128,7 @@ def run(
     with ExitStack() as running:
         note("building the platform: corpus, a month of feedback, a first model (cached after the first time)")
         cache = settings.home.expanduser() / "testbed"
-        world = bootstrap(out / "world", options.seed, options.documents, options.collection, cache)
+        world = _world(options, out, cache)
         around = _around(options, world, out, running, note)
         config = load_config(write_config(out, world, options, {**around.sections, **options.sections}))
         app = build(config, settings.model_copy(update=around.settings), observer=show, clock=clock)
@@ -139,6 +140,16 @@ def run(
                 on_told(app, summary, found)
             unless_told.pop_all()
     return summary, found, app
+
+
+def _world(options: DemoOptions, out: Path, cache: Path) -> World:
+    try:
+        return bootstrap(out / "world", options.seed, options.documents, options.collection, cache)
+    except DataError as problem:
+        if options.collection is None:
+            raise
+        remedy = "Name a folder with docs.jsonl or docs.jsonl.gz, queries.jsonl and qrels.tsv"
+        raise InvalidInput("collection", str(problem), remedy) from None
 
 
 def fresh_folder(out: Path) -> Path:

@@ -75,12 +75,14 @@ def diagnosed(config: Path, settings: Settings) -> list[Finding]:
 def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
     ports = app.ports
     yield "policies", lambda: f"{len(app.contract.signals)} signals, profile {app.profile.name}, {app.policies.check()}"
+    yield "contract", app.rules.check
     yield "platform", ports.platform.check
     yield "metrics", ports.metrics.check
     yield "values", ports.vcs.check
     yield "live", ports.delivery.check
     yield "models", ports.tracking.check
     yield "datasets", ports.datasets.check
+    yield "jobs", lambda: _jobs(app)
     yield "training", ports.training.check
     yield "evaluation", lambda: _sealed(app)
     yield "sandbox", ports.sandbox.check
@@ -143,6 +145,15 @@ def _h2o(app: App) -> str:
 
 def _ledger(app: App) -> str:
     return app.office.purse.ledger.check() if app.office.purse is not None else "ledger: none, nothing is counted"
+
+
+def _jobs(app: App) -> str:
+    """Return whose code trains, scores and explains."""
+    jobs = app.config.jobs
+    named = {"train": jobs.train, "score": jobs.score, "explain": jobs.explain, "digest": jobs.digest}
+    theirs = [f"jobs.{name}" for name, code in named.items() if code.startswith("testbed.")]
+    said = ", ".join(f"{name} {code}" for name, code in named.items())
+    return f"{said}; name your own in {', '.join(theirs)}: these are the testbed's" if theirs else said
 
 
 def _sealed(app: App) -> str:

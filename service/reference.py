@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from service.config import Config
+from service.misfit import models_in
 from service.settings import Settings, names
 
 _FOLDER = Path("docs/reference")
@@ -78,7 +79,7 @@ def configuration() -> str:
         for field, info in model.model_fields.items():
             lines.append(f"| `{field}` | {_cell(_type(info.annotation))} | {_default(info)} |")
             path = f"{name}.{field}" if name else field
-            sections.update({path + suffix: found for found, suffix in _models(info.annotation)})
+            sections.update({path + suffix: found for found, suffix in models_in(info.annotation)})
         lines.append("")
     return _page(lines)
 
@@ -97,21 +98,6 @@ def _parameter(each: Any) -> str:
     helped = getattr(each, "help", "") or ""
     default = "required" if each.required else _code(each.default)
     return f"| `{spelt}` | {_cell(helped)} | {default} |"
-
-
-def _models(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
-    """Return the sections an annotation leads to, with what stands behind the field's name to reach them."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation, ""
-        return
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin in (Union, types.UnionType):
-        for each in inner:
-            yield from _models(each)
-    elif isinstance(origin, type) and issubclass(origin, Mapping):
-        yield from ((found, f".<name>{suffix}") for found, suffix in _models(inner[1]))
-    elif origin is tuple or origin is list:
-        yield from ((found, f"[]{suffix}") for found, suffix in _models(inner[0]))
 
 
 def _type(annotation: Any) -> str:

@@ -189,6 +189,7 @@ def theatre(
         clock=ReplayClock(playback),
         profile=profile,
         contract=contract,
+        live_contract=_contract_then(store, playback, contract, tapes[0].rules, other.gates),
         observer=nobody,
         consent=_nobody_asked(audit, memory, profile),
         taping=Taping(source=playback, versions=rules.versions),
@@ -196,6 +197,20 @@ def theatre(
         rulebook=_rulebook(tapes, contract, audit),
     )
     return Theatre(Engine(office, InlineWorkflow(FrozenClock())), playback, gate, memory, audit)
+
+
+def _contract_then(
+    store: StorePort, playback: Playback, first: Contract, rules: str, gates: str | None
+) -> Callable[[], Contract]:
+    """Return what gives the contract that the present step was judged by: its file may have changed in between."""
+    known = {rules: first, "": first}
+
+    def then() -> Contract:
+        if playback.rules not in known:
+            known[playback.rules] = contract_of(rules_of(store, playback.rules), gates)
+        return known[playback.rules]
+
+    return then
 
 
 def contract_of(rules: Rules, gates: str | None = None) -> Contract:

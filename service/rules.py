@@ -17,10 +17,10 @@ import yaml
 
 from adapters.metrics.promql import render
 from domain.signal import SeriesQuery, SignalSpec, Stat
-from policies.contract import Contract, Limit, Signal, load_contract
-from policies.packaged import packaged_contract
+from policies.contract import Contract, Limit, Signal
 from service.catalog import catalog
 from service.config import Config
+from service.contracts import contract_of
 from service.profile import profile_of
 from service.watcher import MIN_SAMPLES, Z_LIMIT
 from tools.notify.silences import ALERT_NAME
@@ -72,7 +72,7 @@ def rules_of(config: Config, interval: timedelta, *, recording: bool = False) ->
         ConfigurationError: the profile or the contract cannot be read.
     """
     profile = profile_of(config)
-    contract = load_contract(packaged_contract()).with_overrides(profile.signals)
+    contract = contract_of(config, profile)
     found, measure = catalog(config), profile.measure
     windows = Windows(current=measure.current, baseline=measure.baseline, gap=measure.gap)
     scene = Scene(target=config.target, environment=config.environment, interval=interval)

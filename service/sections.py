@@ -20,7 +20,7 @@ URL = r"^https?://[^@\s]+$"
 class Section(BaseModel):
     """Frozen, and strict about names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Reached(Section):

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from domain.errors import ConfigurationError
 
 PREFIX = "EVERCREW_"
+TRACES_PAGE = r"https?://[^@\s?]+/(?:projects/p/[0-9a-f-]{36}|#/experiments/[0-9]+)"
+"""The page of a project in LangSmith, or of an experiment in MLflow, as a browser shows its address."""
 
 
 def _secret(of: str, what: str = "token") -> Any:
@@ -25,7 +27,7 @@ def _secret(of: str, what: str = "token") -> Any:
 class Settings(BaseModel):
     """Every setting, its default, and one line why."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     config: Path = Field(
         default=Path("evercrew.yaml"), description="where the configuration of your platform is read from"
@@ -61,6 +63,12 @@ class Settings(BaseModel):
     )
     traces_content: bool = Field(
         default=True, description="send inputs and outputs (masked) with spans; false sends names, times and counts"
+    )
+    traces_page: str = Field(
+        default="",
+        pattern=rf"^({TRACES_PAGE}([/?]\S*)?)?$",
+        description="for links from the console to traces: the page of the project in LangSmith (https://.../projects/p/"
+        "ID) or of the experiment in MLflow (https://.../#/experiments/ID); empty for none",
     )
     traces_flush_s: float = Field(
         default=1.0, ge=0, le=60, description="how long the end of a process may wait for spans to be sent, in seconds"
@@ -99,6 +107,11 @@ class Settings(BaseModel):
         default="",
         repr=False,
         description="the Ed25519 key that signs access tokens: the path of a PEM, or the PEM; else one is made",
+    )
+    access_key_previous: str = Field(
+        default="",
+        repr=False,
+        description="the key before, in the same form: its tokens are taken until it is left out here",
     )
     access_oidc_secret: str = _secret("the OpenID provider, for the client access.oidc.client_id", what="secret")
     mcp_token: str = _secret("`evercrew mcp` on standard input: who the assistant acts for")

@@ -13,7 +13,7 @@ _TEXT = """\
 # Evercrew: your platform and the systems around it. Check it with `evercrew doctor`.
 
 # dev (seconds), staging (a person promotes) or production (full automation). A profile of your own: `profile: my.yaml`.
-# A policy set of your own, read anew when it changes: `policies: policies`.
+# A policy set and a contract of your own, read anew when they change: `policies: policies`, `contract: contract.yaml`.
 environment: {environment}
 target: {target}
 # Who may approve what Evercrew may not do by itself, and cap what it may: docs/approvals.md.
@@ -133,7 +133,7 @@ class Site(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     platform: str = Field(
-        default="http://127.0.0.1:8080", pattern=URL, description="Where your search platform answers (http or https)"
+        default="http://127.0.0.1:8000", pattern=URL, description="Where your search platform answers (http or https)"
     )
     environment: Literal["dev", "staging", "production"] = Field(
         default="staging", description="Environment: dev, staging or production"

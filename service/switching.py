@@ -84,15 +84,16 @@ def switched(
     environment: str = EVERYWHERE,
     agent: str = "",
     tool: str = "",
+    details: Mapping[str, Any] | None = None,
 ) -> Switched:
-    """Throw or lift a kill switch: that of everybody, of a role, or of a tool.
+    """Throw or lift a kill switch: that of everybody, of a role, or of a tool; `details` are kept beside it.
 
     Raises:
         InvalidInput: there is no such role, tool or environment, or the tool is one that no switch stops.
     """
     tools, safe = tools_there_are() if tool else ((), ())
     name = kill_name(agent=agent, tool=tool, tools=tools, safe=safe)
-    row = board.kill(name, on, environment=environment, by=by, reason=reason)
+    row = board.kill(name, on, environment=environment, by=by, reason=reason, details=details)
     here = environment in (EVERYWHERE, profile.name)
     still = flags_of(store, profile).thrown(profile.name, role=agent, tool=tool) if not on and here else []
     return Switched(switch=row, still_on=tuple(still))

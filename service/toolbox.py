@@ -224,7 +224,7 @@ def _changing(ports: Ports, layout: ValuesLayout) -> list[Tool[Any, Any]]:
         *withdrawing,
         AbStart(ports.vcs, layout),
         AbStop(ports.vcs, layout),
-        Promote(ports.vcs, layout),
+        Promote(ports.vcs, ports.tracking, layout),
         RehearseRollback(ports.vcs, layout),
         ApplyTuning(ports.vcs, layout),
         RollBack(ports.vcs),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from cycles.reviewed import Review, Reviewed
+from domain.markdown import literal
 from domain.trace import DECISION, MODEL, TOOL
 from domain.untrusted import one_line
 
@@ -54,23 +55,18 @@ def _label(node: Reviewed) -> Any:
 def as_markdown(found: Review, *, whole: bool = False) -> str:
     """Return a review as Markdown."""
     lines = [f"# Review of {found.cycle_id}", ""]
-    lines += [f"* {line}" for line in facts(found)]
+    lines += [f"* {literal(line)}" for line in facts(found)]
     lines += ["", "## What happened", ""]
     lines += _listed(found.tree, 0, whole=whole)
     return "\n".join(lines)
 
 
 def _listed(node: Reviewed, depth: int, *, whole: bool) -> list[str]:
-    name = f"**{node.name}**" if node.kind != DECISION else node.name
+    name = literal(node.name) if node.kind == DECISION else f"**{literal(node.name)}**"
     parts = [part for part in (node.answer, who(node), said(node), numbers(node)) if part]
-    line = f"{'  ' * depth}* {name}" + (f": {_plain('; '.join(parts))}" if parts else "")
+    line = f"{'  ' * depth}* {name}" + (f": {literal('; '.join(parts))}" if parts else "")
     below = [row for child in shown(node.children, whole=whole) for row in _listed(child, depth + 1, whole=whole)]
     return [line, *below]
-
-
-def _plain(text: str) -> str:
-    """Return text that Markdown takes for text: what people and vendors wrote is quoted in it."""
-    return "".join(f"\\{char}" if char in "\\`*_[]<>#|" else char for char in text)
 
 
 def facts(found: Review) -> list[str]:

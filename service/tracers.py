@@ -81,7 +81,7 @@ def _sink(name: str, config: Config, settings: Settings, clock: Clock, journal: 
     if name == "mlflow":
         from adapters.traces.mlflow import MlflowTraces
 
-        return MlflowTraces(config.tracking.uri, **shared)
+        return MlflowTraces(config.tracking.uri, artifacts=config.tracking.artifacts, **shared)
     if not settings.otlp_endpoint:
         remedy = "Name the collector, e.g. http://127.0.0.1:4318, or leave otel out of EVERCREW_TRACES"
         raise ConfigurationError("EVERCREW_OTLP_ENDPOINT", "is empty, and EVERCREW_TRACES names otel", remedy)

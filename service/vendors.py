@@ -104,7 +104,14 @@ def _datasets(site: Site) -> DatasetsPort:
     s3 = None
     if section.remote.startswith("s3://"):
         s3 = location_of(section.remote, section.s3, address="datasets.remote", field="datasets.s3")
-    return DvcDatasets(folder=section.repository, remote=section.remote, permits=site.permits, clock=site.clock, s3=s3)
+    return DvcDatasets(
+        folder=section.repository,
+        remote=section.remote,
+        permits=site.permits,
+        clock=site.clock,
+        s3=s3,
+        anchor=site.anchor,
+    )
 
 
 def _tracking(config: Config, permits: PermitOffice) -> TrackingPort:

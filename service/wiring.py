@@ -33,17 +33,15 @@ from cycles.verify import Evidence
 from domain.actor import Role
 from domain.clock import Clock, SystemClock
 from domain.events import Observer, nobody
-from domain.measurement import Measurement
 from domain.permit import PermitOffice
-from domain.verdict import Verdict
 from learning.seasonal import SeasonalBaseline
-from policies.contract import Contract, breached, load_contract
-from policies.packaged import packaged_contract
+from policies.contract import Contract
 from policies.profiles import Profile
 from service.auditing import anchor_of, audit_of
 from service.catalog import catalog
 from service.config import Config
 from service.consents import consent_of, people_of
+from service.contracts import live_contract
 from service.database import database_of
 from service.executor import Executor, executor_of, fence
 from service.models import chat_of, judges_of, paying_of, warm
@@ -72,13 +70,14 @@ from service.vendors import (
 from tools.consent import Consent
 from tools.data.examples import Paraphraser
 from tools.gate import Gate
-from tools.observe.reading import SignalReader, Windows
+from tools.observe.reading import SignalReader, Windows, judge_of
 from tools.purse import Purse, purse_of
 
 if TYPE_CHECKING:
     from adapters.audit.signed import SignedAudit
     from adapters.database import Database
     from policies.live import LivePolicies
+    from policies.live_contract import LiveContract
 
 HOUSEKEEPING = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -100,12 +99,12 @@ class App:
     config: Config
     settings: Settings
     profile: Profile
-    contract: Contract
     clock: Clock
     ports: Ports
     reader: SignalReader
     audit: SignedAudit
     policies: LivePolicies
+    rules: LiveContract
     traces: TracesPort
     gate: Gate
     office: Office
@@ -120,6 +119,11 @@ class App:
     chat: Callable[[Role], ChatPort]
     model: str
     _closing: ExitStack
+
+    @property
+    def contract(self) -> Contract:
+        """The contract as its file stands now, without overrides."""
+        return self.rules()
 
     def evidence(self) -> Evidence:
         """Return the ports a proof is read from."""
@@ -203,12 +207,12 @@ def _built(
         config=config,
         settings=settings,
         profile=base.profile,
-        contract=base.contract,
         clock=base.clock,
         ports=base.ports,
         reader=base.reader,
         audit=base.audit,
         policies=base.policies,
+        rules=base.rules,
         traces=base.traces,
         gate=gate,
         office=office,
@@ -220,7 +224,7 @@ def _built(
         requests=requests_of(base.database),
         notices=notices_of(base.database),
         routing=routing_of(
-            list(base.contract.signals), config.alert_names, config.target, config.environment, config.routes
+            list(base.rules().signals), config.alert_names, config.target, config.environment, config.routes
         ),
         chat=chat,
         model=model,
@@ -239,7 +243,7 @@ class _Base:
 
     config: Config
     profile: Profile
-    contract: Contract
+    rules: LiveContract
     clock: Clock
     observer: Observer
     permits: PermitOffice
@@ -258,9 +262,9 @@ class _Base:
 
 def _base(config: Config, settings: Settings, clock: Clock, observer: Observer, closing: ExitStack) -> _Base:
     profile = profile_of(config)
-    contract = load_contract(packaged_contract()).with_overrides(profile.signals)
     permits = PermitOffice(clock)
     audit = audit_of(config, clock, closing, key=settings.audit_key, observer=observer)
+    rules = live_contract(config, profile, clock=clock, audit=audit, observer=observer)
     policies = live_policies(config.policies, clock=clock, audit=audit, observer=observer)
     closing.callback(_tell_metrics, config)
     site = Site(config, settings, permits, clock, closing, anchor_of(audit))
@@ -269,8 +273,8 @@ def _base(config: Config, settings: Settings, clock: Clock, observer: Observer, 
     windows = Windows(current=measure.current, baseline=measure.baseline, gap=measure.gap)
     seasonal = SeasonalBaseline() if measure.baseline_kind == "seasonal" else None
     database = database_of(config, closing)
-    rulebook = rulebook_of(database, contract, audit, clock, profile, observer)
-    reader = SignalReader(metrics, catalog(config), windows, _judge(rulebook), clock, seasonal)
+    rulebook = rulebook_of(database, rules, audit, clock, profile, observer)
+    reader = SignalReader(metrics, catalog(config), windows, judge_of(rulebook.contract), clock, seasonal)
     ports = ports_of(site, metrics, database)
     traces = traces_of(config, settings, clock, closing, ports.store)
     consent = consent_of(
@@ -288,7 +292,7 @@ def _base(config: Config, settings: Settings, clock: Clock, observer: Observer, 
     return _Base(
         config,
         profile,
-        contract,
+        rules,
         clock,
         observer,
         permits,
@@ -332,7 +336,13 @@ def _gate(base: _Base, by_model: Paraphraser | None, usd_per_1m_tokens: float) -
         office=base.permits,
         traces=base.traces,
         context=ContextSource(
-            base.ports.store, base.clock, base.profile, base.contract, base.purse, base.autonomy.level_of
+            base.ports.store,
+            base.clock,
+            base.profile,
+            base.rules(),
+            base.purse,
+            base.autonomy.level_of,
+            live=base.rules,
         ),
         approvals=base.consent,
         budget=base.purse,
@@ -353,7 +363,8 @@ def _office(base: _Base, gate: Gate, judges: Judges, inbox: InboxPort) -> Office
         artifacts=Artifacts(base.config.state / "artifacts"),
         clock=base.clock,
         profile=base.profile,
-        contract=base.contract,
+        contract=base.rules(),
+        live_contract=base.rules,
         observer=base.observer,
         consent=base.consent,
         autonomy=base.autonomy,
@@ -362,14 +373,6 @@ def _office(base: _Base, gate: Gate, judges: Judges, inbox: InboxPort) -> Office
         rulebook=base.rulebook,
         incidents=inbox,
     )
-
-
-def _judge(rulebook: Rulebook) -> Callable[[str, Measurement, Measurement], tuple[bool | None, str]]:
-    def judge(name: str, current: Measurement, baseline: Measurement) -> tuple[bool | None, str]:
-        found = breached(rulebook.contract(), name, current, baseline)
-        return {Verdict.FAIL: True, Verdict.PASS: False}.get(found.verdict), found.reason
-
-    return judge
 
 
 def _mlflow_environment(config: Config, settings: Settings) -> dict[str, str]:

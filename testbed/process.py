@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,14 +23,6 @@ _SERVICE_PRIORITY = -5
 
 class ProcessError(TestbedError):
     """A process of the world does not start or has ended."""
-
-
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def spawn(module: str, arguments: Sequence[str], output: Path) -> subprocess.Popen[bytes]:

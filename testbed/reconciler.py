@@ -21,14 +21,6 @@ class GitError(TestbedError):
     """The GitOps repository cannot be read."""
 
 
-@dataclass(frozen=True)
-class Revision:
-    """A commit on `main` and the values it holds."""
-
-    commit: str
-    values: Values
-
-
 class GitOps:
     """Reads a bare repository."""
 

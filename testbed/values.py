@@ -18,7 +18,6 @@ Tier = Literal["standard", "premium"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 MODES: tuple[str, ...] = get_args(Mode)
-TIERS: tuple[str, ...] = get_args(Tier)
 CHAMPION = "champion"
 FILE_NAME = "values.yaml"
 

@@ -13,7 +13,8 @@ import httpx
 from testbed import clock
 from testbed.bootstrap import make_world
 from testbed.layout import Layout
-from testbed.process import ProcessError, end, free_port, spawn
+from testbed.process import ProcessError, end, spawn
+from testbed.servers.base import free_port
 from testbed.universe import Control
 
 _START_SECONDS = 60.0

@@ -30,7 +30,7 @@ from adapters.audit.base import AuditPort
 from adapters.store.base import Recording, StorePort
 from adapters.traces.base import TracesPort
 from domain.actor import Actor
-from domain.canonical import canonical_hash, json_ready
+from domain.canonical import canonical_hash
 from domain.clock import Clock, SystemClock
 from domain.decision import Answer, AuthorizationRequest, Decision, Effect
 from domain.errors import (
@@ -52,6 +52,7 @@ from tools.outcome import Done, Failed, Outcome, Refused
 from tools.records import (
     Admitted,
     Answered,
+    Validated,
     answered,
     audit_entry,
     call_place,
@@ -63,7 +64,7 @@ from tools.records import (
 )
 from tools.registry import Registry
 from tools.spending import Spending
-from tools.tool import Call, Scope, Tool, ToolSpec
+from tools.tool import Call, Scope, ToolSpec
 
 _UNDECIDED = Decision(answer=Answer.DENY, reason="not decided yet")
 
@@ -141,15 +142,16 @@ class Gate:
         self, name: str, args: Mapping[str, Any] | BaseModel, actor: Actor, scope: Scope, place: str
     ) -> tuple[Outcome, Admitted | None]:
         try:
-            tool, parsed, args_hash = self._validated(name, args, place)
+            asked = self._validated(name, args, place)
         except InvalidInput as problem:
             return Refused("unknown_tool" if problem.field == "tool" else "invalid", str(problem), place), None
-        place = call_place(scope.stage, name, args_hash)
-        key = idempotency_key(scope.cycle_id, scope.stage, name, args_hash)
+        place = call_place(scope.stage, name, asked.args_hash)
+        key = idempotency_key(scope.cycle_id, scope.stage, name, asked.args_hash)
         call = Call(scope=scope, actor=actor, key=key, place=place)
-        with tracing.call_span(self._traces, name, parsed, call) as span:
+        with tracing.call_span(self._traces, name, asked.args, call) as span:
             with tracing.door_span(self._traces, name, call) as door:
-                admitted = self._weighed(Admitted(tool, parsed, args_hash, call, _UNDECIDED))
+                undecided = Admitted(asked.tool, asked.args, asked.args_hash, call, _UNDECIDED, plain_args=asked.plain)
+                admitted = self._weighed(undecided)
                 door.done(tracing.weighed(admitted))
             outcome = self._decided(admitted)
             span.done(tracing.came(outcome, admitted))
@@ -166,27 +168,25 @@ class Gate:
         except AuditUnavailable as problem:
             return Refused("audit", f"the record could not be written, so nothing was done: {problem}", call.place)
 
-    def _validated(
-        self, name: str, args: Mapping[str, Any] | BaseModel, place: str
-    ) -> tuple[Tool[Any, Any], BaseModel, str]:
-        """Return the tool, its arguments, and their hash at this place."""
+    def _validated(self, name: str, args: Mapping[str, Any] | BaseModel, place: str) -> Validated:
+        """Return the tool and its arguments."""
         tool = self.registry.get(name)
         remedy = f"See the input schema of {name}"
         try:
             parsed: BaseModel = tool.input.model_validate(args.model_dump() if isinstance(args, BaseModel) else args)
-            args_hash = canonical_hash([parsed, place])
+            validated = Validated.of(tool, parsed, place)
         except ValidationError as problem:
             first = problem.errors()[0]
             raise InvalidInput(".".join(map(str, first["loc"])) or "arguments", first["msg"], remedy) from None
         except ValueError as problem:
             raise InvalidInput("arguments", f"a number is not finite ({problem})", remedy) from None
-        return tool, parsed, args_hash
+        return validated
 
     def _weighed(self, call: Admitted) -> Admitted:
         """Return the call with the decision about it; an approval that covers it is used up by it."""
         spec, scope = call.tool.spec, call.call.scope
         try:
-            facts = self._context(scope, spec, call.args.model_dump(mode="json"), call.call.actor)
+            facts = self._context(scope, spec, call.plain, call.call.actor)
             context = {**call.tool.facts(call.args), **facts}
             decision = self._pdp.decide(self._request(call, context))
             weighed = replace(call, decision=decision, context=context)
@@ -388,8 +388,7 @@ class Gate:
 
     def _keep(self, admitted: Admitted, result: Answered) -> None:
         """Record the result under its place: claims are checked against it, and a replay is answered by it."""
-        args = json_ready({"args": admitted.args})["args"]
-        payload = {"tool": admitted.tool.spec.name, "args": args, "result": result.plain}
+        payload = {"tool": admitted.tool.spec.name, "args": admitted.plain, "result": result.plain}
         self._store.record(
             Recording(cycle_id=admitted.call.scope.cycle_id, place=admitted.call.place, kind="tool", payload=payload)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from domain.actor import Actor
 from domain.budget import Amounts
-from domain.canonical import canonical_hash, json_ready
+from domain.canonical import canonical_hash, canonical_json, json_ready, sha256_text
 from domain.decision import Decision, Effect
 from domain.errors import DependencyLied
 from domain.events import Event
@@ -30,8 +31,32 @@ class Answered:
 
 
 @dataclass(frozen=True)
+class Validated:
+    """A tool and arguments that fit it, these as plain JSON too, and their hash at a place."""
+
+    tool: Tool[Any, Any]
+    args: BaseModel
+    plain: Mapping[str, Any]
+    args_hash: str
+
+    @staticmethod
+    def of(tool: Tool[Any, Any], args: BaseModel, place: str) -> Validated:
+        """Return it; the canonical form of the arguments is computed once, and is the canonical form of `[args, place]`
+        with the place behind it.
+
+        Raises:
+            ValueError: a number in them is not finite.
+        """
+        text = canonical_json(args)
+        return Validated(tool, args, json.loads(text), sha256_text(f"[{text},{canonical_json(place)}]"))
+
+
+@dataclass(frozen=True)
 class Admitted:
-    """A validated call with the decision about it, what it was decided by, and the approval it used."""
+    """A validated call with the decision about it, what it was decided by, and the approval it used.
+
+    `plain_args` are its arguments as plain JSON, where whoever made it has them already.
+    """
 
     tool: Tool[Any, Any]
     args: Any
@@ -40,6 +65,12 @@ class Admitted:
     decision: Decision
     context: PolicyContext = field(default_factory=dict)
     grant: Grant | None = None
+    plain_args: Mapping[str, Any] | None = None
+
+    @property
+    def plain(self) -> Mapping[str, Any]:
+        """The arguments as plain JSON."""
+        return self.plain_args if self.plain_args is not None else json_ready({"args": self.args})["args"]
 
     @property
     def asked(self) -> Asked:
@@ -47,7 +78,7 @@ class Admitted:
         return Asked(
             scope=self.call.scope,
             tool=self.tool.spec.name,
-            args=json_ready({"args": self.args})["args"],
+            args=self.plain,
             args_hash=self.args_hash,
             actor=self.call.actor,
             policy_hash=self.decision.policy_hash,
@@ -110,7 +141,7 @@ def audit_entry(
 
 def intent_body(admitted: Admitted) -> dict[str, Any]:
     """Return what an intent says: the arguments, what it was decided by, who approved it, and what is reserved."""
-    body = json_ready({"args": admitted.args, "context_hash": canonical_hash(admitted.context)})
+    body: dict[str, Any] = {"args": admitted.plain, "context_hash": canonical_hash(admitted.context)}
     if admitted.grant is not None:
         body["approval"] = {"id": admitted.grant.approval, "by": list(admitted.grant.approvers)}
     if not admitted.price.nothing:

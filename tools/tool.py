@@ -17,6 +17,8 @@ from domain.decision import Effect
 from domain.observation import Observation
 from domain.permit import Permit
 
+_FREE = Amounts()
+
 
 class Arguments(BaseModel):
     """Base of every tool input: unknown fields are an error the caller can read and correct."""
@@ -126,7 +128,7 @@ class Tool(ABC, Generic[In, Out]):
 
     def price(self, args: In) -> Amounts:
         """Return what the call may cost at most; it is set aside before the call is made."""
-        return Amounts()
+        return _FREE
 
     def spent(self, args: In, result: Out) -> Amounts:
         """Return what the call did cost, by its result."""
@@ -134,4 +136,4 @@ class Tool(ABC, Generic[In, Out]):
 
     def lost(self, args: In, seconds: float) -> Amounts:
         """Return what a call did cost that failed after so many seconds, and left nothing."""
-        return Amounts()
+        return _FREE

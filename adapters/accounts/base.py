@@ -152,6 +152,10 @@ class AccountsPort(Protocol):
         """Return the API token with this digest, or None."""
         ...
 
+    def token_of(self, identity: str) -> KeptToken | None:
+        """Return the API token of this public identity, or None; however many there are."""
+        ...
+
     def tokens(self, account: str = "") -> Sequence[KeptToken]:
         """Return API tokens, newest first: all, or those of an account; at most a thousand."""
         ...

@@ -20,8 +20,9 @@ from domain.access import Unauthenticated
 from domain.clock import Clock
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from jwt.types import Options
+
+    from adapters.accounts.keys import AccessKeys
 
 MOST_CHARACTERS = 8192
 LEEWAY = timedelta(seconds=30)
@@ -46,20 +47,18 @@ class Claims(BaseModel):
 
 
 class SignedTokens:
-    """Makes and checks tokens under one Ed25519 key; `issuer` is who says so."""
+    """Makes tokens under an Ed25519 key, and checks them under that or the one before; `issuer` is who says so."""
 
-    def __init__(self, key: Ed25519PrivateKey, clock: Clock, *, issuer: str) -> None:
-        self._key = key
-        self._public = key.public_key()
+    def __init__(self, keys: AccessKeys, clock: Clock, *, issuer: str) -> None:
+        self._keys = keys
         self._clock = clock
         self._issuer = issuer
-        self.key_id = hashlib.sha256(self._public.public_bytes_raw()).hexdigest()[:16]
 
     def made(self, subject: str, scopes: frozenset[str], generation: int, lasts: timedelta) -> tuple[str, Claims]:
         """Return a token, and what it says."""
         import jwt
 
-        now = self._clock.now().replace(microsecond=0)
+        key, now = self._keys.valid()[0], self._clock.now().replace(microsecond=0)
         claims = Claims(
             subject=subject,
             scopes=scopes,
@@ -79,7 +78,7 @@ class SignedTokens:
             "nbf": int(now.timestamp()),
             "exp": int(claims.expires_at.timestamp()),
         }
-        text = jwt.encode(body, self._key, algorithm=OURS[0], headers={"typ": KIND, "kid": self.key_id})
+        text = jwt.encode(body, key.private, algorithm=OURS[0], headers={"typ": KIND, "kid": key.id})
         return text, claims
 
     def read(self, token: str) -> Claims:
@@ -91,9 +90,11 @@ class SignedTokens:
         header = header_of(token)
         if header.get("typ") != KIND:
             raise Unauthenticated("the token is no access token")
-        if header.get("kid") != self.key_id:
-            raise Unauthenticated("the token names a key that is not ours")
-        said = checked(token, self._public, OURS, issuer=self._issuer, audience=AUDIENCE, now=self._clock.now())
+        named = next((key for key in self._keys.valid() if key.id == header.get("kid")), None)
+        if named is None:
+            raise Unauthenticated("the token names a key that is not ours, or not any more")
+        public = named.private.public_key()
+        said = checked(token, public, OURS, issuer=self._issuer, audience=AUDIENCE, now=self._clock.now())
         scope, generation, identity = said.get("scope"), said.get("gen"), said.get("jti")
         whole = isinstance(generation, int) and not isinstance(generation, bool)
         if not isinstance(scope, str) or not whole or not isinstance(identity, str) or not identity:
@@ -178,7 +179,7 @@ def _in_time(said: Mapping[str, Any], now: datetime) -> None:
         value = said.get(name)
         if name == "nbf" and value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e11:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e11:
             raise Unauthenticated(f"{name} of the token is no time")
     if now >= _time(said["exp"]) + LEEWAY:
         raise Unauthenticated("the token is over")

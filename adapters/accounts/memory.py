@@ -81,6 +81,11 @@ class MemoryAccounts:
         """See `AccountsPort.token`."""
         return self._tokens.get(digest)
 
+    def token_of(self, identity: str) -> KeptToken | None:
+        """See `AccountsPort.token_of`."""
+        with self._lock:
+            return next((token for token in self._tokens.values() if token.id == identity), None)
+
     def tokens(self, account: str = "") -> Sequence[KeptToken]:
         """See `AccountsPort.tokens`."""
         with self._lock:
@@ -90,7 +95,7 @@ class MemoryAccounts:
     def revoke(self, identity: str, at: datetime) -> KeptToken:
         """See `AccountsPort.revoke`."""
         with self._lock:
-            found = next((t for t in self._tokens.values() if t.id == identity), None)
+            found = self.token_of(identity)
             if found is None:
                 raise no_such_token(identity)
             ended = found if found.revoked_at else found.model_copy(update={"revoked_at": at})

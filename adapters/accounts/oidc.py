@@ -129,7 +129,7 @@ class OidcProvider:
             Unauthenticated: the answer is not to this errand, the provider refused, or its token does not hold.
             DependencyError: the provider does not answer.
         """
-        if not hmac.compare_digest(answer.get("state", ""), errand.state):
+        if not _same(answer.get("state", ""), errand.state):
             raise Unauthenticated("the answer is not to what this browser asked")
         if answer.get("iss", self.issuer) != self.issuer:
             raise Unauthenticated("the answer is of another provider")
@@ -138,7 +138,7 @@ class OidcProvider:
         token = self._exchanged(errand, answer["code"])
         said = self._verified(token, audience=self._client.client_id)
         nonce = said.get("nonce")
-        if not isinstance(nonce, str) or not hmac.compare_digest(nonce, errand.nonce):
+        if not isinstance(nonce, str) or not _same(nonce, errand.nonce):
             raise Unauthenticated("the provider's token is of another errand")
         audience = said["aud"]
         several = isinstance(audience, list) and len(audience) > 1
@@ -218,6 +218,11 @@ class OidcProvider:
         if not isinstance(name, str) or not name.strip():
             raise Unauthenticated(f"the provider does not say your {self._client.name_claim}")
         return Vouched(name=name.strip()[:200], subject=f"{self.issuer} {said['sub']}"[:600], roles=roles)
+
+
+def _same(given: str, ours: str) -> bool:
+    """Whether two texts are the same, in the time that takes for any; what is given may be any text at all."""
+    return hmac.compare_digest(given.encode(errors="replace"), ours.encode())
 
 
 def provider_of(client: OidcClient, *, ca: Any, timeout: timedelta, clock: Clock) -> OidcProvider:

@@ -119,7 +119,10 @@ class ProviderFacts:
 
     def _place(self, said: Mapping[str, Any], name: str) -> str:
         place = str(said.get(name, ""))
-        parts = urlsplit(place)
+        try:
+            parts = urlsplit(place)
+        except ValueError:
+            parts = urlsplit("")
         if not parts.netloc or parts.scheme not in {"https", urlsplit(self._issuer).scheme}:
             raise DependencyLied(NAME, f"its {name} is no address, or not safe", THEIRS)
         return place
@@ -146,7 +149,7 @@ def object_in(text: str, what: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DependencyLied(NAME, f"{what} is not JSON", f"Check {FIELD}.issuer") from error
     if not isinstance(found, dict):
         raise DependencyLied(NAME, f"{what} is no object", f"Check {FIELD}.issuer")

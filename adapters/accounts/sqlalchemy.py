@@ -101,6 +101,12 @@ class SqlAccounts:
             row = session.get(AccessTokenRow, digest)
             return None if row is None else _token(row)
 
+    def token_of(self, identity: str) -> KeptToken | None:
+        """See `AccountsPort.token_of`."""
+        with self._database.session() as session:
+            row = session.scalar(select(AccessTokenRow).where(AccessTokenRow.id == identity))
+            return None if row is None else _token(row)
+
     def tokens(self, account: str = "") -> Sequence[KeptToken]:
         """See `AccountsPort.tokens`."""
         wanted = select(AccessTokenRow).order_by(AccessTokenRow.created_at.desc(), AccessTokenRow.id.desc())

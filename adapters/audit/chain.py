@@ -1,7 +1,6 @@
-"""What the chains in a database share: threads that wait for one another share a flush, and reading is by SQL.
+"""What the chains in a database share: threads that write at the same time share a flush, and reading is by SQL.
 
-Whoever finds nobody writing writes everything that is queued, in one transaction; those who come meanwhile queue up,
-and the first of them is the next to write. A record's canonical JSON is computed once, by the thread that brings it.
+A record's canonical JSON is computed once, by the thread that brings it.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 from adapters.audit.base import Anchor, Head, Link
 from adapters.audit.walk import Walk, Watch, record_of
+from adapters.together import GATHER, Brought, Turns
 from domain.clock import Clock
 from domain.errors import AuditUnavailable, ChainBroken
 from domain.receipt import AuditEntry, AuditRecord, RecordKind
@@ -36,18 +36,14 @@ class RecordUnknown(AuditUnavailable):
     """Whether it was recorded is not known: the server went away while it was asked, and does not come back."""
 
 
-class _Waiting:
-    """An entry in the queue and, once somebody wrote it, what became of it."""
+class _Sought:
+    """An entry, and its record once it is on disk."""
+
+    __slots__ = ("prepared", "record")
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
-        self.turn = threading.Event()
         self.record: AuditRecord | None = None
-        self.failure = ""
-
-    @property
-    def settled(self) -> bool:
-        return self.record is not None or bool(self.failure)
 
 
 def _nothing() -> None:
@@ -61,9 +57,7 @@ class DatabaseChain(ABC):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._queue: list[_Waiting] = []
-        self._queueing = threading.Lock()
-        self._writing = False
+        self._turns = Turns(self._write, gather=GATHER)
         self._pen = threading.Lock()
         # Asked before every record: it raises where this process may not write any more.
         self.guard: Callable[[], None] = _nothing
@@ -71,17 +65,10 @@ class DatabaseChain(ABC):
     def append(self, entry: AuditEntry) -> AuditRecord:
         """See `AuditPort.append`."""
         self.guard()
-        waiting = _Waiting(prepared(entry))
-        with self._queueing:
-            self._queue.append(waiting)
-            follows, self._writing = self._writing, True
-        if follows:
-            waiting.turn.wait()
-        if not waiting.settled:
-            self._write_queued()
-        if waiting.record is None:
-            raise AuditUnavailable(waiting.failure)
-        return waiting.record
+        brought = self._turns.bring(_Sought(prepared(entry)))
+        if brought.item.record is None:
+            raise AuditUnavailable(_failure(brought))
+        return brought.item.record
 
     def records(self, cycle_id: str | None = None) -> Sequence[AuditRecord]:
         """See `AuditPort.records`."""
@@ -131,33 +118,11 @@ class DatabaseChain(ABC):
     def _found(self, where: str, values: tuple[str, ...]) -> list[AuditRecord]:
         return [record_of(link) for link in self._select(where, values)]
 
-    def _write_queued(self) -> None:
-        with self._queueing:
-            batch, self._queue = self._queue, []
-        try:
-            with self._pen:
-                self._write(batch)
-        finally:
-            with self._queueing:
-                following = self._queue[0] if self._queue else None
-                self._writing = following is not None
-            for waiting in batch:
-                if not waiting.settled:
-                    waiting.failure = f"the thread that was writing was stopped; {_NOTHING}"
-                waiting.turn.set()
-            if following is not None:
-                following.turn.set()
-
-    def _write(self, batch: Sequence[_Waiting]) -> None:
-        try:
-            sealed = self._commit([waiting.prepared for waiting in batch])
-        except AuditUnavailable as error:
-            known = "whether it was recorded is not known" if isinstance(error, RecordUnknown) else _NOTHING
-            for waiting in batch:
-                waiting.failure = f"{error}; {known}"
-            return
-        for waiting, record in zip(batch, sealed, strict=True):
-            waiting.record = record
+    def _write(self, batch: Sequence[_Sought]) -> None:
+        with self._pen:
+            sealed = self._commit([sought.prepared for sought in batch])
+        for sought, record in zip(batch, sealed, strict=True):
+            sought.record = record
 
     def _sealed(self, head: Head, entries: Sequence[Prepared]) -> list[AuditRecord]:
         """Return the records that follow the head."""
@@ -215,6 +180,13 @@ class DatabaseChain(ABC):
         Raises:
             AuditUnavailable: the store cannot be read. ChainBroken: a record cannot be.
         """
+
+
+def _failure(brought: Brought[_Sought]) -> str:
+    if brought.problem is None:
+        return f"the thread that was writing was stopped; {_NOTHING}"
+    known = "whether it was recorded is not known" if isinstance(brought.problem, RecordUnknown) else _NOTHING
+    return f"{brought.problem}; {known}"
 
 
 def prepared(entry: AuditEntry) -> Prepared:

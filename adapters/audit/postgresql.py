@@ -25,7 +25,7 @@ from adapters.audit.base import Head, Link
 from adapters.audit.chain import DatabaseChain, Prepared, RecordUnknown
 from adapters.audit.postgresql_schema import SCHEMA
 from adapters.audit.walk import link_of
-from adapters.sql import database_url
+from adapters.sql import database_url, held_ms, milliseconds
 from domain.clock import Clock
 from domain.errors import AuditUnavailable, ConflictError
 from domain.receipt import AuditRecord
@@ -69,7 +69,7 @@ class _Impatient(psycopg.Connection[tuple[Any, ...]]):
 class PostgresAudit(DatabaseChain):
     """A `ChainPort` on PostgreSQL by URL, e.g. ``postgresql://user@host/name``. Safe for threads, processes, machines.
 
-    `busy` is how long a writer waits for another, and how long it may hold the head itself.
+    `busy` is how long a writer waits for another, and `held_ms` of it how long it may hold the head itself.
 
     Raises:
         ConfigurationError: the URL is not one.
@@ -83,7 +83,7 @@ class PostgresAudit(DatabaseChain):
         parsed = database_url(url, field=FIELD)
         self._address = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
         self._name = f"{parsed.host or parsed.query.get('host', '')}/{parsed.database or ''}"
-        self._busy = int(busy.total_seconds() * 1000)
+        self._busy = busy
         self._writer: _Impatient | None = None
         self._idle: list[_Impatient] = []
         self._lending = threading.Lock()
@@ -239,10 +239,10 @@ class PostgresAudit(DatabaseChain):
         connection = _Impatient.connect(self._address, autocommit=True)
         connection.execute(
             "SELECT set_config('lock_timeout', %(busy)s, false), set_config('statement_timeout', '60s', false),"
-            " set_config('idle_in_transaction_session_timeout', %(busy)s, false),"
+            " set_config('idle_in_transaction_session_timeout', %(held)s, false),"
             " CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
             " THEN set_config('synchronous_commit', 'on', false) END",
-            {"busy": str(self._busy)},
+            {"busy": str(milliseconds(self._busy)), "held": str(held_ms(self._busy))},
         )
         return connection
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from adapters.audit.base import Head, Link
 from adapters.audit.chain import DatabaseChain, Prepared
 from adapters.audit.walk import link_of
+from adapters.sqlite_turn import BEGIN, begun
 from domain.clock import Clock
 from domain.errors import AuditUnavailable, ChainBroken, ConflictError
 from domain.receipt import AuditRecord
@@ -58,6 +59,7 @@ _REMEDIES = (
     ("closed", "Open it again: this process has closed it"),
 )
 _COLUMNS = "sequence, kind, cycle_id, key, body, hash"
+_ROWS = 64
 
 
 class SqliteAudit(DatabaseChain):
@@ -77,6 +79,7 @@ class SqliteAudit(DatabaseChain):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._connect()
             self._connection.executescript(_SCHEMA)
+            self._connection.execute("PRAGMA busy_timeout=0")  # `_begin` waits
 
     def close(self) -> None:
         """Close the file; appending afterwards is an `AuditUnavailable`."""
@@ -87,12 +90,12 @@ class SqliteAudit(DatabaseChain):
 
     def _commit(self, entries: Sequence[Prepared]) -> list[AuditRecord]:
         with self._guarded("written"):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 head = Head(*self._connection.execute("SELECT count, hash FROM head").fetchone())
                 sealed = self._sealed(head, entries)
                 links = [link_of(record, text) for record, (_, text) in zip(sealed, entries, strict=True)]
-                self._connection.executemany(f"INSERT INTO records ({_COLUMNS}) VALUES (?,?,?,?,?,?)", links)
+                self._insert(links)
                 last = sealed[-1]
                 self._connection.execute("UPDATE head SET count = ?, hash = ?", (last.sequence, last.hash))
                 self._connection.execute("COMMIT")
@@ -101,9 +104,22 @@ class SqliteAudit(DatabaseChain):
                     self._connection.execute("ROLLBACK")
         return sealed
 
+    def _begin(self) -> None:
+        """Take the head: no other process writes until this transaction is over."""
+        if not begun(lambda: self._connection.execute(BEGIN), self._busy):
+            self._connection.execute(BEGIN)
+
+    def _insert(self, links: Sequence[Link]) -> None:
+        """Insert with few statements: in each of them the driver lets go of the interpreter, and has to get it back."""
+        for start in range(0, len(links), _ROWS):
+            some = links[start : start + _ROWS]
+            places = ",".join(["(?,?,?,?,?,?)"] * len(some))
+            values = [value for link in some for value in link]
+            self._connection.execute(f"INSERT INTO records ({_COLUMNS}) VALUES {places}", values)
+
     def _fill(self, links: Iterator[Link], head: Callable[[], Head]) -> None:
         with self._guarded("written"):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 if self._connection.execute("SELECT count FROM head").fetchone() != (0,):
                     raise ConflictError("the audit chain there is not empty")

@@ -115,7 +115,8 @@ class Archive:
         if stamp == LATEST and stamps:
             stamp = stamps[0]
         if stamp not in stamps:
-            raise InvalidInput("stamp", f"there is no backup {stamp}", "See `evercrew backup list`")
+            known = f"there is no backup {stamp}" if stamp != LATEST else "there is no backup yet"
+            raise InvalidInput("stamp", known, "See `evercrew backup list`, or make one with `evercrew backup run`")
         return self._read(stamp)
 
     def fetch(self, manifest: Manifest, into: Path) -> None:

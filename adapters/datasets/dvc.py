@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -42,7 +42,8 @@ _TAG = re.compile(r"^[A-Za-z0-9][\w-]*(?:[./][\w-]+)*$")
 class DvcDatasets:
     """`DatasetsPort` over the repository in `folder` (made when absent) and `remote`.
 
-    `remote` is a folder, or ``s3://bucket/prefix``; `s3` then says where that bucket is (None: Amazon's own).
+    `remote` is a folder, or ``s3://bucket/prefix``; `s3` then says where that bucket is (None: Amazon's own). `anchor`
+    says what the audit chain looks like now; every commit carries it.
 
     Raises:
         ConfigurationError: `s3` is of another address than `remote`.
@@ -58,6 +59,7 @@ class DvcDatasets:
         author: tuple[str, str] = ("Evercrew", "evercrew@localhost"),
         timeout: timedelta = timedelta(seconds=60),
         s3: S3Location | None = None,
+        anchor: Callable[[], str] = str,
     ) -> None:
         if remote.startswith("s3://") and s3 is None:
             s3 = S3Location(url=remote)
@@ -67,7 +69,7 @@ class DvcDatasets:
             )
         self._permits = permits
         self._repository = DvcRepository(
-            folder=folder, remote=remote, location=s3, clock=clock, author=author, timeout=timeout
+            folder=folder, remote=remote, location=s3, clock=clock, author=author, timeout=timeout, anchor=anchor
         )
 
     def version(self, *, source: Path, name: str, message: str, key: str, permit: Permit | None) -> DatasetRef:

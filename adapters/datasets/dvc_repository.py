@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from adapters.datasets.dvc_content import check_files, listing, object_path
 from adapters.locks import exclusive
 from adapters.meter import metered
 from adapters.s3 import S3Location, explained, fields_of, probe
+from adapters.vcs.base import AUDIT_TRAILER
 from domain.clock import Clock
 from domain.dataset import DatasetRef
 from domain.errors import DependencyUnavailable, DigestMismatch, InvalidInput
@@ -54,8 +55,10 @@ class DvcRepository:
         clock: Clock,
         author: tuple[str, str],
         timeout: timedelta,
+        anchor: Callable[[], str] = str,
     ) -> None:
         self.folder = folder
+        self._anchor = anchor
         self.remote = remote
         self.location = location
         self._clock = clock
@@ -124,9 +127,14 @@ class DvcRepository:
         return {f"GIT_{r}_NAME": name for r in roles} | {f"GIT_{r}_EMAIL": mail for r in roles}
 
     def commit(self, git: GitRepo, message: str, trailers: Mapping[str, str]) -> str:
-        """Commit what is staged (or nothing) with trailers, and return the revision."""
+        """Commit what is staged (or nothing) with trailers, and return the revision.
+
+        With the trailers goes what the audit chain looks like now, as in a commit of the values.
+        """
         date = f"{int(self._clock.now().timestamp())} +0000"
-        body = "\n".join([message.strip(), "", *(f"{name}: {value}" for name, value in trailers.items())])
+        said = self._anchor() if trailers else ""
+        marks = {**trailers, AUDIT_TRAILER: said} if said else trailers
+        body = "\n".join([message.strip(), "", *(f"{name}: {value}" for name, value in marks.items())])
         git.git.execute(
             ["git", "commit", "--quiet", "--no-verify", "--allow-empty", "--no-gpg-sign", "-m", body],
             env={"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date},
@@ -252,5 +260,6 @@ class DvcRepository:
         with self.opened() as git, self.dvc() as repo:
             count = int(git.git.rev_list("--count", "HEAD"))
             if self.location is None and not repo.cloud.get_remote_odb(STORE).fs.exists(self.remote):
-                raise DependencyUnavailable(NAME, "the remote is not there", "Make its folder or mend the address")
+                remedy = f"Make the folder {self.remote}, or mend datasets.remote"
+                raise DependencyUnavailable(NAME, "the remote is not there", remedy)
         return f"{NAME}: repository with {count} commits, remote answers"

@@ -4,41 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError
 
+from adapters.delivery.part import Part
 from domain.errors import ConfigurationError, DependencyLied
 
 NAME = "argocd"
 KEY_INFO = "evercrew-key"
 
 
-class _Part(BaseModel):
-    """Unknown fields are none of our business; a field that is null is as good as absent."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _null_is_absent(cls, value: Any, info: Any) -> Any:
-        if value is None:
-            return cls.model_fields[info.field_name].get_default(call_default_factory=True)
-        return value
-
-
-class Source(_Part):
+class Source(Part):
     repo: str = Field(default="", validation_alias=AliasChoices("repoURL", "repo"))
     branch: str = Field(default="", validation_alias=AliasChoices("targetRevision", "branch"))
     path: str = ""
 
 
-class Info(_Part):
+class Info(Part):
     name: str = ""
     value: str = ""
 
 
-class Revised(_Part):
+class Revised(Part):
     """Something at a revision; `revisions` holds one for each source of an application with several."""
 
     revision: str = ""
@@ -55,7 +43,7 @@ class Sync(Revised):
     status: str = "Unknown"
 
 
-class Operation(_Part):
+class Operation(Part):
     sync: Sync = Sync()
     info: tuple[Info, ...] = ()
 
@@ -65,12 +53,12 @@ class Operation(_Part):
         return next((info.value for info in self.info if info.name == KEY_INFO), "")
 
 
-class Health(_Part):
+class Health(Part):
     status: str = "Unknown"
     message: str = ""
 
 
-class Resource(_Part):
+class Resource(Part):
     """A resource of the application, a node of its tree, or what a sync did with one."""
 
     kind: str = ""
@@ -89,14 +77,14 @@ class SyncResult(Revised):
     resources: tuple[Resource, ...] = ()
 
 
-class OperationState(_Part):
+class OperationState(Part):
     phase: str = ""
     message: str = ""
     operation: Operation = Operation()
     result: SyncResult = Field(default=SyncResult(), alias="syncResult")
 
 
-class Condition(_Part):
+class Condition(Part):
     type: str = ""
     message: str = ""
 
@@ -105,7 +93,7 @@ class Deployed(Revised):
     id: int = 0
 
 
-class Status(_Part):
+class Status(Part):
     sync: Sync = Sync()
     health: Health = Health()
     conditions: tuple[Condition, ...] = ()
@@ -113,26 +101,26 @@ class Status(_Part):
     history: tuple[Deployed, ...] = ()
 
 
-class _Automated(_Part):
+class _Automated(Part):
     enabled: bool = True
 
 
-class _Policy(_Part):
+class _Policy(Part):
     automated: _Automated | None = None
 
 
-class _Spec(_Part):
+class _Spec(Part):
     project: str = ""
     source: Source = Source()
     sources: tuple[Source, ...] = ()
     policy: _Policy = Field(default=_Policy(), alias="syncPolicy")
 
 
-class _Metadata(_Part):
+class _Metadata(Part):
     name: str
 
 
-class Application(_Part):
+class Application(Part):
     """An application."""
 
     metadata: _Metadata
@@ -167,16 +155,16 @@ class Application(_Part):
         return places[0]
 
 
-class Tree(_Part):
+class Tree(Part):
     nodes: tuple[Resource, ...] = ()
 
 
-class RevisionMetadata(_Part):
+class RevisionMetadata(Part):
     author: str = ""
     date: datetime | None = None
 
 
-T = TypeVar("T", bound=_Part)
+T = TypeVar("T", bound=Part)
 
 
 def parsed(form: type[T], answer: object, what: str) -> T:

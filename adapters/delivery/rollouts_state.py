@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
+from adapters.delivery.part import Part
 from domain.errors import DependencyLied
 from domain.verdict import Judgement, Verdict, combine
 
@@ -21,24 +22,13 @@ KEYS = "evercrew.io/keys"
 _NOT_A_NUMBER = frozenset({"nan", "[nan]", "[]", "null", "<nil>"})
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _null_is_absent(cls, value: Any, info: Any) -> Any:
-        if value is None:
-            return cls.model_fields[info.field_name].get_default(call_default_factory=True)
-        return value
-
-
-class Owner(_Part):
+class Owner(Part):
     kind: str = ""
     name: str = ""
     uid: str = ""
 
 
-class Metadata(_Part):
+class Metadata(Part):
     name: str
     uid: str = ""
     generation: int = 0
@@ -48,44 +38,44 @@ class Metadata(_Part):
     owners: tuple[Owner, ...] = Field(default=(), alias="ownerReferences")
 
 
-class Pause(_Part):
+class Pause(Part):
     """Why it is paused, and since when."""
 
     reason: str = ""
     since: datetime | None = Field(default=None, alias="startTime")
 
 
-class _Step(_Part):
+class _Step(Part):
     weight: int | None = Field(default=None, alias="setWeight")
 
 
-class _Canary(_Part):
+class _Canary(Part):
     steps: tuple[_Step, ...] = ()
 
 
-class _Strategy(_Part):
+class _Strategy(Part):
     canary: _Canary = _Canary()
 
 
-class _Spec(_Part):
+class _Spec(Part):
     paused: bool = False
     strategy: _Strategy = _Strategy()
 
 
-class _Destination(_Part):
+class _Destination(Part):
     weight: int = 0
 
 
-class _Weights(_Part):
+class _Weights(Part):
     canary: _Destination = _Destination()
     stable: _Destination = _Destination()
 
 
-class _CanaryStatus(_Part):
+class _CanaryStatus(Part):
     weights: _Weights | None = None
 
 
-class _Status(_Part):
+class _Status(Part):
     phase: str = ""
     message: str = ""
     abort: bool = False
@@ -97,7 +87,7 @@ class _Status(_Part):
     canary: _CanaryStatus = _CanaryStatus()
 
 
-class Rollout(_Part):
+class Rollout(Part):
     """A Rollout as the API tells it."""
 
     metadata: Metadata
@@ -130,12 +120,12 @@ class Rollout(_Part):
         return next((step.weight for step in reversed(reached) if step.weight is not None), 0)
 
 
-class _Measurement(_Part):
+class _Measurement(Part):
     phase: str = ""
     value: str = ""
 
 
-class MetricResult(_Part):
+class MetricResult(Part):
     """One metric of a run; the counts are of all measurements, `measurements` holds the last few."""
 
     name: str = ""
@@ -150,13 +140,13 @@ class MetricResult(_Part):
     measurements: tuple[_Measurement, ...] = ()
 
 
-class _RunStatus(_Part):
+class _RunStatus(Part):
     phase: str = ""
     message: str = ""
     results: tuple[MetricResult, ...] = Field(default=(), alias="metricResults")
 
 
-class AnalysisRun(_Part):
+class AnalysisRun(Part):
     """One analysis of a version."""
 
     metadata: Metadata

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -104,8 +104,3 @@ def _percentile(values: Sequence[float], q: float) -> float:
     low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
-
-
-def scores_of(raw: Mapping[str, Any]) -> Mapping[str, BundleScores]:
-    """Return the scores that a worker sent as JSON."""
-    return {name: BundleScores.model_validate(value) for name, value in raw.items()}

@@ -29,11 +29,11 @@ from adapters.inbox.base import (
     NewLetter,
     Turn,
 )
-from adapters.inbox.flush import SharedFlush
 from adapters.inbox.models import AsideRow, IncidentRow, LaneRow, LetterRow
 from adapters.inbox.serving import Served
 from adapters.store.models import RecordingRow
 from adapters.store.sqlalchemy import open_in, present_in
+from adapters.together import Turns
 from domain.alert import Alert, AlertStatus
 from domain.clock import Clock
 from domain.cycle import Cycle
@@ -41,6 +41,8 @@ from domain.errors import DependencyError, EvercrewError
 
 LIMIT = 100_000
 MOST_TEXT = 64 * 1024
+# Letters in one transaction, unless one caller brings more.
+MOST_AT_ONCE = 2000
 RETRY = timedelta(seconds=10)
 _COUNT_EVERY = 1.0  # seconds; in between, what was accepted is added
 
@@ -95,12 +97,17 @@ class SqlInbox:
         self._insert = postgresql.insert if database.is_postgresql else sqlite.insert
         self._lanes: set[str] = set()
         self._waiting, self._counted_at = 0, float("-inf")
-        self._flush = SharedFlush(self._write)
+        self._turns = Turns(self._write, most=MOST_AT_ONCE, size=len)
 
     def put(self, letters: Sequence[NewLetter]) -> None:
         """See `InboxPort.put`."""
-        if letters:
-            self._flush.put(letters)
+        if not letters:
+            return
+        brought = self._turns.bring(letters)
+        if brought.problem is not None:
+            raise brought.problem
+        if not brought.written:
+            self._write([letters])
 
     def set_aside(self, text: str, reason: str) -> int:
         """See `InboxPort.set_aside`."""
@@ -190,8 +197,8 @@ class SqlInbox:
 
     # -- accepting ----------------------------------------------------------------------------------------------------
 
-    def _write(self, letters: Sequence[NewLetter]) -> None:
-        at = self._clock.now()
+    def _write(self, brought: Sequence[Sequence[NewLetter]]) -> None:
+        at, letters = self._clock.now(), [letter for each in brought for letter in each]
         rows = [
             {
                 "lane": letter.lane,

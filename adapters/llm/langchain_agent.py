@@ -15,12 +15,12 @@ import openai
 
 from adapters.address import http_address, plain_key
 from adapters.llm.base import AgentAnswer, AgentTool, ChatMessage
-from domain.errors import BudgetExhausted, DependencyError, DependencyLied, DependencyTimeout, DependencyUnavailable
+from adapters.llm.failures import ADDRESS, explained
+from domain.errors import BudgetExhausted, DependencyLied
 
 # A step is a model's answer or the tools it called.
 MOST_STEPS = 16
 MOST_TOKENS = 4096
-_ADDRESS = "Check OPENAI_BASE_URL, and that EVERCREW_MODEL is a model the endpoint has"
 
 
 class LangChainAgent:
@@ -81,7 +81,7 @@ class LangChainAgent:
     def _told(self, messages: Sequence[Any]) -> AgentAnswer:
         answers = [message for message in messages if message.type == "ai"]
         if not answers:
-            raise DependencyLied(self.name, "the conversation ended without an answer", _ADDRESS)
+            raise DependencyLied(self.name, "the conversation ended without an answer", ADDRESS)
         tokens = sum(int((message.usage_metadata or {}).get("total_tokens", 0)) for message in answers)
         return AgentAnswer(
             text=_text(answers[-1].content),
@@ -125,17 +125,6 @@ class _Vendor:
         if isinstance(error, GraphRecursionError):
             raise BudgetExhausted(f"{self._name} went on calling tools and came to no answer") from error
         if isinstance(error, openai.OpenAIError | httpx.HTTPError):
-            raise self._ours(error) from error
+            raise explained(self._name, error) from error
         if isinstance(error, ValueError | TypeError | KeyError | AttributeError):
-            raise DependencyLied(self._name, f"its answer cannot be read: {type(error).__name__}", _ADDRESS) from error
-
-    def _ours(self, error: openai.OpenAIError | httpx.HTTPError) -> DependencyError:
-        match error:
-            case openai.APITimeoutError() | httpx.TimeoutException():
-                return DependencyTimeout(self._name, "it did not answer in time", "Look at the endpoint's load")
-            case openai.APIStatusError():
-                return DependencyUnavailable(self._name, f"it answered status {error.status_code}", _ADDRESS)
-            case _:
-                return DependencyUnavailable(
-                    self._name, "it cannot be reached", "Check OPENAI_BASE_URL and the network"
-                )
+            raise DependencyLied(self._name, f"its answer cannot be read: {type(error).__name__}", ADDRESS) from error

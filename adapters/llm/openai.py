@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from adapters.address import http_address, plain_key
 from adapters.llm.base import ChatMessage, ChatReply
+from adapters.llm.failures import ADDRESS, SLOW, explained
 from adapters.llm.wire import WireUsage, read_calls, read_completion, write_message
 from domain.clock import Clock
 from domain.errors import DependencyError, DependencyLied, DependencyTimeout, DependencyUnavailable
@@ -35,9 +36,6 @@ _LONGEST = 8_000_000
 _CHARACTERS_A_TOKEN = 4
 # What an answer may have had, in tokens, where it never came.
 _ANSWER = 1024
-_ADDRESS = "Check OPENAI_BASE_URL, and that EVERCREW_MODEL is a model the endpoint has"
-_REACH = "Check OPENAI_BASE_URL and the network"
-_SLOW = "Look at the endpoint's load, or raise EVERCREW_MODEL_TIMEOUT_S"
 _TEXTS = TypeAdapter(list[str])
 
 T = TypeVar("T")
@@ -177,7 +175,7 @@ class OpenAIChat:
             except openai.NotFoundError as error:
                 raise _NoList(self.name, "the endpoint lists no models") from error
             except (AttributeError, TypeError, ValueError) as error:
-                raise DependencyLied(self.name, "its list of models is none", _ADDRESS) from error
+                raise DependencyLied(self.name, "its list of models is none", ADDRESS) from error
         if self.name not in models:
             raise _NoList(self.name, f"it is not among the {len(models)} models that are listed")
         return f"model: {self.name} at {self._host}, listed"
@@ -208,7 +206,7 @@ class OpenAIChat:
         for chunk in chunks:
             body += chunk
             if self._clock.monotonic() > end:
-                raise _Again(DependencyTimeout(self.name, "its answer did not end in time", _SLOW), timedelta())
+                raise _Again(DependencyTimeout(self.name, "its answer did not end in time", SLOW), timedelta())
             if len(body) > _LONGEST:
                 raise DependencyLied(self.name, f"its answer is longer than {_LONGEST} bytes")
         return body
@@ -300,28 +298,18 @@ class _Vendor:
             raise self._ours(error) from error
 
     def _ours(self, error: openai.OpenAIError | httpx.HTTPError) -> Exception:
+        problem = explained(self._name, error)
         match error:
             case openai.APITimeoutError() | httpx.TimeoutException():
-                return _Again(DependencyTimeout(self._name, "it did not answer in time", _SLOW), timedelta())
+                return _Again(problem, timedelta())
             case openai.APIConnectionError() | httpx.HTTPError():
-                return _Again(
-                    DependencyUnavailable(self._name, f"it cannot be reached: {error.__cause__ or error}", _REACH)
-                )
+                return _Again(problem)
             case openai.RateLimitError():
-                problem = DependencyUnavailable(
-                    self._name, "it is limiting our rate", "Lower the load or raise the limit"
-                )
                 return _Again(problem, _retry_after(error.response.headers.get("retry-after", "")))
             case openai.InternalServerError():
-                return _Again(DependencyUnavailable(self._name, f"it answered status {error.status_code}"), worked=True)
-            case openai.AuthenticationError() | openai.PermissionDeniedError():
-                remedy = "Check OPENAI_API_KEY and what it may use"
-                return DependencyUnavailable(self._name, f"it refused the key (status {error.status_code})", remedy)
-            case openai.APIStatusError():
-                remedy = _ADDRESS
-                return DependencyUnavailable(self._name, f"it refused the call (status {error.status_code})", remedy)
+                return _Again(problem, worked=True)
             case _:
-                return DependencyUnavailable(self._name, f"the call failed: {error}")
+                return problem
 
 
 def _retry_after(header: str) -> timedelta | None:

@@ -36,6 +36,8 @@ _TIMEOUT = timedelta(seconds=30)
 _MEMORY_MIB = 256
 _FILE_MIB = 4
 _PROCESSES = 48
+# Forks share their pages, which are counted for each: on a busy machine a tight bound would end them first.
+_ROOM_FOR_FORKS_MIB = 4096
 # Which job tries a limit, with what, and how the error then names it.
 _LIMITS: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
     "memory": ("eat_memory", {"memory_mib": _MEMORY_MIB}, "limit of memory"),
@@ -89,13 +91,16 @@ def _ended(worker: Worker, name: str) -> Held:
     """Try what a limit has to end, and see whether the error says which."""
     job, spec, said = _LIMITS[name]
     try:
-        through = _ran(worker, job, spec, cpu_s=1 if name == "cpu" else None)["through"]
+        room = _ROOM_FOR_FORKS_MIB if name == "forks" else _MEMORY_MIB
+        through = _ran(worker, job, spec, cpu_s=1 if name == "cpu" else None, memory_mib=room)["through"]
     except DependencyError as error:
         return Held(name=name, ok=said in str(error), detail=str(error))
     return Held(name=name, ok=False, detail=through)
 
 
-def _ran(worker: Worker, job: str, spec: Mapping[str, Any], *, cpu_s: int | None = None) -> dict[str, str]:
+def _ran(
+    worker: Worker, job: str, spec: Mapping[str, Any], *, cpu_s: int | None = None, memory_mib: int = _MEMORY_MIB
+) -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="evercrew-check-") as out:
-        done = worker.run(f"{HOSTILE}:{job}", spec, Path(out), timeout=_TIMEOUT, memory_mib=_MEMORY_MIB, cpu_s=cpu_s)
+        done = worker.run(f"{HOSTILE}:{job}", spec, Path(out), timeout=_TIMEOUT, memory_mib=memory_mib, cpu_s=cpu_s)
     return dict(done.output)

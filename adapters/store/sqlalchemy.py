@@ -7,8 +7,9 @@ unique index holds the rule even against code that goes around this class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, insert, select, text
@@ -21,7 +22,7 @@ from adapters.store.base import FlagChange, FlagRow, Moment, Recording, Tombston
 from adapters.store.listing import listing
 from adapters.store.migrations import current_revision
 from adapters.store.models import CycleRow, FlagHistoryRow, FlagTableRow, RecordingRow, TombstoneRow
-from adapters.store.statements import ALL_FLAGS, MOMENT, QUESTION_MARKS, RECORD
+from adapters.store.statements import A_RECORDING, ALL_FLAGS, MOMENT, RECORD, RECORDED_AT_ONCE
 from adapters.together import Together
 from domain.alert import Alert
 from domain.canonical import canonical_json, json_ready
@@ -57,6 +58,11 @@ class SqlStore:
         self._recorded = Together(self._record_all)
         dialect = self._database.engine.dialect
         self._moment, self._flags = Query(MOMENT, dialect), Query(ALL_FLAGS, dialect)
+        # A cycle is asked for at every call and changes at few: on SQLite its row, which holds JSON as text, is read
+        # once. The driver of PostgreSQL has read the JSON before anybody could compare it.
+        self._as_read: Callable[[tuple[Any, ...]], Cycle] = (
+            self._read if self._database.is_postgresql else lru_cache(maxsize=128)(self._read)
+        )
 
     def close(self) -> None:
         """Give the connections back."""
@@ -76,13 +82,15 @@ class SqlStore:
     def moment(self, cycle_id: str, digest: str = "") -> Moment | None:
         """See `StorePort.moment`. The flags are read last: a switch that was thrown meanwhile counts."""
         with self._database.reading() as cursor:
-            found = self._moment(cursor, cycle_id=cycle_id, digest=digest)
+            found = self._moment.raw(cursor, cycle_id=cycle_id, digest=digest)
             if not found:
                 return None
-            row, flags = found[0], self._flags(cursor)
-            return Moment(
-                _cycle(row), row.that_day, bool(digest) and bool(row.entombed), [_flag(flag) for flag in flags]
-            )
+            *row, that_day, entombed = found[0]
+            flags = [_flag(flag) for flag in self._flags(cursor)]
+            return Moment(self._as_read((*row, 0, 0)), that_day, bool(digest) and bool(entombed), flags)
+
+    def _read(self, raw: tuple[Any, ...]) -> Cycle:
+        return _cycle(self._moment.read(raw))
 
     def save(self, cycle: Cycle) -> None:
         """See `StorePort.save`. A cancel request made meanwhile by somebody else survives the save."""
@@ -196,11 +204,15 @@ class SqlStore:
         self._recorded.add(_Kept(recording.cycle_id, recording.place, recording.kind, payload))
 
     def _record_all(self, recordings: Sequence[_Kept]) -> None:
-        forms = {"value": "%s", "json": "CAST(%s AS JSON)"} if self._database.is_postgresql else QUESTION_MARKS
+        row = A_RECORDING[self._database.engine.dialect.name]
+        last = {(kept.cycle_id, kept.place): kept for kept in recordings}
         # In one order everywhere: two processes that replace the same places do not wait for one another in a ring.
-        ordered = sorted(recordings, key=lambda kept: (kept.cycle_id, kept.place))
+        ordered = [last[place] for place in sorted(last)]
         with self._database.guarded(), self._database.begin(write=True) as connection:
-            connection.exec_driver_sql(RECORD.format(**forms), [tuple(kept) for kept in ordered])
+            for start in range(0, len(ordered), RECORDED_AT_ONCE):
+                some = ordered[start : start + RECORDED_AT_ONCE]
+                statement = RECORD.format(rows=",".join([row] * len(some)))
+                connection.exec_driver_sql(statement, tuple(value for kept in some for value in kept))
 
     def claim(self, recording: Recording) -> bool:
         """See `StorePort.claim`. The unique constraint of the table decides between two that come at once."""

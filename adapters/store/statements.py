@@ -7,10 +7,11 @@ from sqlalchemy import bindparam, exists, func, select
 from adapters.store.models import CycleRow, FlagTableRow, TombstoneRow
 
 RECORD = (
-    "INSERT INTO recordings (cycle_id, place, kind, payload) VALUES ({value}, {value}, {value}, {json})"
+    "INSERT INTO recordings (cycle_id, place, kind, payload) VALUES {rows}"
     " ON CONFLICT (cycle_id, place) DO UPDATE SET kind = excluded.kind, payload = excluded.payload"
 )
-QUESTION_MARKS = {"value": "?", "json": "?"}
+A_RECORDING = {"sqlite": "(?,?,?,?)", "postgresql": "(%s,%s,%s,CAST(%s AS JSON))"}
+RECORDED_AT_ONCE = 64
 _CYCLES, _FLAGS = CycleRow.__table__.c, FlagTableRow.__table__.c
 _same_day = CycleRow.__table__.alias("same_day")
 MOMENT = select(

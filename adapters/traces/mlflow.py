@@ -39,6 +39,7 @@ class MlflowTraces(SinkTraces):
     Args:
         uri: the tracking database or server.
         experiment: the name of the experiment the traces belong to; made when missing.
+        artifacts: where files of that experiment go (None: MLflow's choice).
         patience_s: how long `check` waits for an answer.
     """
 
@@ -49,6 +50,7 @@ class MlflowTraces(SinkTraces):
         uri: str,
         experiment: str = "evercrew",
         *,
+        artifacts: str | None = None,
         clock: Clock | None = None,
         content: bool = True,
         anonymizer: Anonymizer = redacted,
@@ -60,6 +62,7 @@ class MlflowTraces(SinkTraces):
         self._uri = uri
         self._shown = _without_credentials(uri)
         self._experiment = experiment
+        self._artifacts = artifacts
         self._patience_s = patience_s
         self._connecting = threading.Lock()
         self._connected: tuple[TracingClient, str] | None = None
@@ -115,7 +118,8 @@ class MlflowTraces(SinkTraces):
             with told(artifacts=None, s3_endpoint_url=None):
                 client = mlflow.MlflowClient(self._uri)
                 known = client.get_experiment_by_name(self._experiment)
-                found = known.experiment_id if known else client.create_experiment(self._experiment)
+                # Runs and models are in it as well: whoever makes it says where its files go.
+                found = known.experiment_id if known else client.create_experiment(self._experiment, self._artifacts)
         except (ImportError, *_TROUBLE) as error:
             raise DependencyUnavailable(_NAME, f"{self._shown} cannot be used: {error}", _REMEDY) from error
         if not found:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 
 from adapters.tracking.base import CardMetric, ModelCard
+from domain.markdown import literal
 
 _UNKNOWN = "not known"
 _MOST = 300
@@ -78,7 +78,7 @@ def _n(value: float | None) -> str:
 
 def _plain(text: str) -> str:
     """Return text that cannot become markup, a link or a new line: some of it was written by others."""
-    return re.sub(r"([\\`*_|<>\[\]#!])", r"\\\1", " ".join(text.split())[:_MOST])
+    return literal(" ".join(text.split())[:_MOST])
 
 
 def _code(text: str) -> str:

@@ -20,6 +20,8 @@ from domain.permit import Permit
 EFFECT_COMMIT = "vcs.commit"
 EFFECT_REVERT = "vcs.revert"
 EFFECT_WITHDRAW = "vcs.withdraw"
+AUDIT_TRAILER = "Evercrew-Audit"
+"""In a commit's trailers: how many records the audit chain has, and how the hash of the last one begins."""
 
 
 class ApprovalPending(DependencyTimeout):

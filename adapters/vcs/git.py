@@ -13,8 +13,8 @@ from pathlib import Path
 
 from adapters.meter import metered
 from adapters.vcs.access import SECTION, GitAccess, check_branch, check_path
-from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, EFFECT_WITHDRAW, Commit
-from adapters.vcs.git_branch import AUDIT_TRAILER, KEY_TRAILER, GitBranch, message_with
+from adapters.vcs.base import AUDIT_TRAILER, EFFECT_COMMIT, EFFECT_REVERT, EFFECT_WITHDRAW, Commit
+from adapters.vcs.git_branch import KEY_TRAILER, GitBranch, message_with
 from adapters.vcs.git_failures import NAME, TIMED_OUT, AccessRefused
 from adapters.vcs.git_mirror import GitMirror, check_revision
 from adapters.vcs.values import check_values
@@ -125,7 +125,7 @@ class GitVcs:
     ) -> str:
         """See `VcsPort.commit`."""
         self._permits.spend(permit, effect=EFFECT_COMMIT, key=key)
-        body = message_with(message, self._anchored({"Evercrew-Cycle": cycle_id, KEY_TRAILER: key}))
+        body = message_with(message, self.anchored({"Evercrew-Cycle": cycle_id, KEY_TRAILER: key}))
         check_values(text)
 
         def build(head: str) -> str:
@@ -155,7 +155,7 @@ class GitVcs:
     def revert(self, *, revision: str, message: str, cycle_id: str, key: str, permit: Permit | None) -> str:
         """See `VcsPort.revert`."""
         self._permits.spend(permit, effect=EFFECT_REVERT, key=key)
-        body = message_with(message, self._anchored(revert_trailers(revision, cycle_id, key)))
+        body = message_with(message, self.anchored(revert_trailers(revision, cycle_id, key)))
 
         def build(head: str) -> str:
             tree = self.branch.reverted_tree(revision, head)
@@ -261,7 +261,7 @@ class GitVcs:
             raise DependencyTimeout(NAME, f"{problem.problem}; nothing was pushed", problem.remedy)
         raise DependencyUnavailable(NAME, f"{problem.problem}; nothing was pushed", problem.remedy)
 
-    def _anchored(self, trailers: dict[str, str]) -> dict[str, str]:
+    def anchored(self, trailers: dict[str, str]) -> dict[str, str]:
         """Return the trailers with what the audit chain looks like now: the remote keeps it out of our reach."""
         said = self._anchor()
         return {**trailers, AUDIT_TRAILER: said} if said else trailers

@@ -20,7 +20,6 @@ from domain.clock import Clock
 from domain.errors import ConfigurationError, ConflictError, DependencyLied, DependencyUnavailable, InvalidInput
 
 KEY_TRAILER = "Evercrew-Key"
-AUDIT_TRAILER = "Evercrew-Audit"
 _FIELD, _RECORD = "\x1f", "\x1e"
 _FORMAT = _FIELD.join(("%H", "%P", "%an <%ae>", "%cI", "%B", "%(trailers:only,unfold)")) + _RECORD
 _TRAILER_VALUE = re.compile(r"^[\w.:/@+-]{1,200}$")

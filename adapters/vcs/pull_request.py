@@ -119,7 +119,8 @@ class PullRequestVcs:
             branch.check_untouched(expected_head, head)
             return branch.tree_with(head, text)
 
-        return self._carry_out(_change(message, {"Evercrew-Cycle": cycle_id, KEY_TRAILER: key}, build))
+        trailers = self._git.anchored({"Evercrew-Cycle": cycle_id, KEY_TRAILER: key})
+        return self._carry_out(_change(message, trailers, build))
 
     def revert(self, *, revision: str, message: str, cycle_id: str, key: str, permit: Permit | None) -> str:
         """See `VcsPort.revert`."""
@@ -133,7 +134,8 @@ class PullRequestVcs:
             check_values(branch.text(tree))
             return tree
 
-        return self._carry_out(_change(message, revert_trailers(revision, cycle_id, key), build))
+        trailers = self._git.anchored(revert_trailers(revision, cycle_id, key))
+        return self._carry_out(_change(message, trailers, build))
 
     def withdraw(self, *, proposal: str, reason: str, key: str, permit: Permit | None) -> bool:
         """See `VcsPort.withdraw`. Somebody may merge it in the same moment: then it is merged."""

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
-from agents.operator.lexicon import COMMON, DOING, FILLER, NOT, found_at, known_stems, phrases, starts_of, word_set
+from agents.operator.lexicon import (
+    COMMON,
+    DECIDING,
+    DOING,
+    FILLER,
+    NOT,
+    found_at,
+    known_stems,
+    negates,
+    phrases,
+    starts_of,
+    word_set,
+)
 from agents.operator.moments import Calendar, duration
+from agents.operator.mood import after, asks_politely, supposes, tells, wonders
 from agents.operator.names import Named, Vocabulary, named, only
-from agents.operator.words import Word, mended, normalised, stem, words
+from agents.operator.plainly import plainly
+from agents.operator.remarks import remarks, without_reason
+from agents.operator.words import HAVE, Word, mended, normalised, stem, words
 from domain.intent import Period
 
 # So far a *not* reaches, in words.
 _REACH = 4
-_WH, _AUX, _POLITE = word_set("wh"), word_set("auxiliary"), word_set("polite")
-_LEAD = word_set("lead")
-_ASK_LEAD = _LEAD | word_set("ask_lead")
-_CONDITIONS, _REPORTED, _HARMLESS = word_set("conditions"), word_set("reported"), word_set("harmless")
-_BECAUSE = re.compile(r"\s(?:because|due to|reason:|since it|since the|as it|ponieważ|bo|тому що|\u0431\u043e)\s")
+_LEAD, _HARMLESS = word_set("lead"), word_set("harmless")
+# Pasts that are not bent by an ending.
+_PAST = frozenset({
+    "went", "gone", "took", "taken", "brought", "made", "gave", "given", "threw", "thrown", "froze", "frozen", "held",
+    "kept", "undid", "undone", "ran", "began", "begun", "got", "came", "sent", "gotten", "left",
+})  # fmt: skip
 # Verbs that only look bent.
 _UNBENT = frozenset({"proceed", "bring", "need", "feed"})
-_ONCE_MORE = frozenset({"more", "again"})
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?%?")
 
 
@@ -42,14 +58,20 @@ class Heard:
 
     def __init__(self, text: str, vocabulary: Vocabulary, now: datetime) -> None:
         self.vocabulary = vocabulary
-        said = normalised(text)
-        self.asked = said.rstrip(" .!").endswith("?")
-        cut = _BECAUSE.search(said)
-        self.reason = said[cut.end() :].strip() if cut else ""
-        plain = words(said[: cut.start()] if cut else said)
-        self.words = mended(plain, known_stems() | vocabulary.stems, FILLER | COMMON)
+        put = plainly(normalised(text))
+        self.put, self.courteous = put.text, put.courteous
+        self.asked = not put.courteous and put.text.rstrip(" .!").endswith("?")
+        said, self.reason = without_reason(put.text)
+        self.words = mended(words(said), known_stems() | vocabulary.stems | DECIDING, FILLER | COMMON | DECIDING)
         self._calendar = Calendar(now)
+        self.leaning = ""
         self.today = now.date()
+
+    def leaning_to(self, concept: str) -> Heard:
+        """Return the same sentence, as if a verb of this concept ordered something in it."""
+        other = copy(self)
+        other.leaning = concept
+        return other
 
     # -- names -------------------------------------------------------------------------------------------------------
 
@@ -70,6 +92,10 @@ class Heard:
     def ids(self, pattern: str) -> list[str]:
         """Return the words that have this form, each once."""
         return list(dict.fromkeys(word.text for word in self.words if re.fullmatch(pattern, word.text)))
+
+    def places_of_ids(self) -> frozenset[int]:
+        """Return where cycles and approvals are named."""
+        return frozenset(word.place for word in self.words if word.text in (*self.cycles, *self.approvals))
 
     @cached_property
     def cycles(self) -> list[str]:
@@ -141,71 +167,37 @@ class Heard:
     @cached_property
     def conditional(self) -> bool:
         """Whether it speaks of what may be."""
-        said = [w for w in self.words if w.text in _CONDITIONS and self._after(w.place) not in _ONCE_MORE]
-        return bool(said) or (self.has("if") and "when" in self._texts[1:])
+        return supposes(self.words)
 
     @cached_property
     def reported(self) -> bool:
         """Whether it tells of what somebody said or wrote: that is no order."""
-        told = [w for w in self.words if w.text in _REPORTED]
-        return any(not (w.text == "say" and self._after(w.place) in ("yes", "no")) for w in told)
+        return tells(self.words)
 
     @cached_property
     def polite(self) -> bool:
         """Whether it is an order in the form of a question: *could you please ...*"""
-        at = next((w.place for w in self.words if w.text in _POLITE), None)
-        if at is None or at > 2 or at + 1 >= len(self.words) or self.words[at + 1].text != "you":
-            return False
-        return all(word.text in _LEAD for word in self.words[:at])
+        return asks_politely(self.words)
 
     @cached_property
     def question(self) -> bool:
         """Whether something is asked."""
-        if self.polite:
-            after = next(w.place for w in self.words if w.text == "you") + 1
-            return self._wondering(after)
-        if self._wondering(0):
-            return True
-        return self.asked
-
-    def _wondering(self, start: int) -> bool:
-        """Whether a question word opens the sentence, after words of asking only."""
-        for word in self.words[start:]:
-            if word.text in _WH and not self._relative(word.place):
-                return True
-            if word.place == start and word.text in _AUX and not self._ordering_do(word.place):
-                return True
-            if word.text not in _ASK_LEAD:
-                return False
-        return False
-
-    def _relative(self, place: int) -> bool:
-        return (
-            self.words[place].text == "when" and place > 0 and self.words[place - 1].stem not in ("tell", "me", "know")
-        )
-
-    def _ordering_do(self, place: int) -> bool:
-        """*do not promote*, *do roll it back*, *have a look*: no question."""
-        following = self.words[place + 1].text if place + 1 < len(self.words) else ""
-        if self.words[place].text == "do":
-            return following not in ("we", "you", "i", "they", "the", "any", "these", "our")
-        return self.words[place].text == "have" and following in ("a", "the", "it")
-
-    @cached_property
-    def _texts(self) -> tuple[str, ...]:
-        return tuple(word.text for word in self.words)
+        start = next(w.place for w in self.words if w.text == "you") + 1 if self.polite else 0
+        # *Find out why, and touch nothing*: its bound makes it an order.
+        bound = {"find", "out"} <= {word.text for word in self.words[:3]} and "touch_nothing" in self._found
+        return (wonders(self.words, start) and not bound) or (self.asked and not self.polite)
 
     @cached_property
     def nots(self) -> frozenset[int]:
         """The places of words that negate something."""
-        said = (w for w in self.words if w.text in NOT or w.stem in NOT)
+        said = (w for w in self.words if negates(w))
         return frozenset(w.place for w in said if self._after(w.place) not in _HARMLESS)
 
     def _negated(self, place: int) -> bool:
         clause = self.words[place].clause
         before = [w for w in self.words[max(0, place - _REACH) : place] if w.clause == clause]
         for word in reversed(before):
-            if word.text in NOT or word.stem in NOT:
+            if negates(word):
                 return self._after(word.place) not in _HARMLESS
         return False
 
@@ -216,6 +208,8 @@ class Heard:
         before = [w for w in self.words[:place] if w.clause == word.clause]
         if not all(self._leads(w) for w in before):
             return False
+        if word.text in _PAST and not self._passive(before):
+            return False
         bent = word.text.endswith(("ing", "ed")) and stem(word.text) != word.text and word.text not in _UNBENT
         return not bent or (word.text.endswith("ed") and self._passive(before))
 
@@ -224,9 +218,18 @@ class Heard:
         about = {
             place for concept in ("everything", "gold") for places in self._found.get(concept, ()) for place in places
         }
-        named_here = self.places("environment") | self.when[1] | self.places("role") | about
+        named_here = self.places("environment") | self.when[1] | self.lasting[1] | self.places("role") | about
+        if word.stem == HAVE and self._after(word.place) == "to":
+            return True
         identity = word.text in self.cycles or word.text in self.approvals
-        return word.text in _LEAD or word.text in NOT or word.place in named_here or identity or _is_joint(word)
+        return (
+            word.text in _LEAD
+            or word.stem == "need"
+            or word.text in NOT
+            or word.place in named_here
+            or identity
+            or _is_joint(word)
+        )
 
     @staticmethod
     def _passive(before: Sequence[Word]) -> bool:
@@ -244,13 +247,18 @@ class Heard:
         return tuple(n for n in each if not (self._stage(n) and self._before(n) in taken))
 
     def _after(self, place: int) -> str:
-        return self.words[place + 1].text if place + 1 < len(self.words) else ""
+        return after(self.words, place)
 
     def _stage(self, each: Named) -> bool:
         return self.words[each.places[0]].text in ("stage", "stages")
 
     def _before(self, each: Named) -> str:
         return self.words[each.places[0] - 1].text if each.places[0] else ""
+
+    @cached_property
+    def remarks(self) -> frozenset[int]:
+        """The places of what is said beside an order and does not bind it."""
+        return remarks(self)
 
     # -- what is left ------------------------------------------------------------------------------------------------
 

@@ -8,15 +8,18 @@ nearly every word, and is never read out of a question, a condition or a negatio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
+from agents.operator.agreement import agreed
 from agents.operator.heard import Heard
+from agents.operator.likeness import likeness
+from agents.operator.limits import beside, bounded, called_off, without_called_off
 from agents.operator.names import Vocabulary
-from agents.operator.orders import bounded, called_off, is_identity, orders
+from agents.operator.orders import ORDERS, is_identity, orders
 from agents.operator.questions import NAMES, Candidate, questions
-from domain.errors import InvalidInput
-from domain.intent import Intent, Kind, intent_of, is_write, kind_of
+from agents.operator.reading import Reading, between, reading_of
+from domain.intent import Intent, Kind, is_write, kind_of
 
 ENOUGH = 1.9
 ENOUGH_ORDER = 3.0
@@ -24,32 +27,9 @@ MARGIN = 0.5
 # What a word costs a reading that does not account for it, and how many an order may leave.
 UNEXPLAINED = 0.15
 UNEXPLAINED_ORDER = 0.6
-MOST_UNEXPLAINED = 1
+MOST_UNEXPLAINED, MOST_OF_A_BOUND, MOST_OF_A_DENIAL = 1, 2, 3
 # What a question gains by accounting for every word.
 WHOLE = 0.4
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What was understood.
-
-    `intent` is None where it has to be asked back: then `missing` names the slots of `wanted` that were not said, or
-    `options` are the readings that were too close to choose between; `why` says it in a sentence. What is `final` is
-    not for a model to read otherwise: it says not to do something.
-    """
-
-    intent: Intent | None
-    score: float = 0.0
-    options: tuple[Intent, ...] = ()
-    wanted: Kind | None = None
-    missing: tuple[str, ...] = ()
-    why: str = ""
-    final: bool = False
-
-    @property
-    def clear(self) -> bool:
-        """Whether there is one reading."""
-        return self.intent is not None
 
 
 class Interpreter:
@@ -63,15 +43,40 @@ class Interpreter:
         heard = Heard(text, self.vocabulary, now)
         if not heard.words:
             return Reading(None, why="there are no words in it")
+        return agreed(heard, likeness(text, self.vocabulary), self.by_grammar(heard, now))
+
+    def by_grammar(self, heard: Heard, now: datetime) -> Reading:
+        """Return what the grammar alone makes of a sentence."""
         asked = [_weighed(heard, candidate, UNEXPLAINED) for candidate in questions(heard)]
-        ordered = [_weighed(heard, candidate, UNEXPLAINED_ORDER) for candidate in orders(heard) if candidate.score > 0]
+        ordered = [_weighed(heard, _besides(heard, each), UNEXPLAINED_ORDER) for each in orders(heard)]
         off = called_off(heard)
         best_order = max(ordered, key=lambda each: each.score, default=None)
         if off and not heard.question:
+            other = self._else_asked(heard, now)
+            if other is not None:
+                return other
             return Reading(None, final=True, why=f"it says not to {off[0]}")
         if best_order is not None and best_order.score >= ENOUGH_ORDER - 0.5 * bool(best_order.missing):
             return self._order(heard, best_order, ordered, asked)
+        tried = [each for each in (one(heard) for one in ORDERS) if each.score >= ENOUGH_ORDER - MARGIN]
+        if tried and not (heard.question or heard.conditional or heard.reported):
+            first = max(asked, key=lambda each: each.score)
+            asked_back = between([tried[0], first], "it sounds like an order, and not all of it was understood")
+            return replace(asked_back, wanted=tried[0].kind)
         return self._question(asked, best_order)
+
+    def _else_asked(self, heard: Heard, now: datetime) -> Reading | None:
+        """*Don't cancel it, I only want to see it*: what a sentence asks beside what it says not to do, if it is clear.
+        Only a question is read so.
+        """
+        rest = without_called_off(heard)
+        if not rest:
+            return None
+        other = Heard(rest, self.vocabulary, now)
+        if called_off(other) or other.nots:
+            return None
+        found = self._question([_weighed(other, each, UNEXPLAINED) for each in questions(other)], None)
+        return found if found.clear else None
 
     def _order(
         self, heard: Heard, best: Candidate, ordered: Sequence[Candidate], asked: Sequence[Candidate]
@@ -79,22 +84,19 @@ class Interpreter:
         rivals = [each for each in ordered if each is not best and each.score >= ENOUGH_ORDER - MARGIN]
         close = [each for each in rivals if best.score - each.score < MARGIN or _separate(each, best)]
         if close:
-            return _between([best, *close], "more than one order can be read in it")
+            return replace(between([best, *close], "more than one order can be read in it"), wanted=best.kind)
         better = max(asked, key=lambda each: each.score)
         if heard.question and better.score >= ENOUGH:
             return self._question(asked, None)
         left = heard.unexplained(best.places | _identities(heard))
-        if len(left) > (MOST_UNEXPLAINED if _placed(heard, best) else 0):
+        if len(left) > _most(heard, best):
             return Reading(None, wanted=best.kind, why=f"these words were not understood: {', '.join(left[:5])}")
         loose = heard.nots - best.places
         if loose and not bounded(best):
             return Reading(
                 None, final=True, wanted=best.kind, why="it says not to do something, and it is not clear what"
             )
-        if best.missing:
-            said = ", ".join(best.missing)
-            return Reading(None, wanted=best.kind, missing=best.missing, why=f"it does not say which {said}")
-        return _reading(best)
+        return reading_of(best)
 
     @staticmethod
     def _question(asked: Sequence[Candidate], order: Candidate | None) -> Reading:
@@ -102,10 +104,10 @@ class Interpreter:
         best, second = ranked[0], ranked[1]
         if best.score < ENOUGH:
             near = [each for each in (*ranked[:2], *([order] if order else [])) if each.score >= 1.0]
-            return _between(near[:2], "it was not understood well enough")
+            return between(near[:2], "it was not understood well enough")
         if best.score - second.score < MARGIN:
-            return _between([best, second], "it can be read in two ways")
-        return _reading(best)
+            return between([best, second], "it can be read in two ways")
+        return reading_of(best)
 
 
 def _weighed(heard: Heard, candidate: Candidate, price: float) -> Candidate:
@@ -117,6 +119,19 @@ def _weighed(heard: Heard, candidate: Candidate, price: float) -> Candidate:
     whole = WHOLE if not left and candidate.score >= NAMES and price == UNEXPLAINED else 0.0
     score = candidate.score + whole - price * len(left) - 0.1 * guessed
     return Candidate(candidate.kind, score, slots, candidate.places, candidate.missing)
+
+
+def _besides(heard: Heard, order: Candidate) -> Candidate:
+    return replace(order, places=order.places | beside(heard, order))
+
+
+def _most(heard: Heard, order: Candidate) -> int:
+    """Return how many words an order may leave that nobody understood; a denial is told why in whatever words."""
+    if order.kind is Kind.DENY:
+        return MOST_OF_A_DENIAL
+    if order.kind is Kind.OPEN and bounded(order):
+        return MOST_OF_A_BOUND
+    return MOST_UNEXPLAINED if order.kind is Kind.STOP and _placed(heard, order) and not heard.polite else 0
 
 
 def _identities(heard: Heard) -> frozenset[int]:
@@ -131,19 +146,6 @@ def _placed(heard: Heard, order: Candidate) -> bool:
 def _separate(one: Candidate, other: Candidate) -> bool:
     """Whether two orders rest on words of their own: then the sentence gives both."""
     return len(one.places - other.places) > 1 and len(other.places - one.places) > 1
-
-
-def _reading(best: Candidate) -> Reading:
-    try:
-        intent = intent_of({"kind": best.kind.value, **best.slots})
-    except InvalidInput as problem:
-        return Reading(None, wanted=best.kind, missing=(problem.field,), why=str(problem))
-    return Reading(intent, best.score)
-
-
-def _between(candidates: Sequence[Candidate], why: str) -> Reading:
-    options = [reading.intent for reading in map(_reading, candidates) if reading.intent is not None]
-    return Reading(None, options=tuple(dict.fromkeys(options)), why=why)
 
 
 def wrong_write(read: Intent | None, wanted: Kind) -> bool:

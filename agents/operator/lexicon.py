@@ -17,6 +17,8 @@ from prompts.library import source
 
 GAP = "~"
 MOST_BETWEEN = 3
+# A stem of so many letters may be that of another word.
+SHORT = 3
 
 
 @cache
@@ -30,6 +32,12 @@ def listed(name: str, part: str) -> Mapping[str, str]:
     return dict(_words(name)[part])
 
 
+def listed_lines(name: str, part: str) -> tuple[str, ...]:
+    """Return a part of a file of words that is a list of lines."""
+    return tuple(str(line) for line in _words(name)[part])
+
+
+@cache
 def word_set(part: str) -> frozenset[str]:
     """Return one of the sets of words."""
     return frozenset(str(_words("sets")[part]).split())
@@ -40,6 +48,12 @@ CONCEPTS: Mapping[str, str] = {
 }
 DOING = frozenset(listed("concepts", "doing"))
 NOT, FILLER, COMMON = word_set("not"), word_set("filler"), word_set("common")
+
+
+# Words that decide whether there is an order at all: a slip of the fingers makes none of them something else.
+DECIDING = frozenset().union(
+    *(word_set(part) for part in ("conditions", "reported", "binding", "later", "exceptions", "told_vote", "told_flag"))
+)
 
 
 @cache
@@ -60,6 +74,11 @@ def known_stems() -> frozenset[str]:
     return frozenset(part for phrase, _ in phrases() for part in phrase if part != GAP)
 
 
+def negates(word: Word) -> bool:
+    """Whether a word negates; *note* is none, though its stem is."""
+    return word.text in NOT or (word.stem in NOT and len(word.stem) > SHORT)
+
+
 def starts_of(said: Sequence[Word]) -> Mapping[str, list[int]]:
     """Return where each stem stands: where a phrase that begins with it can."""
     starts: dict[str, list[int]] = {}
@@ -69,7 +88,10 @@ def starts_of(said: Sequence[Word]) -> Mapping[str, list[int]]:
 
 
 def found_at(said: tuple[Word, ...], start: int, phrase: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the places of the words of a phrase that begins at `start`; nothing where it does not stand there."""
+    """Return the places of the words of a phrase that begins at `start`; nothing where it does not stand there.
+
+    What stands between its words is no *not*: *do not retrain* is no way to say *do a retraining*.
+    """
     places: list[int] = []
     at = start
     gap = False
@@ -79,7 +101,7 @@ def found_at(said: tuple[Word, ...], start: int, phrase: tuple[str, ...]) -> tup
             continue
         reach = range(at, min(at + (MOST_BETWEEN + 1 if gap else 1), len(said)))
         here = next((place for place in reach if said[place].stem == part), None)
-        if here is None or said[here].clause != said[start].clause:
+        if here is None or said[here].clause != said[start].clause or any(map(negates, said[at:here])):
             return ()
         places.append(here)
         at, gap = here + 1, False

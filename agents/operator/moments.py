@@ -70,6 +70,7 @@ _YESTERDAY = frozenset({"yesterday", "wczoraj", "вчора", "wczorajszy"})
 _TODAY = frozenset({"today", "dziś", "dzisiaj", "сьогодні"})
 _NIGHT = frozenset({"night", "overnight", "tonight", "evening"})
 _SINCE = frozenset({"since", "from", "od", "від", "з"})
+_IN = frozenset({"in", "during", "of", "for", "this", "last", "since", "all", "whole"})
 _ORDINAL = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?$")
 
 
@@ -85,11 +86,13 @@ class Calendar:
         readers: tuple[Callable[[tuple[Word, ...], int], tuple[Period, tuple[int, ...]] | None], ...] = (
             self._dated,
             self._named_date,
+            self._month,
             self._last_span,
             self._ago,
             self._night,
             self._word_day,
             self._weekday,
+            self._weekend,
             self._this,
         )
         for read in readers:
@@ -137,6 +140,16 @@ class Calendar:
                 return None
             return self._whole(day), (min(at, place), max(at, place))
         return None
+
+    def _month(self, said: tuple[Word, ...], at: int) -> tuple[Period, tuple[int, ...]] | None:
+        """``in november``: the last one that has begun, as far as it is over."""
+        month = _MONTHS.get(said[at].text)
+        if month is None or at == 0 or said[at - 1].text not in _IN:
+            return None
+        year = self._today.year - (month > self._today.month)
+        start = datetime(year, month, 1, tzinfo=UTC)
+        after = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+        return Period(start=start, end=min(after, self._now), said="a month"), (at - 1, at)
 
     def _last_span(self, said: tuple[Word, ...], at: int) -> tuple[Period, tuple[int, ...]] | None:
         """``last week``, ``the past three days``, ``last 24 hours``."""
@@ -196,12 +209,19 @@ class Calendar:
     def _weekday(self, said: tuple[Word, ...], at: int) -> tuple[Period, tuple[int, ...]] | None:
         if said[at].text not in _DAYS or (said[at].text in ("sun", "sat", "wed", "mon") and len(said) == 1):
             return None
-        if at and said[at - 1].text in ("next", "coming"):
+        if at and said[at - 1].text in ("next", "coming", "black", "good"):
             return None
         day = self._last_weekday(_DAYS[said[at].text])
         if at and said[at - 1].text in _LAST and self._today - day < timedelta(days=1):
             day -= timedelta(days=7)
         return self._whole(day), ((at - 1, at) if at and said[at - 1].text in _LAST else (at,))
+
+    def _weekend(self, said: tuple[Word, ...], at: int) -> tuple[Period, tuple[int, ...]] | None:
+        """``the weekend``: the last one that has begun."""
+        if said[at].text not in ("weekend", "weekends") or (at and said[at - 1].text in ("next", "coming")):
+            return None
+        start = datetime.combine(self._last_weekday(_DAYS["saturday"]), time(), UTC)
+        return Period(start=start, end=min(start + timedelta(days=2), max(self._now, start)), said="a weekend"), (at,)
 
     def _this(self, said: tuple[Word, ...], at: int) -> tuple[Period, tuple[int, ...]] | None:
         """``this week``, ``this month``; and ``this morning``."""
@@ -253,6 +273,13 @@ class Calendar:
         return 1.0, at
 
 
+def days_named(said: tuple[Word, ...]) -> frozenset[int]:
+    """Return the places of words that name a day: of the week, of the calendar, or from today on."""
+    day = re.compile(r"\d{4}-\d{2}-\d{2}")
+    known = {*_DAYS, *_MONTHS, *_YESTERDAY, *_TODAY} - {"may", "mar", "sun", "sat", "wed"}
+    return frozenset(word.place for word in said if word.text in known or day.fullmatch(word.text))
+
+
 def duration(said: tuple[Word, ...]) -> tuple[timedelta | None, frozenset[int]]:
     """Return for how long something is to be, and the places of its words: ``for two hours``, ``30m``."""
     for at, word in enumerate(said):
@@ -267,6 +294,6 @@ def duration(said: tuple[Word, ...]) -> tuple[timedelta | None, frozenset[int]]:
             number = said[at - 2].text
         if number in _NUMBERS or re.fullmatch(r"\d{1,4}(?:\.\d)?", number):
             return unit * (_NUMBERS.get(number) or float(number)), frozenset({at - 1, at})
-        if number in ("next", "the"):
+        if number in ("next", "the") and {"for", "during", "over"} & {word.text for word in said[max(0, at - 3) : at]}:
             return unit, frozenset({at - 1, at})
     return None, frozenset()

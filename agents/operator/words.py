@@ -26,6 +26,10 @@ _CONTRACTIONS = (
     (r"\bwon't\b", "will not"),
     (r"\bshan't\b", "shall not"),
     (r"\b(do|does|did|is|are|was|were|has|have|had|would|could|should|must|need|ai)n'?t\b", r"\1 not"),
+    (r"\b(do|does|did|is|are|was|were|has|have|had|would|could|should)nt\b", r"\1 not"),
+    (r"\b(?!ca|wo|sha)(\w+?)n't\b", r"\1 not"),
+    (r"\b(what|who|which|why|how|where|when) (?:on earth|in the world|the (?:hell|heck|devil|fuck))\b", r"\1"),
+    (r"\bwont\b", "will not"),
     (r"\bcannot\b", "can not"),
     (r"\blet's\b", "let us"),
     (r"\b(what|who|where|when|how|why|that|there|it|he|she|here)'s\b", r"\1 is"),
@@ -33,11 +37,31 @@ _CONTRACTIONS = (
     (r"'re\b", " are"),
     (r"'ve\b", " have"),
     (r"'ll\b", " will"),
+    (r"\b(how|why|where|what)'d\b", r"\1 did"),
     (r"'d\b", " would"),
-    (r"\bi'm\b", "i am"),
+    (r"\b(who|what|which|when|why|how|where) is it that\b", r"\1"),
+    (
+        r"\b(?:under|on|in|by|at) no (?:circumstances?(?: whatsoever)?|account|case|means|time|point)"
+        r"(?: (?:is|are) (?:it|this|that|they) to(?: be)?"
+        r"| (?:must|should|may|shall|can) (?:it|this|that|they)(?: be)?)?\b",
+        "never",
+    ),
+    (r"\bi'?m\b", "i am"),
+    (r"\bid (like|love|want|need|prefer|be)\b", r"i would \1"),
+    (r"\bit'?d be\b", "it would be"),
     (r"'s\b", ""),
     (r"\b(gonna)\b", "going to"),
     (r"\b(wanna)\b", "want to"),
+    (r"\bgotta\b", "have to"),
+    (r"\blemme\b", "let me"),
+    (r"\bgimme\b", "give me"),
+    (r"\b(dunno|idk)\b", "i do not know"),
+    (r"\bu\b", "you"),
+    (r"\b(ndcg|recall|map|mrr|precision)\s?@\s?\d+\b", r"\1"),
+    (r"\bw/o\b", "without"),
+    (r"\bw/", "with "),
+    (r"\bppl\b", "people"),
+    (r"\s(?:-{1,2}|[\u2013\u2014])\s", " , "),
     (r"\b(pls|plz|plox)\b", "please"),
     (r"\bcould of\b", "could have"),
     (r"\ba\s?/\s?b\b", "ab"),
@@ -64,6 +88,8 @@ _IRREGULAR = {
 }  # fmt: skip
 
 
+# The stem of *have*, *has* and *had*.
+HAVE = "hav"
 # Names whose stems are too short to tell a slip by.
 WHOLE = ("development", "production", "staging")
 # Of all slips at a keyboard this one is the most common.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cycles.desk import Desk
+from cycles.stages.guards import still_off
 from cycles.wishes import only_looked, steered
 from domain.brief import Answered
 from domain.diagnosis import Action, CheckedClaim, CheckedDiagnosis, Diagnosis
@@ -36,8 +37,12 @@ def run(desk: Desk) -> StageResult:
         action = Action.HANDOFF
     action, downgraded = steered(desk, action, downgraded, answered.value.summary)
     desk.cycle = desk.cycle.model_copy(update={"action": action})
-    _report(desk, answered, checked, results, downgraded)
+    unwell = still_off(desk) if action in _LEFT_ALONE else ""
+    _report(desk, answered, checked, results, downgraded or unwell or None)
     desk.keep("unsupported_claims", checked.unsupported_claims)
+    if unwell:
+        said = f"{answered.value.summary[:500]}; a person has to look: {unwell}"
+        return desk.finish(OutcomeKind.HANDED_OFF, said)
     if action in _LEFT_ALONE:
         return desk.finish(OutcomeKind.LEFT_ALONE, answered.value.summary)
     if action is Action.HANDOFF:

@@ -15,6 +15,32 @@ from tools.observe.anomaly import AnomalyArgs, AnomalyResult
 WORSE = 0.25
 
 
+def still_off(desk: Desk) -> str:
+    """Return why the platform may not be left alone: a signal that is beyond its limit, or that nobody can judge.
+
+    Asked of the platform anew, whatever the diagnosis says. What is off within its noise is well, unless its limit is
+    an absolute one. Signals that neither the alert nor the snapshot was about do not count.
+    """
+    snapshot = desk.fact("snapshot") or {}
+    lead, read = desk.cycle.alert.signal, snapshot.get("readings", {})
+    if lead not in read:
+        return f"{lead} is not measured here"
+    signals = dict.fromkeys([lead, *snapshot.get("breached", ())])
+    checks = (checked(desk, signal, "left alone") for signal in signals)
+    return "; ".join(f"{check.signal} is not well: {check.reason}" for check in checks if not well(desk, check))
+
+
+def well(desk: Desk, check: AnomalyResult) -> bool:
+    """Whether a signal is within its limit, or off it within its noise.
+
+    No noise excuses what is beyond an absolute limit, and what cannot be told is not well.
+    """
+    if not check.breached:
+        return check.breached is False or check.anomalous is False
+    absolute = all(limit.kind == "absolute" for limit in desk.contract.signal(check.signal).limits)
+    return check.anomalous is False and not absolute
+
+
 def checked(desk: Desk, signal: str, place: str) -> AnomalyResult:
     """Return how a signal stands against its baseline, for the look `place`."""
     return desk.do("anomaly_check", AnomalyArgs(signal=signal), Role.METRICS_ANALYST, AnomalyResult, place=place)

@@ -1,4 +1,7 @@
-"""Promote: one commit, once its revert has been rehearsed, and not done before the platform itself reports it live."""
+"""Promote: one commit, once its revert has been rehearsed, and not done before the platform itself reports it live.
+
+Right before the commit the tool takes the bundle out of the registry once more: what is promoted is what was evaluated.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from cycles.stages.live import arrived, lost
 from cycles.undo import keep_point, point_data
 from domain.actor import Role
 from domain.diagnosis import Action, Diagnosis
+from domain.errors import DigestMismatch
 from domain.outcome import OutcomeKind
 from domain.plan import PromotionProposal
 from domain.stage import Stage, StageResult
@@ -52,7 +56,13 @@ def _tune(desk: Desk) -> StageResult:
 
 
 def _release(desk: Desk, tool: str, args: Any, digest: str | None, said: str) -> StageResult:
-    released = _raced(desk, tool, args)
+    try:
+        released = _raced(desk, tool, args)
+    except CallFailed as failure:
+        # Trying again brings nothing: what is in the registry is not what was evaluated, and a person has to see why.
+        if failure.error != DigestMismatch.__name__:
+            raise
+        return _withdraw(desk, f"nothing was promoted: {failure}")
     desk.keep("release", released)
     try:
         live = arrived(desk, released.revision, digest=digest, place=released.revision)

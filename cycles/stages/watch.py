@@ -12,7 +12,7 @@ from typing import Any
 
 from cycles.desk import Desk
 from cycles.stages.announce import let_through, quietened
-from cycles.stages.guards import checked, judge_guards, worse
+from cycles.stages.guards import checked, judge_guards, well, worse
 from domain.actor import Role
 from domain.diagnosis import Action
 from domain.measurement import Measurement
@@ -243,9 +243,7 @@ def _recovered(desk: Desk, check: AnomalyResult, *, leads: bool) -> bool:
     """Whether the signal is back: within its limit or its noise, and, for the one the alert was about, most of its loss
     is made good. What cannot be told is not back, and no noise excuses what is beyond an absolute limit.
     """
-    if check.current is None or check.baseline is None or (check.breached, check.anomalous).count(False) == 0:
-        return False
-    if check.breached and all(limit.kind == "absolute" for limit in desk.contract.signal(check.signal).limits):
+    if check.current is None or check.baseline is None or not well(desk, check):
         return False
     if not leads:
         return True

@@ -17,7 +17,7 @@ def access_check(app: App) -> str:
         ConfigurationError: the key cannot be used, or there are accounts and none of them is an admin.
         DependencyError: the accounts or the OpenID provider cannot be asked.
     """
-    from adapters.accounts.keys import KEY, access_key
+    from adapters.accounts.keys import KEY, access_keys
     from service.access.desk import oidc_of
     from service.vendors import accounts_of
 
@@ -28,8 +28,8 @@ def access_check(app: App) -> str:
         remedy = "Run `evercrew users roles NAME --role admin`, or `evercrew users add`"
         raise ConfigurationError("access", "nobody is an admin who can sign in", remedy)
     if app.settings.access_key or (app.config.state / KEY).exists():
-        access_key(app.config.state, app.settings.access_key)
-        said.append("the key of tokens is there")
+        keys = access_keys(app.config.state, app.clock, app.settings.access_key, app.settings.access_key_previous)
+        said.append("the key of tokens is there" + (", and the one before" if len(keys.valid()) > 1 else ""))
     else:
         said.append("`evercrew serve` makes the key of tokens")
     provider = oidc_of(app.config.access.oidc, app.settings.access_oidc_secret, app.clock)

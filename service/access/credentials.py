@@ -66,7 +66,8 @@ class Credentials:
         """
         self._prune_now_and_then()
         self._throttle.attempt(name, address)
-        found = self._accounts.account(name)
+        # What cannot be printed is no name, and not every database takes it as one.
+        found = self._accounts.account(name) if name.isprintable() else None
         kind = AccountKind.CLIENT if machine else AccountKind.LOCAL
         kept = found.secret if found is not None and found.kind is kind else ""
         with self._one_hash():

@@ -16,6 +16,7 @@ from service.access_sections import AccessConfig, OidcConfig
 
 if TYPE_CHECKING:
     from adapters.accounts.base import AccountsPort
+    from adapters.accounts.keys import AccessKeys
     from adapters.accounts.oidc import OidcProvider
     from adapters.accounts.passwords import Passwords
     from adapters.audit.base import AuditPort
@@ -31,7 +32,7 @@ ISSUER = "evercrew"
 class Access:
     """Everything about who may use the service.
 
-    `keeper` changes accounts, `credentials` knows callers, `key` keeps what a browser carries for us secret.
+    `keeper` changes accounts, `credentials` knows callers, `keys` sign tokens and keep what a client carries for us.
     """
 
     accounts: AccountsPort
@@ -40,7 +41,15 @@ class Access:
     policies: AccessPoint
     environment: str
     section: AccessConfig
-    key: bytes
+    keys: AccessKeys
+
+    def secrets(self) -> list[bytes]:
+        """Return what texts are sealed under that a client carries for us, the present one first.
+
+        Raises:
+            ConfigurationError: the keys cannot be read.
+        """
+        return [key.secret for key in self.keys.valid()]
 
     def allowed(self, caller: Caller, action: ApiAction) -> Decision:
         """Answer, by the policy set in force, whether a caller may ask for something; never raises.
@@ -78,10 +87,9 @@ def access_of(
     Raises:
         ConfigurationError: the key, or section `access`, cannot be used.
     """
-    from adapters.accounts.keys import access_key
+    from adapters.accounts.keys import access_keys
     from adapters.accounts.sqlalchemy import SqlAccounts
 
-    key = access_key(config.state, settings.access_key)
     return access_on(
         SqlAccounts(database),
         policies,
@@ -89,7 +97,7 @@ def access_of(
         clock,
         audit,
         environment=config.environment,
-        key=key.private_bytes_raw(),
+        keys=access_keys(config.state, clock, settings.access_key, settings.access_key_previous),
         oidc=oidc_of(config.access.oidc, settings.access_oidc_secret, clock),
         passwords=passwords,
     )
@@ -103,21 +111,19 @@ def access_on(
     audit: AuditPort,
     *,
     environment: str,
-    key: bytes,
+    keys: AccessKeys,
     oidc: OidcProvider | None = None,
     passwords: Passwords | None = None,
 ) -> Access:
-    """Return the desk on accounts that are there; `key` are the 32 bytes of an Ed25519 key."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
+    """Return the desk on accounts that are there."""
     from adapters.accounts.jwts import SignedTokens
     from adapters.accounts.passwords import Passwords as Usual
 
     keeper = Keeper(accounts, audit, clock, passwords or Usual())
-    signed = SignedTokens(Ed25519PrivateKey.from_private_bytes(key), clock, issuer=f"{ISSUER}/{environment}")
+    signed = SignedTokens(keys, clock, issuer=f"{ISSUER}/{environment}")
     throttle = Throttle(accounts, clock, section.throttle)
     credentials = Credentials(keeper, throttle, signed, clock, section, oidc)
-    return Access(accounts, keeper, credentials, policies, environment, section, key)
+    return Access(accounts, keeper, credentials, policies, environment, section, keys)
 
 
 def oidc_of(section: OidcConfig | None, secret: str, clock: Clock) -> OidcProvider | None:

@@ -6,6 +6,7 @@ Nothing is kept here meanwhile, so that whoever asks to sign in a million times 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,17 @@ from domain.access import Unauthenticated
 from domain.clock import Clock
 
 if TYPE_CHECKING:
-    from cryptography.fernet import Fernet
+    from cryptography.fernet import MultiFernet
 
 LASTS = timedelta(minutes=10)
 _PURPOSE = b"evercrew errand to the openid provider"
 
 
 class Errands:
-    """Seals and opens errands under a key that is derived from the one that signs tokens."""
+    """Seals errands under a key that is derived from the one that signs tokens; opens those of the one before, too."""
 
-    def __init__(self, key: bytes, clock: Clock) -> None:
-        self._key = key
+    def __init__(self, secrets: Sequence[bytes], clock: Clock) -> None:
+        self._secrets = secrets
         self._clock = clock
 
     def sealed(self, errand: Errand) -> str:
@@ -48,13 +49,16 @@ class Errands:
         except (InvalidToken, ValidationError, ValueError) as problem:
             raise Unauthenticated("this browser was not sent to the provider, or too long ago") from problem
 
-    def _fernet(self) -> Fernet:
-        from cryptography.fernet import Fernet
+    def _fernet(self) -> MultiFernet:
+        from cryptography.fernet import Fernet, MultiFernet
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(self._key)
-        return Fernet(base64.urlsafe_b64encode(derived))
+        def derived(secret: bytes) -> Fernet:
+            key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret)
+            return Fernet(base64.urlsafe_b64encode(key))
+
+        return MultiFernet([derived(secret) for secret in self._secrets])
 
 
 def same_origin_path(wanted: str) -> str:

@@ -173,7 +173,8 @@ async def unforged(request: Request, cookie: str) -> None:
     if given is None and request.headers.get("content-type", "").startswith(_FORMS):
         field = (await request.form()).get(CSRF_FIELD)
         given = field if isinstance(field, str) else None
-    if given is None or not hmac.compare_digest(given.encode(), csrf_of(cookie).encode()):
+    # A part of a form in a coding of its own may hold halves of characters.
+    if given is None or not hmac.compare_digest(given.encode(errors="replace"), csrf_of(cookie).encode()):
         raise _forged("it does not carry the token of this session")
 
 
@@ -183,7 +184,7 @@ def from_our_page(request: Request) -> bool:
     public = urlsplit(serving(request).app.config.serve.public_url).netloc
     ours = {request.headers.get("host", ""), public} - {""}
     away = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-    return not away and (said is None or urlsplit(said).netloc in ours)
+    return not away and (said is None or _netloc(said) in ours)
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------------
@@ -233,6 +234,13 @@ def _bearer(request: Request) -> str | None:
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("the header Authorization holds no bearer token")
     return token.strip()
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _forged(why: str) -> Problem:

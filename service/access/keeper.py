@@ -21,6 +21,7 @@ PREFIX = "evc_"
 """How an API token begins, so that a scanner of secrets finds one where it should not be."""
 
 FIRST = "admin"
+MOST_TOKENS = 100  # of an account that open something at a time
 _LONGEST_TOKEN = timedelta(days=3650)
 _T = TypeVar("_T")
 
@@ -97,9 +98,15 @@ class Keeper:
             return found
         made = self._new(name, AccountKind.OIDC, roles, "openid provider", "")
         account = made.model_copy(update={"subject": subject})
-        if self.accounts.account(name) is not None:
-            raise ConflictError(f"the name {name!r} is that of another account; an admin has to settle it")
-        self._done("account_added", account.name, account, lambda: self.accounts.add(account))
+        try:
+            if self.accounts.account(name) is not None:
+                raise ConflictError(f"the name {name!r} is that of another account; an admin has to settle it")
+            self._done("account_added", account.name, account, lambda: self.accounts.add(account))
+        except ConflictError:
+            faster = self.accounts.of_subject(subject)  # another request of the same subject
+            if faster is None:
+                raise
+            return faster
         return account
 
     def set_roles(self, name: str, roles: Iterable[AccessRole], *, by: str) -> Account:
@@ -147,8 +154,13 @@ class Keeper:
         """Make an API token and return it; the text is kept nowhere.
 
         Raises:
-            InvalidInput: a scope is none, or more than the caller has; it lasts too long, or is already over.
+            InvalidInput: a scope is none, or more than the caller has; it lasts too long, or is already over; or it
+                would make a person of a machine, as whom it could vote.
+            ConflictError: the account has as many as it may have.
         """
+        if owner.is_person and by.person is None and by.via != "local":
+            remedy = "Let it get its tokens where it got this one, or add a machine: `evercrew users add --machine`"
+            raise InvalidInput("account", f"{by.name} is a machine of the OpenID provider", remedy)
         wanted = known_scopes(scopes)
         beyond = sorted(wanted - by.scopes) if by.scopes is not None else []
         if beyond:
@@ -158,6 +170,8 @@ class Keeper:
         if len(label) > 200:
             raise InvalidInput("label", "is longer than 200 characters", "Shorten it")
         identity, now = secrets.token_hex(6), self._clock.now()
+        if sum(kept.lives(now) for kept in self.accounts.tokens(owner.name)) >= MOST_TOKENS:
+            raise ConflictError(f"{owner.name} has {MOST_TOKENS} API tokens, which is all; revoke one of them first")
         text = f"{PREFIX}{identity}_{secrets.token_urlsafe(32)}"
         token = KeptToken(
             id=identity,

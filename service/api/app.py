@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from service.api import (
     approvals,
     audit,
     auth,
+    autonomy,
     budgets,
     chat,
     cycle_files,
@@ -35,7 +37,7 @@ from service.api import (
     webhooks,
 )
 from service.api.background import Background
-from service.api.edge import MOST_BODY, Edge
+from service.api.edge import BODY_TIME, MOST_BODY, Edge
 from service.api.health import Check
 from service.api.serving import Serving
 from service.telemetry import page as metrics
@@ -86,7 +88,9 @@ def create_app(
     for part in (webhooks, metrics):
         part.install(app)
     mount(app, serving)
-    app.add_middleware(Edge, clock=serving.clock, most_body=most_body, https=https)
+    # Webhooks have a bound of their own, with an answer of their own.
+    body_time = max(BODY_TIME, serving.app.config.serve.webhooks.body_timeout + timedelta(seconds=5))
+    app.add_middleware(Edge, clock=serving.clock, most_body=most_body, body_time=body_time, https=https)
     app.add_middleware(TracedRequests, traces=serving.app.traces)
     return app
 
@@ -133,6 +137,7 @@ def rest() -> Iterator[APIRouter]:
         cycles,
         cycle_files,
         approvals,
+        autonomy,
         flags,
         policies,
         budgets,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Response
@@ -10,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from cycles.dossier import Dossier, dossier, usd_of
 from domain.access import ApiAction, Caller
-from domain.approval import ApprovalRequest, ApprovalState, Vote, VoteAnswer
+from domain.approval import ApprovalRequest, ApprovalState, VoteAnswer
 from domain.errors import ConflictError
 from service.access.guard import may
 from service.api.blocking import bounded
@@ -21,6 +20,7 @@ from service.api.problems import Problem, not_found
 from service.api.routing import router_of
 from service.api.serving import Serving, serving
 from service.api.shapes import Remark, Reply, Wish, YesNo
+from service.approval_facts import ApprovalRow
 
 router = router_of("approvals")
 On = Annotated[Serving, Depends(serving)]
@@ -29,60 +29,6 @@ ApprovalId = Annotated[str, StringConstraints(pattern=r"^ap_[0-9a-f]{24}$")]
 Seen = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 CycleFilter = Annotated[str, Query(max_length=32, pattern=r"^[a-z0-9_]*$", description="Only those of this cycle.")]
 MOST = 10_000
-
-
-class VoteView(Reply):
-    """A person's word; whether it counts, and how it is known to be theirs."""
-
-    person: str
-    answer: Literal["approve", "deny"]
-    at: datetime
-    reason: str
-    seen: str
-    how: str
-    counts: bool | None = Field(description="Null in a list: votes are counted where one request is shown.")
-
-    @classmethod
-    def of(cls, vote: Vote, counting: tuple[str, ...] | None) -> VoteView:
-        """Return a vote as it is sent."""
-        denial = vote.answer is VoteAnswer.DENY
-        return cls(
-            person=vote.person,
-            answer=vote.answer.value,
-            at=vote.at,
-            reason=vote.reason,
-            seen=vote.seen,
-            how=vote.proof.how,
-            counts=None if counting is None else denial or vote.person in counting,
-        )
-
-
-class ApprovalRow(Reply):
-    """A call that people have to allow."""
-
-    id: str
-    state: ApprovalState
-    cycle_id: str
-    stage: str
-    tool: str
-    target: str
-    environment: str
-    args: dict[str, Any]
-    proposed_by: list[str]
-    have: int
-    need: int
-    of: list[str] = Field(description="The roles of which so many have to say yes.")
-    asked_at: datetime
-    expires_at: datetime
-    reason: str
-    policies: list[str]
-    policy_hash: str
-    votes: list[VoteView]
-
-    @classmethod
-    def of_request(cls, request: ApprovalRequest, now: datetime) -> ApprovalRow:
-        """Return a request as it is sent."""
-        return cls(**_fields(request, now, None))
 
 
 class JudgedView(Reply):
@@ -120,8 +66,10 @@ class ApprovalView(ApprovalRow):
     @classmethod
     def of_dossier(cls, found: Dossier) -> ApprovalView:
         """Return a dossier as it is sent."""
-        return cls(
-            **_fields(found.request, found.at, found.counting),
+        return cls.of_request(
+            found.request,
+            found.at,
+            found.counting,
             diff=found.diff,
             seen=found.seen,
             signal=found.signal,
@@ -216,27 +164,3 @@ def _other_change(request: ApprovalRequest) -> Problem:
         remedy=f"Look at GET /api/v1/approvals/{request.id} again, and vote on what it shows",
         type="changed",
     )
-
-
-def _fields(request: ApprovalRequest, now: datetime, counting: tuple[str, ...] | None) -> dict[str, Any]:
-    bound = request.binding
-    return {
-        "id": request.id,
-        "state": request.state(now),
-        "cycle_id": bound.cycle_id,
-        "stage": bound.stage,
-        "tool": bound.tool,
-        "target": bound.target,
-        "environment": bound.environment,
-        "args": dict(request.args),
-        "proposed_by": list(request.proposers),
-        "have": len(request.approving),
-        "need": bound.quorum.need,
-        "of": list(bound.quorum.of),
-        "asked_at": request.asked_at,
-        "expires_at": request.expires_at,
-        "reason": request.reason,
-        "policies": list(request.policies),
-        "policy_hash": bound.policy_hash,
-        "votes": [VoteView.of(vote, counting) for vote in request.votes],
-    }

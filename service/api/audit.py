@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,6 @@ from starlette.background import BackgroundTask
 
 from adapters.audit.export import export
 from domain.access import ApiAction, Caller
-from domain.errors import AuditUnavailable
 from domain.receipt import AuditEntry, AuditRecord, RecordKind
 from service.access.guard import may
 from service.api.blocking import bounded
@@ -181,11 +181,10 @@ def export_chain(
     on.app.audit.append(entry)
     with tempfile.NamedTemporaryFile(prefix="evercrew-export-", suffix=".jsonl", delete=False) as scratch:
         path = Path(scratch.name)
-    try:
+    with ExitStack() as unless_made:
+        unless_made.callback(path.unlink, missing_ok=True)
         done = export(on.app.audit, on.clock, path, cycle)
-    except AuditUnavailable:
-        path.unlink(missing_ok=True)
-        raise
+        unless_made.pop_all()
     name = f"audit-{cycle or 'whole'}-{done.last}.jsonl"
     gone = BackgroundTask(path.unlink, missing_ok=True)
     return FileResponse(path, media_type=_LINES, filename=name, background=gone)

@@ -176,7 +176,7 @@ def create_token(served: Served, caller: Mine, wish: TokenWish) -> NewToken:
 def revoke_token(served: Served, caller: Mine, identity: TokenId) -> TokenReply:
     """End an API token of the caller's; an admin ends anybody's."""
     keeper = served.access.keeper
-    found = next((kept for kept in keeper.accounts.tokens() if kept.id == identity), None)
+    found = keeper.accounts.token_of(identity)
     foreign = found is not None and found.account != same(caller.name)
     if found is None or (foreign and not served.access.allowed(caller, ApiAction.MANAGE_ACCESS).allowed):
         raise _missing(no_such_token(identity))

@@ -16,7 +16,7 @@ from service.api.blocking import bounded
 from service.api.problems import Problem
 from service.api.routing import router_of
 from service.api.serving import Serving, serving
-from service.api.shapes import Reply, Wish, YesNo
+from service.api.shapes import SAID, Reply, Wish, YesNo
 from service.chat.desk import ChatDesk
 from service.chat.events import ChatEvent
 
@@ -24,10 +24,8 @@ router = router_of("chat")
 On = Annotated[Serving, Depends(serving)]
 Talker = Annotated[Caller, Depends(may(ApiAction.CHAT))]
 Talk = Annotated[str, Path(pattern=r"^ch_[0-9a-f]{16}$", examples=["ch_0123456789abcdef"])]
-# Plain text that is not blank, as `service.api.shapes.Words`, and longer.
-_PLAIN = r"[^\x00-\x08\x0b-\x1f\x7f]"
-_SENTENCE = rf"^{_PLAIN}*[^\s\x00-\x1f\x7f]{_PLAIN}*$"
-Sentence = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST, pattern=_SENTENCE)]
+# As `service.api.shapes.Words`, and longer.
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST, pattern=SAID)]
 Stream = Annotated[YesNo, Query(description="Events as they come, or, with `false`, all of them as JSON at the end.")]
 HEARTBEAT = timedelta(seconds=15)
 PATIENCE = timedelta(minutes=5)

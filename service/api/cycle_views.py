@@ -1,4 +1,4 @@
-"""Cycles as they are sent."""
+"""Cycles as they are sent, and how the workflow of one stands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import Any
 from pydantic import Field
 
 from domain.cycle import Cycle
+from domain.errors import InvalidInput
+from service.api.problems import Problem
+from service.api.serving import Serving
 from service.api.shapes import Reply
+
+ELSEWHERE = "elsewhere"
 
 
 class CycleRow(Reply):
@@ -53,7 +58,9 @@ class CycleView(CycleRow):
     alert: AlertView
     facts: dict[str, Any]
     timings: dict[str, float]
-    workflow: str = Field(description="How its workflow stands here: absent, pending, done, failed or cancelled.")
+    workflow: str = Field(
+        description="How its workflow stands: absent, pending, done, failed, cancelled; elsewhere where none run here."
+    )
     records: int = Field(description="How many records of the audit chain are about it.")
     artifacts: list[str]
 
@@ -126,6 +133,26 @@ class ReplayView(Reply):
     partings: list[PartingView]
     notes: list[str]
     beyond: str
+
+
+def workflow_of(on: Serving, cycle_id: str) -> str:
+    """Return how the workflow of a cycle stands; a process that runs no cycles does not know."""
+    try:
+        return on.app.engine.status(cycle_id)
+    except InvalidInput:
+        return ELSEWHERE
+
+
+def runs_none(cycle: Cycle) -> Problem:
+    """Return that a cycle cannot be gone on with here."""
+    return Problem(
+        409,
+        "It was not done",
+        f"this process runs no cycles, and cannot go on with {cycle.id}",
+        field="cycle_id",
+        remedy="Ask an `evercrew serve` that does (without --no-worker), or use `evercrew cycles resume`",
+        type="not-done",
+    )
 
 
 def _fields(cycle: Cycle) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from service.access.guard import may
 from service.api.blocking import bounded
 from service.api.cycle_files import known, names_of
 from service.api.cycle_views import (
+    ELSEWHERE,
     CheckView,
     CycleRow,
     CycleView,
@@ -29,6 +30,8 @@ from service.api.cycle_views import (
     PartingView,
     ReplayView,
     VerifiedView,
+    runs_none,
+    workflow_of,
 )
 from service.api.etags import NOT_MODIFIED, IfNoneMatch, tagged
 from service.api.idempotency import Idempotent
@@ -82,7 +85,7 @@ def filters(
     target: Label = "",
     environment: Label = "",
     signal: Label = "",
-    fingerprint: Annotated[str, Query(max_length=200)] = "",
+    fingerprint: Annotated[str, Query(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = "",
     stage: Stage | None = None,
     action: Action | None = None,
     outcome: OutcomeKind | None = None,
@@ -207,10 +210,12 @@ def resume(
     """Go on with a cycle that was interrupted; what waits for people goes on waiting."""
 
     def work() -> CycleRow:
-        cycle = _open(on, cycle_id)
+        cycle, engine = _open(on, cycle_id), on.app.engine
+        stands = workflow_of(on, cycle.id)
+        if stands == ELSEWHERE:
+            raise runs_none(cycle)
         _note(on, caller, RESUMED, cycle.id, cycle.stage.value, {"reason": (wish or ReasonWish()).reason.strip()})
-        engine = on.app.engine
-        if engine.status(cycle.id) == "absent":
+        if stands == "absent":
             engine.start(cycle.id)
         else:
             engine.resume(cycle.id)
@@ -268,7 +273,7 @@ def _open(on: Serving, cycle_id: str) -> Cycle:
 def _whole(on: Serving, cycle: Cycle) -> CycleView:
     return CycleView.whole(
         cycle,
-        workflow=on.app.engine.status(cycle.id),
+        workflow=workflow_of(on, cycle.id),
         records=len(on.app.audit.records(cycle.id)),
         artifacts=names_of(on, cycle.id),
     )

@@ -103,7 +103,14 @@ def history(
     on: On,
     caller: Viewer,
     page: Asked,
-    name: Annotated[str, Query(max_length=120, description="Only this flag; default: all, kill switches too.")] = "",
+    name: Annotated[
+        str,
+        Query(
+            max_length=120,
+            pattern=r"^[^\x00-\x1f\x7f]*$",
+            description="Only this flag; default: all, kill switches too.",
+        ),
+    ] = "",
 ) -> Page[ChangeView]:
     """List who set what, when and why, newest first."""
     changes = on.app.ports.store.flag_history(name, limit=MOST_CHANGES)

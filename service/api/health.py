@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 import anyio
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from domain.errors import EvercrewError
+from service.api.blocking import CHECKS, in_thread
 from service.api.serving import Serving, serving
 
 router = APIRouter(tags=["health"])
@@ -76,7 +77,7 @@ async def _looked(name: str, check: Check, wells: dict[str, bool]) -> None:
     """A part that does not answer in time is not well."""
     wells[name] = False
     with anyio.move_on_after(PATIENCE.total_seconds()):
-        wells[name] = await to_thread.run_sync(_well, check, abandon_on_cancel=True)
+        wells[name] = await in_thread(partial(_well, check), CHECKS)
 
 
 def _well(check: Check) -> bool:

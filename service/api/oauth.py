@@ -19,6 +19,7 @@ from domain.access import ApiAction, Caller, TooManyAttempts, Unauthenticated
 from domain.errors import InvalidInput
 from service.access.desk import Access
 from service.access.guard import address_of, may
+from service.api.blocking import SIGN_INS, bounded
 from service.api.routing import router_of
 from service.api.serving import serving
 
@@ -93,7 +94,8 @@ async def token(request: Request) -> Response:
     try:
         form = await _form(request)
         basic = _basic(request)
-        return await run_in_threadpool(_given, serving(request).access, form, basic, address_of(request))
+        given = bounded(among=SIGN_INS)(_given)
+        return await given(serving(request).access, form, basic, address_of(request))
     except _Refused as refused:
         return refused.response()
 

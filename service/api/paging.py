@@ -88,6 +88,9 @@ class Paging:
             raise _foreign() from None
         if not isinstance(told, list) or len(told) != 2 or told[0] != self._list or not isinstance(told[1], str):
             raise _foreign()
+        # Positions of ours are plain text; what is none may be more than a database takes as one.
+        if not (told[1].isascii() and told[1].isprintable()):
+            raise _foreign()
         return told[1]
 
 

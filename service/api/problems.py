@@ -7,6 +7,7 @@ Every answer that is an error has this shape, whoever found it: the router (404,
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, cast
@@ -31,6 +32,7 @@ from domain.errors import (
     PolicySetBroken,
 )
 
+_LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 # A class of problem is named by a URI of ours; `docs/api.md` has a line for each.
 TYPES = "urn:evercrew:problem:"
@@ -45,6 +47,7 @@ _REMEDIES: Mapping[int, str] = {
     404: "Check the address; GET /api/v1/openapi.json lists those there are",
     405: "Use one of the methods in the header Allow",
     406: "Ask for application/json",
+    408: "Send it again, and in one go",
     411: "Send the header Content-Length",
     413: "Send less",
     415: "Send application/json, and say so in the header Content-Type",
@@ -201,7 +204,20 @@ async def _told(request: Request, problem: Problem) -> Response:
 
 
 async def _of_ours(request: Request, error: EvercrewError) -> Response:
-    return problem_of(error).response(request)
+    return told_to(request, error).response(request)
+
+
+def told_to(request: Request, error: EvercrewError) -> Problem:
+    """Return what an error of ours is over HTTP to whoever asks.
+
+    Why something failed that Evercrew depends on may name hosts, users and files: nobody is told whom nobody knows.
+    """
+    told = problem_of(error)
+    if told.status < 500 or getattr(request.state, "caller", None) is not None:
+        return told
+    _LOG.error("%s: %s", type(error).__name__, told.detail)
+    detail = "what has failed stands in the log of the service"
+    return Problem(told.status, told.title, detail, remedy=_REMEDIES[503], type=told.type, headers=told.headers)
 
 
 async def _of_http(request: Request, error: HTTPException) -> Response:
@@ -252,5 +268,5 @@ def incident(number: str) -> Problem:
 def documented() -> dict[int | str, dict[str, Any]]:
     """Return the errors that every route may answer with, for its OpenAPI."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
-    codes = (400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 429, 500, 502, 503)
+    codes = (400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 429, 500, 502, 503)
     return {code: {"description": HTTPStatus(code).phrase, "content": content} for code in codes}

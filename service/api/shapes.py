@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-# Text without control characters but tab and line feed; and such text that is not blank.
+# Text without control characters but tab and line feed; and such text that is not blank. What is before the first
+# character that is no space can be a space only: so no engine tries one place after the other (MCP has Python's).
 _PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
-_SAID = r"^[^\x00-\x08\x0b-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b-\x1f\x7f]*$"
+SAID = r"^[^\S\x00-\x08\x0b-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b-\x1f\x7f]*$"
 
-Words = Annotated[str, StringConstraints(max_length=2000, pattern=_SAID)]
+Words = Annotated[str, StringConstraints(max_length=2000, pattern=SAID)]
 """A sentence of somebody, e.g. a reason."""
 
 Remark = Annotated[str, StringConstraints(max_length=2000, pattern=_PLAIN)]

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from adapters.conversations.base import ConversationsPort
-from agents.operator.interpreter import Reading
+from agents.operator.reading import Reading
 from domain.access import ApiAction, Caller
 from domain.conversation import LONGEST, Conversation, Message, Proposal
 from domain.decision import Decision
@@ -26,6 +26,7 @@ from service.chat.acts import Acts
 from service.chat.answers import Answers
 from service.chat.events import AsksBack, ChatEvent, Done, Option, Proposes, Refused
 from service.chat.settling import Settling
+from service.chat.spoken import followed
 from service.chat.understanding import Heed, Understanding, plain, text_of
 from service.chat.wording import said
 
@@ -143,9 +144,12 @@ class ChatDesk:
         if not may.allowed:
             yield _refusal(may, ApiAction.CHAT)
             return
-        reading = self._understanding.read(text, now)
+        alone = self._understanding.read(text, now)
+        meant = followed(text, alone, before, lambda said_: self._understanding.read(said_, now))
+        reading = meant.reading
         if reading.intent is not None:
-            yield from self._answer(caller, talk, reading.intent, text)
+            taken = f" ({meant.word!r} is {meant.identity}, the one spoken of before)" if meant.identity else ""
+            yield from self._answer(caller, talk, reading.intent, text, taken=taken)
             yield Done(conversation_id=talk.id)
             return
         heed = None if reading.final else self._understanding.more(text, talk, before, reading, now)
@@ -165,7 +169,14 @@ class ChatDesk:
         )
 
     def _answer(
-        self, caller: Caller, talk: Conversation, intent: Intent, text: str, *, source: str = "playbook"
+        self,
+        caller: Caller,
+        talk: Conversation,
+        intent: Intent,
+        text: str,
+        *,
+        source: str = "playbook",
+        taken: str = "",
     ) -> Iterator[ChatEvent]:
         decision = self._access.allowed(caller, needed(intent))
         if not decision.allowed:
@@ -173,7 +184,7 @@ class ChatDesk:
             return
         try:
             if is_write(intent):
-                yield from self._propose(caller, talk, intent, text, source)
+                yield from self._propose(caller, talk, intent, text, source, taken)
             else:
                 yield from self._answers.to(intent, caller)
                 yield from self._by_specialists(talk, intent, text)
@@ -187,14 +198,14 @@ class ChatDesk:
             yield from self._specialists.work(talk, intent, text, about[0] if about else None)
 
     def _propose(
-        self, caller: Caller, talk: Conversation, intent: Intent, text: str, source: str
+        self, caller: Caller, talk: Conversation, intent: Intent, text: str, source: str, taken: str
     ) -> Iterator[ChatEvent]:
         settled = self._settling.of(intent, caller)
         now = self._app.clock.now()
         made = Proposal.of(
             talk,
             settled.intent,
-            shown=settled.shown,
+            shown=settled.shown + taken,
             reason=one_line(text, 200),
             source=source,
             at=now,

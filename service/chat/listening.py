@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from adapters.llm.base import AgentAnswer, AgentPort, AgentTool, ChatMessage
-from agents.operator.interpreter import Reading
 from agents.operator.names import Vocabulary
+from agents.operator.reading import Reading
 from domain.actor import Actor, Role
 from domain.budget import Amounts, usd
 from domain.conversation import Conversation, Message

@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from agents.operator.heard import Heard
-from agents.operator.interpreter import Interpreter, Reading
-from agents.operator.orders import called_off
+from agents.operator.interpreter import Interpreter
+from agents.operator.limits import called_off
+from agents.operator.reading import Reading
 from domain.conversation import Conversation, Message
 from domain.intent import Intent, is_write
 from service.chat.events import ChatEvent

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,10 +35,10 @@ class Proposal:
 
 
 class Proposals:
-    """Seals and opens proposals under a key that is derived from the service's."""
+    """Seals and opens proposals under keys that are derived from the service's `secrets`, the present one first."""
 
-    def __init__(self, key: bytes, clock: Clock) -> None:
-        self._key = hmac.new(key, _PURPOSE, hashlib.sha256).digest()
+    def __init__(self, secrets: Callable[[], Sequence[bytes]], clock: Clock) -> None:
+        self._secrets = secrets
         self._clock = clock
 
     def made(self, caller: str, tool: str, args: Mapping[str, Any]) -> tuple[Proposal, str]:
@@ -47,7 +47,7 @@ class Proposals:
         body = {"caller": caller, "tool": tool, "args": dict(args), "until": until.isoformat()}
         text = canonical_json(body)
         proposal = Proposal(sha256_text(text)[:32], tool, args, until)
-        return proposal, f"{_coded(text.encode())}.{_coded(self._seal(text))}"
+        return proposal, f"{_coded(text.encode())}.{_coded(self._seals(text)[0])}"
 
     def opened(self, caller: str, sealed: str) -> Proposal:
         """Return what a text confirms.
@@ -60,7 +60,7 @@ class Proposals:
             text = body.decode()
         except ValueError as problem:
             raise InvalidInput("proposal", "is none of this server", _AGAIN) from problem
-        if not hmac.compare_digest(seal, self._seal(text)):
+        if not any(hmac.compare_digest(seal, ours) for ours in self._seals(text)):
             raise InvalidInput("proposal", "is none of this server", _AGAIN)
         told = json.loads(text)
         until = datetime.fromisoformat(told["until"])
@@ -70,8 +70,9 @@ class Proposals:
             raise InvalidInput("proposal", f"is over since {until:%H:%M:%S} UTC", _AGAIN)
         return Proposal(sha256_text(text)[:32], told["tool"], told["args"], until)
 
-    def _seal(self, text: str) -> bytes:
-        return hmac.new(self._key, text.encode(), hashlib.sha256).digest()
+    def _seals(self, text: str) -> list[bytes]:
+        keys = [hmac.new(secret, _PURPOSE, hashlib.sha256).digest() for secret in self._secrets()]
+        return [hmac.new(key, text.encode(), hashlib.sha256).digest() for key in keys]
 
 
 def _coded(content: bytes) -> str:

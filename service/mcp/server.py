@@ -63,7 +63,7 @@ class Assistant:
         self._asking = asking
         self._bearer = bearer
         self._tools = Tools.of(asking.openapi)
-        self._proposals = Proposals(serving.access.key, serving.clock)
+        self._proposals = Proposals(serving.access.secrets, serving.clock)
         self._documents = Documents(serving, asking)
         self.server: Server[Any, Any] = Server(NAME, instructions=ABOUT)
         self._listen()

@@ -7,7 +7,6 @@ past the escaping could still not run or fetch anything.
 
 from __future__ import annotations
 
-import html
 import re
 from functools import cache
 from pathlib import Path
@@ -24,7 +23,6 @@ from service.report.papers import template, templates_of
 
 HTML = "report.html"
 MARKDOWN = "report.md"
-_SPECIAL = re.compile(r"([\\`*\[\]|~])")
 # Signals in the order a person asks for them; the alerted one comes first whatever it is.
 _ORDER = ("ndcg_at_10", "latency_p95_ms", "cost_per_1k_requests", "user_satisfaction")
 MOST_SIGNALS = 5
@@ -136,11 +134,6 @@ def _share(value: float | None) -> str:
     return wording.MISSING if value is None else f"{100 * value:.0f} %"
 
 
-def _markdown(value: object) -> str:
-    """Return text as Markdown that shows it and does nothing else."""
-    return _SPECIAL.sub(r"\\\1", html.escape(wording.clean(value, 1000), quote=False))
-
-
 def _found(value: object) -> str:
     number = wording.finite(value)
     return f"{number:.4g}" if number is not None else wording.clean(value, 120)
@@ -165,7 +158,6 @@ def _environment() -> Environment:
         "digest": wording.digest_label,
         "duration": wording.duration,
         "found": _found,
-        "md": _markdown,
         "percent": wording.percent,
         "role": wording.role_label,
         "score": wording.score,

@@ -90,6 +90,8 @@ class Stock:
             }
             for name, part in parts.items():
                 self._stale[name] = int(not _done(part))
+            self._app.policies.look()
+            self._app.rules.look()
             self._next = self._app.clock.monotonic() + self._fresh
 
     def collect(self) -> Iterator[Metric]:
@@ -232,6 +234,8 @@ class Stock:
         yield _gauge("evercrew_kill_switch", "1 while the kill switch of the environment is on.", int(now.killed))
         well = int(bool(policies.policy_hash) and not policies.problem)
         yield _gauge("evercrew_policy_set_ok", "1 while the policy set on disk is the one in force.", well)
+        sound = int(not self._app.rules.problem)
+        yield _gauge("evercrew_contract_ok", "1 while the contract on disk is the one in force.", sound)
 
 
 def _done(part: Callable[[], None]) -> bool:

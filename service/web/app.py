@@ -20,6 +20,7 @@ from service.web import (
     pages_cycles,
     pages_flags,
     pages_kill,
+    pages_notices,
     pages_overrides,
     pages_overview,
     pages_policies,
@@ -47,6 +48,7 @@ _PARTS = (
     pages_flags,
     pages_kill,
     pages_reports,
+    pages_notices,
     pages_access,
     pages_chat,
 )

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from cycles.dossier import Dossier
 from domain.approval import ApprovalRequest, ApprovalState, VoteAnswer
+from domain.budget import MICROS
 from domain.decision import Effect
 from domain.errors import DependencyError
 from domain.people import same
-from service.web.money import amount
+from service.web.asked import call_said
+from service.web.money import account_of, amount
 from service.web.policy_tools import tool_facts
 from service.web.render import sentence
+from service.web.standing import title_of
 from service.web.waiting import judge
 
 if TYPE_CHECKING:
@@ -51,11 +54,17 @@ class Mine:
 
 @dataclass(frozen=True)
 class Row:
-    """A request in a list."""
+    """A request in a list; `title` is what is wrong, while its cycle is open."""
 
     request: ApprovalRequest
     state: ApprovalState
     mine: Mine
+    title: str = ""
+
+    @property
+    def said(self) -> str:
+        """What it asks for."""
+        return call_said(self.request.binding.tool, self.request.args)
 
     @property
     def tone(self) -> str:
@@ -121,7 +130,11 @@ def listed(here: Serving, caller: Caller) -> Listed:
     """
     now = here.clock.now()
     found = here.app.office.consent.store.requests(limit=MOST)
-    rows = [Row(request, request.state(now), mine(here, caller, request)) for request in found]
+    titles = {cycle.id: title_of(cycle) for cycle in here.app.ports.store.cycles(open_only=True, limit=MOST)}
+    rows = [
+        Row(request, request.state(now), mine(here, caller, request), titles.get(request.binding.cycle_id, ""))
+        for request in found
+    ]
     waits = sorted((r for r in rows if r.state is ApprovalState.WAITING), key=lambda r: r.request.expires_at)
     return Listed(
         mine=[row for row in waits if row.mine.approve],
@@ -166,6 +179,18 @@ def price_of(app: App, found: Dossier) -> Price:
             where = "in this cycle" if standing.name.startswith("cycle/") else "in this period"
             left.append(f"{amount('usd_micros', standing.left.usd_micros)} left {where}")
     return Price(said, ", ".join(left))
+
+
+def spent_of(app: App, found: Dossier) -> str:
+    """Return what the cycle of a request has spent, as its account says it; without one, what its models cost."""
+    cycle = app.ports.store.cycle(found.request.binding.cycle_id)
+    try:
+        account = account_of(app, cycle) if cycle is not None else None
+    except DependencyError:
+        return "not known: the ledger does not answer"
+    if account is None:
+        return f"{amount('usd_micros', round(found.spent_usd * MICROS))}, {found.spent_tokens:,} tokens"
+    return ", ".join(line.spoken_spent for line in account.lines if line.used) or "nothing"
 
 
 def reach(request: ApprovalRequest, lines: Sequence[tuple[str, str]]) -> Reach:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,15 +12,12 @@ from domain.budget import Amounts
 from domain.cycle import Cycle
 from domain.errors import EvercrewError
 from policies.contract import Contract
+from service.web.asked import call_said
 from service.web.health import limits_said
 from service.web.money import AccountCard, amount
 from service.web.standing import answer_of, did_of, reading_of, wants_of
-from service.wording import clean, digest_label, duration, finite, signal_label, signal_value, stage_label, words
+from service.wording import clean, duration, signal_label, signal_value, stage_label, words
 from tools.gate import Gate
-
-_MOST_ARGS = 6
-# What people know a thing by stands before what machines do.
-_FIRST = ("name", "version", "target")
 
 
 @dataclass(frozen=True)
@@ -71,14 +67,6 @@ def price_of(gate: Gate, asked: Sequence[ApprovalRequest]) -> Amounts | None:
     return total
 
 
-def call_said(tool: str, args: Mapping[str, Any]) -> str:
-    """Return a call in words: the tool, and its arguments where they are few and short."""
-    first = [name for name in _FIRST if name in args]
-    told = {name: args[name] for name in (*first, *args)}
-    shown = [f"{words(name)} {_short(value)}" for name, value in told.items() if _plain(value)]
-    return f"{words(tool)}: {', '.join(shown[:_MOST_ARGS])}" if shown else words(tool)
-
-
 def _wrong(cycle: Cycle, contract: Contract) -> Point:
     alert, seen = cycle.alert, reading_of(cycle)
     name = alert.signal
@@ -105,7 +93,7 @@ def _wants(cycle: Cycle, asked: Sequence[ApprovalRequest]) -> Point:
     if cycle.stage.terminal:
         return Point(did_of(cycle), (_ended(cycle),))
     for request in asked:
-        more.append(f"Now asks for {call_said(request.binding.tool, request.args)}")
+        more.append(f"Now asks to {call_said(request.binding.tool, request.args)}")
     if not asked:
         reason = f": {clean(cycle.reason, 200)}" if cycle.reason else ""
         more.append(f"Now at {stage_label(cycle.stage.value)}{reason}")
@@ -151,7 +139,7 @@ def _why(cycle: Cycle) -> Point:
 
 def _costs(cycle: Cycle, account: AccountCard | None, asked: Sequence[ApprovalRequest], price: Amounts | None) -> Point:
     lines = account.lines if account is not None else ()
-    spent = "; ".join(f"{line.label}: {line.said} of {line.limit}" for line in lines)
+    spent = "; ".join(line.spoken for line in lines if line.used or line.held)
     below = (spent,) if spent else ("Nothing was spent yet",)
     if asked:
         if price is None:
@@ -170,15 +158,3 @@ def _money(price: Amounts) -> str:
     parts += [f"{price.tokens:,} tokens"] if price.tokens else []
     parts += [f"{amount('gpu_seconds', price.gpu_seconds)} GPU minutes"] if price.gpu_seconds else []
     return ", ".join(parts)
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, str | int | float) and bool(str(value))
-
-
-def _short(value: Any) -> str:
-    number = finite(value)
-    if number is not None:
-        return f"{number:g}"
-    text = str(value)
-    return digest_label(text) if text.startswith("sha256:") or len(text) == 40 else clean(text, 60)

@@ -19,6 +19,7 @@ from service.web.background import Background
 from service.web.brief import Brief, brief_of, price_of
 from service.web.calls import CallRow, calls_of, folded, of_place
 from service.web.charts import Chart, charts_of
+from service.web.elsewhere import Elsewhere, elsewhere_of
 from service.web.evidence import ClaimRow, claims_of
 from service.web.material import Gathered, gather
 from service.web.money import AccountCard, account_of
@@ -93,6 +94,7 @@ class CycleView:
     artifacts: list[Artifact]
     sources: int
     trace: str
+    elsewhere: Elsewhere
     problems: tuple[str, ...]
     asking: bool
     seen: int
@@ -122,6 +124,7 @@ def cycle_view(
     newest = list(reversed(calls))
     shown = newest if every_call else folded(newest)[:MOST_CALLS]
     change = gathered.artifacts.get("helm_values_patch.yaml")
+    trace = _trace(cycle, records)
     return CycleView(
         cycle=cycle,
         title=title_of(cycle),
@@ -140,7 +143,8 @@ def cycle_view(
         account=account,
         artifacts=_artifacts(serving, cycle.id),
         sources=len(gathered.results),
-        trace=_trace(cycle, records),
+        trace=trace,
+        elsewhere=elsewhere_of(app, cycle, trace),
         problems=gathered.problems,
         asking=gathered.asking,
         seen=records[-1].sequence if records else app.audit.head().records,

@@ -26,7 +26,8 @@ router = APIRouter(prefix="/api/v1", tags=["events"])
 LastEvent = Annotated[
     str, Header(alias="Last-Event-ID", max_length=20, description="The number of the last event that was seen.")
 ]
-AfterEvent = Annotated[int | None, Query(ge=0, le=2**53, description="Begin behind the event of this number.")]
+LAST = 2**53
+AfterEvent = Annotated[int | None, Query(ge=0, le=LAST, description="Begin behind the event of this number.")]
 
 OfCycle = Annotated[str, Query(max_length=60, pattern="^[A-Za-z0-9_]*$", description="Only what happens in a cycle.")]
 
@@ -100,7 +101,7 @@ def hub_of(request: Request) -> Hub:
 
 
 def _number(told: str) -> int:
-    if not (told.isascii() and told.isdecimal()):
+    if not (told.isascii() and told.isdecimal() and int(told) <= LAST):
         raise Problem(
             400,
             "A value cannot be used",

@@ -51,6 +51,7 @@ _PLACES = (
     ("audit", "Audit", "/audit", ApiAction.VIEW_AUDIT),
     ("policies", "Policies", "/policies", ApiAction.VIEW),
     ("reports", "Reports", "/reports", ApiAction.VIEW),
+    ("notices", "Notices", "/notices", ApiAction.VIEW),
     ("chat", "Chat", "/chat", ApiAction.CHAT),
     ("kill", "Kill switch", "/kill", ApiAction.VIEW),
     ("access", "Access", "/access", ApiAction.OWN_TOKENS),

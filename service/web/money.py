@@ -17,6 +17,7 @@ _LABELS: dict[Kind, str] = {
 }
 _ORDER: tuple[Kind, ...] = ("usd_micros", "tokens", "gpu_seconds", "cycles")
 NEARLY = 0.8
+NO_LIMIT = "no limit"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,12 @@ class Line:
     @property
     def spoken(self) -> str:
         """The line for people who hear the page."""
-        return f"{self.label}: {self.said} of {self.limit}"
+        return f"{self.label}: {self.said} {self.bound}"
+
+    @property
+    def bound(self) -> str:
+        """What it is spent of."""
+        return f"({self.limit})" if self.limit == NO_LIMIT else f"of {self.limit}"
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ def _line(standing: Standing, kind: Kind) -> Line | None:
     share = None if limit is None else spent / limit if limit else float(spent > 0)
     promised = held / limit if limit else 0.0
     tone = "" if share is None or share < NEARLY else "bad" if share >= 1 else "warn"
-    of = "no limit" if limit is None else amount(kind, limit)
+    of = NO_LIMIT if limit is None else amount(kind, limit)
     said = f"{amount(kind, spent)} spent{aside}"
     return Line(kind, _LABELS[kind], said, of, share, promised, tone, bool(spent), amount(kind, spent))
 

@@ -10,8 +10,8 @@ from domain.cycle import Cycle
 from domain.outcome import OutcomeKind
 from domain.wanted import Wanted
 from policies.flags import KILL_SWITCH
+from service.web.asked import call_said
 from service.web.background import Background
-from service.web.brief import call_said
 from service.web.health import Health, health_of
 from service.web.money import AccountCard, accounts_of
 from service.web.standing import CycleRow, row_of, title_of
@@ -48,7 +48,10 @@ class Switch:
 
 @dataclass(frozen=True)
 class OverviewView:
-    """Everything the page shows. `seen` is the number of the last record it was computed from."""
+    """Everything the page shows.
+
+    `seen` is the number of the last record it was computed from; `untold` says how many notices were given up.
+    """
 
     running: list[CycleRow]
     waiting: list[WaitingRow]
@@ -59,6 +62,7 @@ class OverviewView:
     switches: list[Switch]
     paused: bool
     per_day: int
+    untold: int
     seen: int
 
     @property
@@ -94,6 +98,7 @@ def overview_view(serving: Serving, caller: Caller, background: Background) -> O
         switches=_switches(serving),
         paused=not _enabled(serving),
         per_day=app.profile.max_cycles_per_day,
+        untold=app.notices.counts().dead,
         seen=seen,
     )
 

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from domain.access import Caller
 from domain.errors import EvercrewError
 from service.access.guard import SignInFirst
-from service.api.problems import Problem, invalid, problem_of
+from service.api.problems import Problem, invalid, told_to
 from service.web.render import render
 
 # Nothing but what this origin serves, no script and no style inside a page, and no page inside another one.
@@ -61,7 +61,7 @@ class PageRoute(APIRoute):
             except Problem as problem:
                 response = problem_page(request, problem)
             except EvercrewError as problem:
-                response = problem_page(request, problem_of(problem))
+                response = problem_page(request, told_to(request, problem))
             except RequestValidationError as problem:
                 response = problem_page(request, invalid(problem))
             except HTTPException as problem:

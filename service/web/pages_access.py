@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from adapters.accounts.base import Account, KeptToken
 from domain.access import AccessRole, ApiAction, Caller
 from domain.errors import ConflictError, InvalidInput
+from domain.people import same
 from service.access.guard import page
 from service.access.keeper import known_roles
 from service.api.problems import Problem
@@ -25,6 +26,8 @@ router = page_router()
 
 Holder = Annotated[Caller, Depends(page(ApiAction.OWN_TOKENS))]
 Manager = Annotated[Caller, Depends(page(ApiAction.MANAGE_ACCESS))]
+# More digits than the days of the longest token have are no number of days.
+_MOST_DIGITS = 4
 LASTING = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year"}
 ROLES = {
     AccessRole.VIEWER: "reads everything",
@@ -121,7 +124,7 @@ def give_token(
     try:
         if not label.strip():
             raise InvalidInput("label", "it has no name", "Say what it is for, to know it again")
-        lasts = timedelta(days=int(days)) if days.isdecimal() else timedelta()
+        lasts = timedelta(days=int(days)) if days.isdecimal() and len(days) <= _MOST_DIGITS else timedelta()
         _, text = here.access.keeper.give_token(_own(here, caller), label.strip(), scopes or [], lasts, by=caller)
     except InvalidInput as problem:
         fault = Fault.of(problem, {"lasts": "days"})
@@ -136,10 +139,9 @@ def give_token(
 def revoke(request: Request, identity: str, caller: Holder) -> Response:
     """End a token: one's own, or anybody's for whoever manages access."""
     here = serving(request)
-    manages = here.access.allowed(caller, ApiAction.MANAGE_ACCESS).allowed
-    known = here.access.accounts.tokens("" if manages else caller.name)
-    token = next((each for each in known if each.id == identity), None)
-    if token is None:
+    token = here.access.accounts.token_of(identity)
+    foreign = token is not None and token.account != same(caller.name)
+    if token is None or (foreign and not here.access.allowed(caller, ApiAction.MANAGE_ACCESS).allowed):
         raise Problem(404, "No such token", f"You have no token {identity}.", remedy="See /access for those there are")
     here.access.keeper.revoke_token(token, by=caller.name)
     return RedirectResponse("/access?said=revoked", status_code=303)

@@ -16,11 +16,13 @@ from service.access.guard import page
 from service.api.problems import Problem
 from service.api.serving import Serving, serving
 from service.report.story import patch_lines
-from service.web.approvals_view import CHANGED, TONES, conflict, listed, mine, price_of, reach
+from service.web.approvals_view import CHANGED, TONES, conflict, listed, mine, price_of, reach, spent_of
+from service.web.asked import call_said
 from service.web.forms import Fault, by_field
 from service.web.pages import page_router
 from service.web.policy_tools import tool_facts
 from service.web.render import render
+from service.web.standing import title_of
 
 router = page_router()
 
@@ -117,6 +119,7 @@ def _shown(
 ) -> Response:
     found = dossier(here.app.office, asked)
     lines = patch_lines(found.diff)
+    cycle = here.app.ports.store.cycle(asked.binding.cycle_id)
     return render(
         request,
         "approval.html",
@@ -127,10 +130,13 @@ def _shown(
         live="/api/v1/events",
         last_event=here.app.audit.head().records,
         found=found,
+        said=call_said(asked.binding.tool, asked.args),
+        wrong=title_of(cycle) if cycle is not None else "",
         about=facts.summary if (facts := tool_facts().get(asked.binding.tool)) else "",
         tone=TONES[found.state],
         lines=lines,
         price=price_of(here.app, found),
+        spent=spent_of(here.app, found),
         reach=reach(asked, lines),
         mine=mine(here, caller, asked),
         errors=by_field(faults),

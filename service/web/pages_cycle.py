@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 from fastapi import Depends, Form, Query, Request, Response
@@ -20,7 +21,7 @@ from service.web.cycle_view import cycle_view
 from service.web.evidence import claims_of, sources_of
 from service.web.material import gather
 from service.web.pages import page_router
-from service.web.render import render
+from service.web.render import render, slug
 from service.web.standing import status_of, title_of
 
 router = page_router()
@@ -89,6 +90,31 @@ def evidence_page(
         sources=chosen,
         left_out=0 if call else len(sources) - len(chosen),
         chosen=call,
+    )
+
+
+@router.get("/cycles/{cycle_id}/evidence/answer")
+def answer_file(
+    request: Request,
+    cycle_id: str,
+    caller: Annotated[Caller, Depends(page(ApiAction.VIEW))],
+    call: Annotated[str, Query(min_length=1, max_length=200)],
+) -> Response:
+    """Hand out what a tool was asked and what it answered, whole, as JSON: a page shows the beginning of what is long.
+
+    Everything that is not ASCII is escaped, so that a terminal finds nothing in it to obey.
+    """
+    stood = serving(request)
+    cycle = _known(stood, cycle_id)
+    kept = stood.app.ports.store.recordings(cycle.id, call)
+    answers = [each.payload for each in kept if each.kind == "tool" and each.place == call]
+    if not answers:
+        raise not_found("a call whose answer was kept", call[:60], "See the evidence of the cycle", field="call")
+    told = {"cycle": cycle.id, "call": call, "args": answers[-1].get("args"), "result": answers[-1].get("result")}
+    return Response(
+        json.dumps(told, indent=2, default=str),
+        media_type="application/json",
+        headers={"Content-Disposition": f'attachment; filename="{cycle.id}-{slug(call)}.json"'},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
 from cycles.schedule import ScheduleState
@@ -22,6 +22,7 @@ from service.web.money_view import cycles_of
 from service.web.pages import page_router
 from service.web.paging import paged
 from service.web.render import render
+from service.web.standing import Status, status_of, title_of
 from service.weekly import page as weekly_page
 from service.weekly.make import computed, shelf_of
 from service.weekly.report import WeeklyReport
@@ -45,9 +46,19 @@ class CycleReport:
     cycle: Cycle
     formats: tuple[str, ...]
 
+    @property
+    def title(self) -> str:
+        """What was wrong."""
+        return title_of(self.cycle)
+
+    @property
+    def status(self) -> Status:
+        """How it ended."""
+        return status_of(self.cycle)
+
 
 @router.get("/reports")
-def reports(request: Request, caller: Viewer, at: str = "1") -> Response:
+def reports(request: Request, caller: Viewer, at: Annotated[str, Query(alias="page")] = "1") -> Response:
     """Show the reports there are: of weeks, and of cycles."""
     here = serving(request)
     ended = [cycle for cycle in here.app.ports.store.cycles(limit=MOST) if cycle.stage.terminal]
@@ -126,6 +137,7 @@ def budgets(request: Request, caller: Viewer) -> Response:
         tab="budgets",
         accounts=accounts_of(app),
         cycles=cycles_of(purse) if purse is not None else (),
+        titles={cycle.id: title_of(cycle) for cycle in app.ports.store.cycles(limit=MOST)},
     )
 
 

@@ -25,6 +25,7 @@ from service.access.guard import (
     session_cookie,
     unforged,
 )
+from service.api.blocking import SIGN_INS, bounded
 from service.api.problems import Problem
 from service.api.serving import Serving, serving
 from service.web.pages import page_router
@@ -60,7 +61,8 @@ async def login(
         return _page(request, next, problem=_STALE, status=403)
     access = serving(request).access
     try:
-        account = await run_in_threadpool(access.credentials.proved, name, password, address_of(request))
+        proved = bounded(among=SIGN_INS)(access.credentials.proved)
+        account = await proved(name, password, address_of(request))
     except TooManyAttempts as problem:
         seconds = int(problem.retry_after.total_seconds())
         page = _page(request, next, name=name, problem=f"Too many attempts. Try again in {seconds} s.", status=429)
@@ -145,7 +147,7 @@ def _sent(request: Request, back_to: str) -> Response:
     response = RedirectResponse(place, status_code=303)
     response.set_cookie(
         _ERRAND_COOKIE,
-        Errands(stood.access.key, stood.clock).sealed(errand),
+        Errands(stood.access.secrets(), stood.clock).sealed(errand),
         max_age=int(LASTS.total_seconds()),
         path="/login",
         secure=is_https(request),
@@ -171,7 +173,7 @@ def _let_in(request: Request, stood: Serving) -> Response:
     access, provider = stood.access, stood.access.credentials.oidc
     if provider is None:
         raise Unauthenticated("no OpenID provider is configured")
-    errand = Errands(access.key, stood.clock).opened(request.cookies.get(_ERRAND_COOKIE, ""))
+    errand = Errands(access.secrets(), stood.clock).opened(request.cookies.get(_ERRAND_COOKIE, ""))
     who = provider.came_back(errand, dict(request.query_params))
     account = access.keeper.welcome(who.name, who.roles, who.subject)
     if account.disabled:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from domain.access import ApiAction
 from domain.approval import ApprovalRequest
 from domain.people import same
+from service.web.asked import call_said
 
 if TYPE_CHECKING:
     from domain.access import Caller
@@ -29,6 +30,11 @@ class Waiting:
     @property
     def id(self) -> str:
         return self.request.id
+
+    @property
+    def said(self) -> str:
+        """What it asks for."""
+        return call_said(self.request.binding.tool, self.request.args)
 
     @property
     def have(self) -> str:

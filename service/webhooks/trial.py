@@ -20,9 +20,8 @@ from domain.clock import Clock, SystemClock
 from domain.cycle import Cycle
 from domain.errors import InvalidInput
 from domain.stage import Stage
-from policies.contract import load_contract
-from policies.packaged import packaged_contract
 from service.config import Config
+from service.contracts import contract_of
 from service.profile import profile_of
 from service.serve_sections import routing_of
 
@@ -76,7 +75,7 @@ def try_body(raw: bytes, config: Config, sender: str = "") -> Tried:
         ConfigurationError, DependencyError: the configuration, or its store, cannot be used.
     """
     profile = profile_of(config)
-    contract = load_contract(packaged_contract()).with_overrides(profile.signals)
+    contract = contract_of(config, profile)
     routing = routing_of(list(contract.signals), config.alert_names, config.target, config.environment, config.routes)
     with ExitStack() as closing:
         store, inbox = _kept(config, closing)

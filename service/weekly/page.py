@@ -14,8 +14,6 @@ from service.report.papers import template, templates_of
 from service.weekly.report import Declined, Figure, WeeklyReport
 
 NO_DATA = "no data"
-# An underscore inside of a word is only that.
-_SPECIAL = re.compile(r"([\\`*\[\]|~#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 _WHY = {
     "noise": "Chance",
     "monitor": "Watched",
@@ -97,12 +95,6 @@ def _grouped(report: WeeklyReport) -> list[tuple[str, list[Declined]]]:
     return [(heading, rows) for heading, rows in found if rows]
 
 
-def _markdown(value: object) -> str:
-    """Return text as Markdown that shows it and does nothing else."""
-    shown = wording.clean(value, 1000).replace("&", "&amp;").replace("<", "&lt;")
-    return _SPECIAL.sub(r"\\\1", shown)
-
-
 @cache
 def _environment() -> Environment:
     environment = templates_of("service.weekly")
@@ -110,7 +102,6 @@ def _environment() -> Environment:
         "change": change_of,
         "clean": wording.clean,
         "interval": interval_of,
-        "md": _markdown,
         "percent": wording.percent,
         "signal": wording.signal_label,
         "words": wording.words,

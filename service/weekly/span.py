@@ -11,6 +11,8 @@ from domain.errors import InvalidInput
 
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 _LONGEST = timedelta(days=400)
+# Weeks before and behind these have to be dates as well.
+_YEARS = range(1970, 9000)
 
 
 class Span(BaseModel):
@@ -67,7 +69,7 @@ def parsed(week: str, since: str, until: str, now: datetime) -> Span:
         try:
             if found is None:
                 raise ValueError("it is no week")
-            monday = date.fromisocalendar(int(found[1]), int(found[2]), 1)
+            monday = date.fromisocalendar(_year(int(found[1])), int(found[2]), 1)
         except ValueError as problem:
             raise InvalidInput("week", f"{week!r}: {problem}", "Write it as 2026-W47") from None
         return week_of(datetime(monday.year, monday.month, monday.day, tzinfo=UTC))
@@ -87,8 +89,15 @@ def _days(start: datetime, end: datetime) -> Span:
 def _day(field: str, text: str) -> datetime:
     try:
         day = date.fromisoformat(text)
+        _year(day.year)
     except ValueError:
         raise InvalidInput(
             field, f"{text!r} is no day", "Write it as 2026-11-16; --from and --to go together"
         ) from None
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _year(year: int) -> int:
+    if year not in _YEARS:
+        raise ValueError(f"there is nothing of the year {year}")
+    return year

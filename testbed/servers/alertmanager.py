@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from testbed.servers.base import Program, find, free_port
+from testbed.servers.base import Server, find, free_port
 from testbed.servers.prometheus import Tls, answers, web_config
 
 PACKAGE = "prometheus-alertmanager"
@@ -17,8 +17,8 @@ RECEIVER = "evercrew"
 
 
 @dataclass
-class Alertmanager:
-    """Runs `prometheus-alertmanager` over `folder`; a context manager that gives itself once it is ready.
+class Alertmanager(Server):
+    """Runs `prometheus-alertmanager` over `folder`.
 
     `webhook` is the address alerts are sent to (none: they are only kept), with the bearer `token` where there is one;
     `users` and `tls` as `Prometheus` has them.
@@ -30,7 +30,6 @@ class Alertmanager:
     users: Mapping[str, str] = field(default_factory=dict)
     tls: Tls | None = None
     port: int = field(default_factory=free_port)
-    _program: Program | None = field(default=None, init=False)
 
     @property
     def url(self) -> str:
@@ -42,23 +41,11 @@ class Alertmanager:
         """Host and port, as Prometheus names its alert managers."""
         return f"127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Alertmanager:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> Alertmanager:
-        """Start it and wait until it answers.
-
-        Raises:
-            ServerError: it is not installed, or did not get ready.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _command(self) -> Sequence[str]:
         config = self.folder / "alertmanager.yml"
         config.write_text(yaml.safe_dump(self._config()), encoding="utf-8")
         web = web_config(self.folder, self.users, self.tls)
-        command = [
+        return [
             find("prometheus-alertmanager", PACKAGE),
             f"--config.file={config}",
             f"--storage.path={self.folder / 'data'}",
@@ -67,14 +54,6 @@ class Alertmanager:
             "--cluster.listen-address=",
             *([f"--web.config.file={web}"] if web else []),
         ]
-        self._program = Program(command, self.folder, self._ready)
-        return self
-
-    def stop(self) -> None:
-        """Stop it."""
-        if self._program is not None:
-            self._program.stop()
-            self._program = None
 
     def _ready(self) -> bool:
         if not self.users and (self.tls is None or self.tls.client_ca is None):

@@ -6,12 +6,15 @@ ServerError   the program is not installed, or did not get ready; says which and
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from testbed import clock
 from testbed.errors import TestbedError
@@ -19,6 +22,9 @@ from testbed.errors import TestbedError
 READY_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 _TAIL = 1500
+_FIRST_PORT = 15000
+_TRIES = 50
+_CLIENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class ServerError(TestbedError):
@@ -38,9 +44,34 @@ def find(program: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port on loopback that nothing listens on."""
+    """Return a port on loopback that nothing listens on.
+
+    Where there are enough, it is none of those that the system gives to whoever opens a connection: such a port may be
+    gone before the server binds it.
+    """
+    spare = _first_client_port() - _FIRST_PORT
+    for _ in range(_TRIES if spare > _TRIES else 0):
+        port = _FIRST_PORT + secrets.randbelow(spare)
+        if _bound(port):
+            return port
+    return _bound(0)
+
+
+def _first_client_port() -> int:
+    """Return the lowest port that the system may give to a client; 0 where it does not tell."""
+    try:
+        return int(_CLIENT_PORTS.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _bound(port: int) -> int:
+    """Return the port that could be bound (any, if asked for 0), and 0 where somebody has it."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
         return int(probe.getsockname()[1])
 
 
@@ -117,3 +148,42 @@ class Program:
                 what = f"ended with {ended}" if ended is not None else f"is not ready after {patience:g} s"
                 raise ServerError(f"{Path(name).name} {what}: {tail}")
             clock.sleep(_POLL_SECONDS)
+
+
+class Server(ABC):
+    """A program over its `folder` that can be started again after it was stopped; a context manager that gives itself
+    once it is ready.
+    """
+
+    folder: Path
+    _program: Program | None = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> Self:
+        """Start it and wait until it is ready.
+
+        Raises:
+            ServerError: it is not installed, or did not get ready.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._program = Program(self._command(), self.folder, self._ready)
+        return self
+
+    def stop(self) -> None:
+        """Stop it; what is in the folder stays."""
+        if self._program is not None:
+            self._program.stop()
+            self._program = None
+
+    @abstractmethod
+    def _command(self) -> Sequence[str]:
+        """Write what the program reads, and return how it is called."""
+
+    @abstractmethod
+    def _ready(self) -> bool:
+        """Return whether it can be used."""

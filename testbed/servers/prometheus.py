@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import yaml
 
-from testbed.servers.base import Program, ServerError, find, free_port
+from testbed.servers.base import Server, ServerError, find, free_port
 
 PACKAGE = "prometheus"
 
@@ -26,8 +26,8 @@ class Tls:
 
 
 @dataclass
-class Prometheus:
-    """Runs `prometheus` over `folder`; a context manager that gives itself once it is ready.
+class Prometheus(Server):
+    """Runs `prometheus` over `folder`.
 
     `targets` are jobs by name, each with the host:port of its /metrics; `rules` is the text of a rules file,
     `alertmanagers` are host:port, `users` passwords by name. Samples are taken, and rules evaluated, every `interval`
@@ -43,31 +43,18 @@ class Prometheus:
     interval: float = 0.5
     retention: str = "15d"
     port: int = field(default_factory=free_port)
-    _program: Program | None = field(default=None, init=False)
 
     @property
     def url(self) -> str:
         """Where it answers."""
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Prometheus:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> Prometheus:
-        """Start it and wait until it answers queries.
-
-        Raises:
-            ServerError: it is not installed, or did not get ready.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _command(self) -> Sequence[str]:
         config = self.folder / "prometheus.yml"
         config.write_text(yaml.safe_dump(self._config()), encoding="utf-8")
         (self.folder / "rules.yml").write_text(self.rules or "groups: []\n", encoding="utf-8")
         web = web_config(self.folder, self.users, self.tls)
-        command = [
+        return [
             find("prometheus", PACKAGE),
             f"--config.file={config}",
             f"--storage.tsdb.path={self.folder / 'data'}",
@@ -78,14 +65,6 @@ class Prometheus:
             "--rules.alert.resend-delay=1s",
             *([f"--web.config.file={web}"] if web else []),
         ]
-        self._program = Program(command, self.folder, self._ready)
-        return self
-
-    def stop(self) -> None:
-        """Stop it."""
-        if self._program is not None:
-            self._program.stop()
-            self._program = None
 
     def _ready(self) -> bool:
         log = self.folder / "log"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from adapters.accounts.keys import AccessKeys, GivenKeys
 from adapters.accounts.memory import MemoryAccounts
 from adapters.accounts.oidc import OidcProvider
 from adapters.accounts.passwords import Cost, Passwords
@@ -42,9 +45,15 @@ class Rig:
     """A desk, and what it stands on."""
 
     def __init__(
-        self, *, policies: AccessPoint | None = None, oidc: OidcProvider | None = None, **section: Any
+        self,
+        *,
+        policies: AccessPoint | None = None,
+        oidc: OidcProvider | None = None,
+        clock: FrozenClock | None = None,
+        keys: AccessKeys | None = None,
+        **section: Any,
     ) -> None:
-        self.clock = FrozenClock()
+        self.clock = clock or FrozenClock()
         self.audit = FillingAudit(self.clock)
         self.accounts = MemoryAccounts()
         self.access = access_on(
@@ -54,7 +63,7 @@ class Rig:
             self.clock,
             self.audit,
             environment="dev",
-            key=KEY,
+            keys=GivenKeys(Ed25519PrivateKey.from_private_bytes(KEY)) if keys is None else keys,
             oidc=oidc,
             passwords=Passwords(CHEAP),
         )

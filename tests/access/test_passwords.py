@@ -85,7 +85,7 @@ def test_who_is_not_there_takes_as_long_as_who_is() -> None:
 
     def seconds(hashed: str) -> float:
         times = []
-        for _ in range(5):
+        for _ in range(15):
             begun = time.perf_counter()
             assert not passwords.fits(hashed, "wrong")
             times.append(time.perf_counter() - begun)
@@ -180,7 +180,7 @@ def test_many_attempts_at_once_are_no_more_than_many_in_a_row() -> None:
     gate = threading.Barrier(24)
 
     def attempt() -> None:
-        gate.wait(10)
+        gate.wait(60)
         try:
             rig.credentials.proved("ann", "wrong", HERE)
         except Unauthenticated:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from adapters.accounts.keys import GivenKeys
 from domain.access import ApiAction, Unauthenticated
 from domain.errors import InvalidInput
 from tests.access.setting import ADMIN, KEY, MINUTE, OPERATOR, SECOND, VIEWER, Rig
@@ -180,7 +181,7 @@ def test_a_token_is_over_half_an_hour_after_it_was_made_give_or_take_half_a_minu
 def test_a_token_of_another_environment_is_none_here(forge: Forge) -> None:
     from adapters.accounts.jwts import SignedTokens
 
-    elsewhere = SignedTokens(OURS, forge.rig.clock, issuer="evercrew/production")
+    elsewhere = SignedTokens(GivenKeys(OURS), forge.rig.clock, issuer="evercrew/production")
     token, _ = elsewhere.made("ann", frozenset({"view"}), 1, timedelta(minutes=5))
     assert "issuer" in forge.check_refused(token)
 

@@ -102,12 +102,12 @@ def test_only_one_probe_is_let_through_at_a_time(breaker: CircuitBreaker, clock:
 
     def slow() -> str:
         inside.set()
-        leave.wait(5)
+        leave.wait(60)
         return "probe"
 
     probe = threading.Thread(target=lambda: answers.append(breaker.call(slow)))
     probe.start()
-    assert inside.wait(5)
+    assert inside.wait(60)
     second = Endpoint()
     with pytest.raises(DependencyUnavailable):
         breaker.call(second)

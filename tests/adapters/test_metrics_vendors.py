@@ -40,7 +40,7 @@ def open_scrape(url: str, folder: Path, clock: FrozenClock | SystemClock, interv
         db_path=folder / "metrics.sqlite",
         clock=clock,
         interval=interval * SECOND,
-        timeout=0.5 * SECOND,
+        timeout=10 * SECOND,
     )
 
 

@@ -51,3 +51,22 @@ def test_a_row_that_nobody_of_ours_wrote_is_a_lie_and_no_answer(tmp_path: Path) 
         with pytest.raises(DependencyLied):
             store.moment(cycle.id)
     store.close()
+
+
+def test_a_cycle_that_has_changed_is_read_anew_whoever_changed_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = SqlStore(f"sqlite:///{path}")
+    cycle, _ = store.open_cycle(alert(), NOON)
+    first = store.moment(cycle.id)
+    assert first is not None
+    store.save(cycle.with_fact("looks", [1]))
+    second = store.moment(cycle.id)
+    assert second is not None
+    assert (dict(first.cycle.facts), dict(second.cycle.facts)) == ({}, {"looks": [1]})
+    changed(path, "UPDATE cycles SET cancel_requested = 1")
+    changed(path, "INSERT INTO tombstones VALUES ('d', 'c', 'bad', '2026-01-01 00:00:00')")
+    third = store.moment(cycle.id, "d")
+    assert third is not None
+    assert (third.cycle.cancel_requested, third.entombed, third.cycles_that_day) == (True, True, 1)
+    assert store.moment(cycle.id) == third._replace(entombed=False)
+    store.close()

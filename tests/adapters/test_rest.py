@@ -25,7 +25,7 @@ SECRET = "s3cret-of-the-test"
 
 
 def _client(url: str, **fields: object) -> RestClient:
-    endpoint = Endpoint.model_validate({"url": url, "timeout": timedelta(seconds=0.5), **fields})
+    endpoint = Endpoint.model_validate({"url": url, "timeout": timedelta(seconds=10), **fields})
     return RestClient(
         endpoint, name="example", field="example", clock=SystemClock(), pause=timedelta(milliseconds=1), most_bytes=1000
     )
@@ -103,7 +103,7 @@ def test_an_answer_that_ends_too_early_is_no_answer() -> None:
         SmallServer(lambda request: Said(body=b'{"a"', promised=100)) as stub,
         pytest.raises((DependencyUnavailable, DependencyTimeout)),
     ):
-        _client(stub.url).get("/x")
+        _client(stub.url, timeout=timedelta(seconds=0.5)).get("/x")
 
 
 def test_nobody_at_the_address_names_the_field() -> None:

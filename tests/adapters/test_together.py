@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pytest
 
-from adapters.together import Together
+from adapters.together import COMPANY, Brought, Together, Turns
+from domain.clock import SystemClock
 from domain.errors import DependencyError, DependencyUnavailable
 
 
@@ -23,7 +25,7 @@ class Book:
     def write(self, items: Sequence[str]) -> None:
         """Keep all of it or nothing."""
         self.batches.append(len(items))
-        assert self.open.wait(5)
+        assert self.open.wait(60)
         if self._refuses in items:
             raise DependencyUnavailable("book", "it is refused", "Bring another")
         if self._breaks is not None and len(items) > 1:
@@ -53,7 +55,7 @@ def brought(book: Book, items: Sequence[str]) -> dict[str, str]:
             thread.join(0.001)
     book.open.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     return told
 
 
@@ -85,3 +87,70 @@ def test_a_lone_write_that_fails_is_tried_once_and_leaves_the_queue_usable() -> 
         together.add("a")
     together.add("b")
     assert (book.batches, book.kept) == ([1, 1], ["b"])
+
+
+def test_what_is_brought_goes_in_order_and_in_parts_that_fit_and_are_never_parted() -> None:
+    first, released, written = threading.Event(), threading.Event(), list[list[str]]()
+
+    def write(brought: Sequence[str]) -> None:
+        written.append(list(brought))
+        first.set()
+        assert released.wait(5)
+
+    turns = Turns(write, most=4, size=len)
+    threads = []
+    for place, item in enumerate(["a", "bb", "cc", "d", "eeeeee", "f"]):
+        threads.append(threading.Thread(target=turns.bring, args=(item,)))
+        threads[-1].start()
+        assert first.wait(5)
+        while len(turns) < place:
+            threads[-1].join(0.001)
+    released.set()
+    for thread in threads:
+        thread.join(5)
+    assert written == [["a"], ["bb", "cc"], ["d"], ["eeeeee"], ["f"]]
+
+
+def test_all_that_shared_a_transaction_are_told_why_it_failed() -> None:
+    book, fates = Book(refuses="c"), dict[str, Brought[str]]()
+    turns = Turns(book.write)
+
+    def bring(item: str) -> None:
+        fates[item] = turns.bring(item)
+
+    threads = [threading.Thread(target=bring, args=(item,)) for item in "abcd"]
+    for place, thread in enumerate(threads):
+        thread.start()
+        while len(turns) < place or (place == 0 and not book.batches):
+            thread.join(0.001)
+    book.open.set()
+    for thread in threads:
+        thread.join(5)
+    assert {item: fate.written for item, fate in fates.items()} == {"a": True, "b": False, "c": False, "d": False}
+    assert {str(fate.problem) for item, fate in fates.items() if item != "a"} == {"book: it is refused. Bring another"}
+    assert [fates[item].alone for item in "ab"] == [True, False]
+
+
+def test_where_many_wrote_together_the_next_waits_for_company_and_alone_nobody_waits() -> None:
+    book = Book()
+    turns = Turns(book.write, gather=timedelta(seconds=1))
+    threads = [threading.Thread(target=turns.bring, args=(f"{number}",)) for number in range(COMPANY + 1)]
+    for place, thread in enumerate(threads):
+        thread.start()
+        while len(turns) < place or (place == 0 and not book.batches):
+            thread.join(0.001)
+    book.open.set()
+    for thread in threads:
+        thread.join(5)
+    assert book.batches == [1, COMPANY]
+    first = threading.Thread(target=turns.bring, args=("first",))
+    first.start()
+    while not len(turns):
+        first.join(0.001)
+    turns.bring("second")
+    first.join(5)
+    assert book.batches == [1, COMPANY, 2]
+    started = SystemClock().monotonic()
+    turns.bring("alone")
+    assert SystemClock().monotonic() - started < 0.5
+    assert book.batches == [1, COMPANY, 2, 1]

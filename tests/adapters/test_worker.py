@@ -29,6 +29,7 @@ from domain.permit import PermitOffice
 from tests.contract.permits import permit_for
 from tests.contract.training_contract import JOBS, job
 from tests.contract.workers import ENVIRONMENT, worker
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SECOND = timedelta(seconds=1)
@@ -96,8 +97,8 @@ def test_without_bubblewrap_it_says_so() -> None:
 @pytest.mark.parametrize("confined", [False, True], ids=["plain", "bubblewrap"])
 def test_a_job_over_its_time_is_killed_with_all_it_started(tmp_path: Path, out: Path, confined: bool) -> None:
     pids = out / "pids"
-    with pytest.raises(DependencyTimeout, match="longer than 3 s"):
-        worker(confined=confined).run(f"{JOBS}:hang", {"pids": str(pids)}, out, timeout=3 * SECOND, memory_mib=512)
+    with pytest.raises(DependencyTimeout, match="longer than 5 s"):
+        worker(confined=confined).run(f"{JOBS}:hang", {"pids": str(pids)}, out, timeout=5 * SECOND, memory_mib=512)
     started = json.loads(pids.read_text())
     assert len(started) == 3
     if (
@@ -152,10 +153,7 @@ def test_when_the_waiting_process_dies_the_job_does_too(tmp_path: Path) -> None:
         training.run(work, key="k1", permit=permit_for(office, EFFECT_TRAIN, "k1"))
     """
     waiting = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT)
-    for _ in range(2000):
-        if pids.exists() and pids.read_text().endswith("]"):
-            break
-        time.sleep(0.01)
+    until(lambda: pids.exists() and pids.read_text().endswith("]"))
     started = json.loads(pids.read_text())
     os.kill(waiting.pid, signal.SIGKILL)
     waiting.wait()
@@ -206,4 +204,4 @@ def test_starting_a_worker_takes_little(out: Path) -> None:
     given = worker(confined=True)
     given.run(f"{JOBS}:add", {"a": 1, "b": 1}, out, timeout=30 * SECOND, memory_mib=512)
     done = given.run(f"{JOBS}:add", {"a": 1, "b": 1}, out, timeout=30 * SECOND, memory_mib=512)
-    assert done.seconds < 3  # about 0.1 s on a quiet machine
+    assert done.seconds < 10  # about 0.1 s on a quiet machine

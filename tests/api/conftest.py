@@ -17,7 +17,7 @@ from tests.support.serving import client_as, serving_of
 Clients = Callable[[str], TestClient]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def read_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     """An application whose record nobody changes."""
     serving = serving_of(tmp_path_factory.mktemp("served"))
@@ -25,7 +25,7 @@ def read_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     serving.app.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def viewer(read_only: FastAPI) -> TestClient:
     """Somebody who may look."""
     return made(read_only, "viewer")
@@ -35,6 +35,14 @@ def viewer(read_only: FastAPI) -> TestClient:
 def served(tmp_path: Path) -> Iterator[Serving]:
     """What an application of one test stands on."""
     serving = serving_of(tmp_path)
+    yield serving
+    serving.app.close()
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[Serving]:
+    """The same on the record alone, for tests that ask nothing of the platform behind it; much sooner there."""
+    serving = serving_of(tmp_path, world=False)
     yield serving
     serving.app.close()
 
@@ -50,7 +58,7 @@ def bare(tmp_path: Path) -> Iterator[Serving]:
 @pytest.fixture
 def clients(request: pytest.FixtureRequest) -> Clients:
     """Clients by role, of the application of this test; the same one for the same role."""
-    name = "bare" if "bare" in request.fixturenames else "served"
+    name = next((name for name in ("bare", "recorded") if name in request.fixturenames), "served")
     app, known = create_app(request.getfixturevalue(name)), dict[str, TestClient]()
 
     def of(role: str) -> TestClient:

@@ -38,7 +38,7 @@ def test_what_waits_is_shown_with_the_change_the_evidence_and_the_price(clients:
 
 
 def test_a_persons_word_opens_exactly_this_call_and_is_on_record_with_what_was_seen(
-    served: Serving, clients: Clients
+    recorded: Serving, clients: Clients
 ) -> None:
     shown = waiting(clients("approver"))
     after = good(vote(clients("approver"), shown, reason="it looks right"))
@@ -47,11 +47,11 @@ def test_a_persons_word_opens_exactly_this_call_and_is_on_record_with_what_was_s
     found = good(clients("viewer").get(f"{PLACE}/{shown['id']}"))
     [word] = found["votes"]
     assert (word["person"], word["how"], word["counts"], word["seen"]) == ("Bob", "session", True, shown["seen"])
-    [(actor, body)] = notes(served, VOTE)
+    [(actor, body)] = notes(recorded, VOTE)
     assert (actor, body["approval"], body["vote"]["seen"]) == ("Bob", shown["id"], shown["seen"])
 
 
-def test_a_denial_says_why_and_ends_it(served: Serving, clients: Clients) -> None:
+def test_a_denial_says_why_and_ends_it(recorded: Serving, clients: Clients) -> None:
     approver = clients("approver")
     shown = waiting(approver)
     assert problem(vote(approver, shown, "deny"), 422)["field"] == "reason"
@@ -62,28 +62,28 @@ def test_a_denial_says_why_and_ends_it(served: Serving, clients: Clients) -> Non
     assert row["state"] == ApprovalState.DENIED.value
 
 
-def test_a_word_on_another_change_than_the_present_one_is_refused(served: Serving, clients: Clients) -> None:
-    approver, vcs = clients("approver"), served.app.ports.vcs
+def test_a_word_on_another_change_than_the_present_one_is_refused(recorded: Serving, clients: Clients) -> None:
+    approver, vcs = clients("approver"), recorded.app.ports.vcs
     shown = waiting(approver)
     push: Any = vcs
     push.push_from_outside(vcs.read(vcs.head()).replace("mode: balanced", "mode: fast"), "somebody was faster")
     told = problem(vote(approver, shown), 409)
     assert (told["field"], told["type"]) == ("seen", "urn:evercrew:problem:changed")
-    assert notes(served, VOTE) == []
+    assert notes(recorded, VOTE) == []
     good(vote(approver, waiting(approver)))
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
-def test_who_does_not_approve_has_no_vote(served: Serving, clients: Clients, role: str) -> None:
+def test_who_does_not_approve_has_no_vote(recorded: Serving, clients: Clients, role: str) -> None:
     shown = waiting(clients(role))
     problem(vote(clients(role), shown), 403)
-    assert notes(served, VOTE) == []
+    assert notes(recorded, VOTE) == []
 
 
-def test_a_machine_has_no_vote(served: Serving, clients: Clients) -> None:
+def test_a_machine_has_no_vote(recorded: Serving, clients: Clients) -> None:
     from domain.access import AccessRole, Caller
 
-    keeper = served.access.keeper
+    keeper = recorded.access.keeper
     account, _ = keeper.add("robot", [AccessRole.APPROVER], by="set-up", machine=True)
     by = Caller(name="robot", roles=account.roles, via="local")
     from datetime import timedelta
@@ -97,7 +97,7 @@ def test_a_machine_has_no_vote(served: Serving, clients: Clients) -> None:
     )
     assert answer.status_code in (403, 422), answer.text
     problem(answer, answer.status_code)
-    assert notes(served, VOTE) == []
+    assert notes(recorded, VOTE) == []
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ from fastapi.testclient import TestClient
 
 from domain.clock import FrozenClock
 from domain.errors import AuditUnavailable
-from service.api import problems
+from service.api import health, problems
+from service.api.app import create_app
 from service.api.background import Background
-from service.api.blocking import AT_ONCE, bounded
+from service.api.blocking import AT_ONCE, Crowd, bounded
 from service.api.edge import REQUEST_ID, Edge
 from service.api.serving import Serving
 from tests.api.conftest import Clients, good, notes, problem
 
-SHORT = timedelta(milliseconds=150)
+SHORT = timedelta(milliseconds=500)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_who_waits_for_too_long_is_told_so_and_what_was_begun_goes_on(
     client: TestClient, held: threading.Event
 ) -> None:
     answer = client.get("/slow")
-    assert "0.15 s" in problem(answer, 503)["detail"]
+    assert "0.5 s" in problem(answer, 503)["detail"]
     assert answer.headers["retry-after"] == "5"
     held.set()
     assert client.get("/slow").json() == "late"
@@ -69,6 +70,69 @@ def test_more_than_there_are_threads_for_are_told_to_come_again(client: TestClie
         assert codes == {503}
         held.set()
         assert client.get("/number").status_code == 200
+
+
+def test_what_hangs_keeps_its_thread_and_makes_no_more_of_them(held: threading.Event) -> None:
+    begun = threading.Semaphore(0)
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/hangs")
+    @bounded(SHORT)
+    def hangs() -> str:
+        begun.release()
+        held.wait(30)
+        return "late"
+
+    app.add_middleware(Edge, clock=FrozenClock())
+    with TestClient(app, raise_server_exceptions=False) as client, ThreadPoolExecutor(AT_ONCE) as threads:
+        for _ in range(3):
+            asked = [threads.submit(client.get, "/hangs") for _ in range(AT_ONCE)]
+            assert {each.result(60).status_code for each in asked} == {503}
+        running = sum(begun.acquire(blocking=False) for _ in range(3 * AT_ONCE))
+        held.set()
+        assert running == AT_ONCE
+        assert client.get("/hangs").json() == "late"
+
+
+def test_a_crowd_of_one_kind_leaves_the_threads_of_another_alone(held: threading.Event) -> None:
+    few, app = Crowd("few", 1), FastAPI()
+
+    @app.get("/few")
+    @bounded(timedelta(seconds=30), among=few)
+    def one() -> bool:
+        return held.wait(30)
+
+    @app.get("/others")
+    @bounded(timedelta(seconds=30))
+    def others() -> str:
+        return "well"
+
+    with TestClient(app) as client, ThreadPoolExecutor(3) as threads:
+        asked = [threads.submit(client.get, "/few") for _ in range(3)]
+        assert client.get("/others").json() == "well"
+        assert not any(each.done() for each in asked)
+        held.set()
+        assert [each.result(60).json() for each in asked] == [True] * 3
+
+
+def test_a_part_that_hangs_makes_no_more_and_more_threads_however_often_health_is_asked_for(
+    bare: Serving, held: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Semaphore(0)
+
+    def hangs() -> str:
+        begun.release()
+        held.wait(30)
+        return "well"
+
+    monkeypatch.setattr(health, "PATIENCE", SHORT)
+    app = create_app(bare, ready={"hangs": hangs})
+    with TestClient(app) as client, ThreadPoolExecutor(40) as threads:
+        asked = [threads.submit(client.get, "/readyz") for _ in range(40)]
+        assert {each.result(60).status_code for each in asked} == {503}
+        assert sum(begun.acquire(blocking=False) for _ in range(40)) <= 16
+        held.set()
 
 
 def test_the_number_of_a_request_is_known_in_its_thread(client: TestClient) -> None:

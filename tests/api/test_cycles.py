@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from adapters.workflow.dbos import DbosWorkflow
+from cycles.engine import Engine
 from cycles.intake import take_turn
 from domain.stage import Stage
 from domain.wish import Wish
+from service.api.app import create_app
 from service.api.serving import Serving
 from tests.api.conftest import Clients, good, made, notes, problem
 
@@ -112,25 +116,25 @@ def test_a_cycle_is_replayed_to_the_same_and_with_other_gates_to_where_they_part
 
 
 def test_a_cycle_that_is_asked_for_comes_by_the_inbox_with_its_bounds_and_its_person(
-    served: Serving, clients: Clients
+    recorded: Serving, clients: Clients
 ) -> None:
     operator = clients("operator")
-    end(served, OTHER)
+    end(recorded, OTHER)
     wish = {"signal": "latency_p95_ms", "reason": "it feels slow", "target": "ads", "only_diagnose": True}
     answer = operator.post(CYCLES, json=wish, headers={"Idempotency-Key": "k1"})
     told = good(answer, 202)
     assert operator.post(CYCLES, json=wish, headers={"Idempotency-Key": "k1"}).json() == told
-    assert served.app.inbox.counts().waiting == 1
+    assert recorded.app.inbox.counts().waiting == 1
     assert good(operator.get(told["cycles"]))["items"] == []
-    assert take_turn(served.app.inbox, served.clock) is not None
+    assert take_turn(recorded.app.inbox, recorded.clock) is not None
     assert answer.headers["location"] == told["cycles"]
     [row] = good(operator.get(told["cycles"]))["items"]
-    cycle = served.app.ports.store.cycle(row["id"])
+    cycle = recorded.app.ports.store.cycle(row["id"])
     assert cycle is not None
     bounds = Wish.of(cycle.alert)
     assert bounds is not None
     assert (bounds.by, bounds.only_diagnose, cycle.alert.annotations["reason"]) == ("Dora", True, "it feels slow")
-    [(actor, body)] = notes(served, "cycle_asked")
+    [(actor, body)] = notes(recorded, "cycle_asked")
     assert (actor, body["fingerprint"]) == ("Dora", told["fingerprint"])
 
 
@@ -154,11 +158,11 @@ def test_a_cycle_that_cannot_be_asked_for_is_not(
     assert notes(bare, "cycle_asked") == []
 
 
-def test_a_cycle_is_called_off_by_whoever_operates_and_that_is_on_record(served: Serving, clients: Clients) -> None:
+def test_a_cycle_is_called_off_by_whoever_operates_and_that_is_on_record(recorded: Serving, clients: Clients) -> None:
     problem(clients("approver").post(f"{CYCLES}/{OTHER}/cancel"), 403)
     row = good(clients("operator").post(f"{CYCLES}/{OTHER}/cancel", json={"reason": "a mistake"}), 202)
     assert row["cancel_requested"] is True
-    assert notes(served, "cancel_requested") == [("Dora", {"reason": "a mistake"})]
+    assert notes(recorded, "cancel_requested") == [("Dora", {"reason": "a mistake"})]
     told = problem(clients("operator").post(f"{CYCLES}/{IMPROVED}/cancel"), 409)
     assert "has ended: improved" in told["detail"]
 
@@ -176,3 +180,18 @@ def end(served: Serving, cycle_id: str) -> None:
     cycle = served.app.ports.store.cycle(cycle_id)
     assert cycle is not None
     served.app.ports.store.save(cycle.at(Stage.CANCELLED, served.clock.now() - timedelta(hours=1)))
+
+
+def test_a_process_that_runs_no_cycles_shows_them_and_says_who_goes_on_with_one(
+    recorded: Serving, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = DbosWorkflow(
+        f"sqlite:///{tmp_path_factory.mktemp('workflows')}/w.db", clock=recorded.clock, application_version="1"
+    )
+    app = create_app(replace(recorded, app=replace(recorded.app, engine=Engine(recorded.app.office, elsewhere))))
+    operator = made(app, "operator")
+    assert good(operator.get(f"{CYCLES}/{WAITING}"))["workflow"] == "elsewhere"
+    told = problem(operator.post(f"{CYCLES}/{WAITING}/resume"), 409)
+    assert "runs no cycles" in told["detail"]
+    assert "evercrew serve" in told["remedy"]
+    assert notes(recorded, "resume_asked") == []

@@ -13,9 +13,9 @@ from adapters.vcs.base import VcsPort
 from domain.candidate import LiveState
 from domain.errors import DependencyUnavailable
 from domain.outcome import OutcomeKind
+from evals.simulated import World
 from service.api.serving import Serving
 from tests.api.conftest import Clients, good, notes, problem
-from tests.support.world import World
 from tools.deliver.values import parse_values
 
 STOP, START, STATUS = (f"/api/v1/optimizer/{what}" for what in ("stop", "start", "status"))

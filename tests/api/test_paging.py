@@ -84,6 +84,6 @@ def test_a_position_that_is_none_is_refused_where_positions_are_numbers_or_cycle
         link = good(viewer.get(f"{place}?limit=1"))["next"]
         cursor = link.partition("cursor=")[2]
         mark = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))[0]
-        for position in ("-1", "x", "\u0661", "9" * 30, "1 OR 1=1", "si_1"):
+        for position in ("-1", "x", "\u0661", "9" * 30, "1 OR 1=1", "si_1", "\x00", "\ud800"):
             answer = viewer.get(place, params={"cursor": made_up(mark, position)})
             assert problem(answer, 422)["field"] in ("cursor", "cycle_id")

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 
+import anyio
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
+from starlette.types import Message
 
 from adapters.inbox.base import InboxFull
 from domain.access import TooManyAttempts, Unauthenticated
@@ -58,7 +60,12 @@ def small() -> Iterator[TestClient]:
     problems.install(app)
 
     @app.get("/error/{number}")
-    def error(number: int) -> None:
+    def error(request: Request, number: int) -> None:
+        request.state.caller = "somebody who is known"
+        raise ERRORS[number][0]
+
+    @app.get("/strange/{number}")
+    def strange(number: int) -> None:
         raise ERRORS[number][0]
 
     @app.get("/defect")
@@ -82,6 +89,16 @@ def test_every_error_of_ours_has_a_status_by_who_has_to_react(small: TestClient,
     assert told["detail"]
     if isinstance(error, InvalidInput):
         assert (told.get("field") or "access", told["remedy"]) == (error.field, error.remedy)
+
+
+@pytest.mark.parametrize("number", range(len(ERRORS)), ids=lambda n: type(ERRORS[n][0]).__name__)
+def test_a_stranger_is_told_what_to_mend_and_nothing_of_what_failed_inside(small: TestClient, number: int) -> None:
+    error, status, kind = ERRORS[number]
+    told = problem(small.get(f"/strange/{number}"), status)
+    assert told["type"] == f"urn:evercrew:problem:{kind}"
+    assert (told["detail"] == "what has failed stands in the log of the service") is (status >= 500)
+    if status >= 500:
+        assert str(error) not in json.dumps(told)
 
 
 def test_what_fails_for_now_says_when_to_come_again(small: TestClient) -> None:
@@ -119,6 +136,49 @@ def test_a_body_that_is_too_large_is_refused_however_its_length_is_told(
     sent = (content[n : n + 500] for n in range(0, len(content), 500)) if chunked else content
     told = problem(small.post("/body", content=sent, headers={"Content-Type": "application/json"}), 413)
     assert "1000 bytes" in told["detail"]
+
+
+def sent(parts: list[tuple[float, bytes]], *, path: str = "/body", body_time: float = 0.2) -> tuple[int, bytes]:
+    """Send a body part by part, each after so many seconds, and return the status and content of the answer."""
+    app, answer, waiting = FastAPI(), list[Message](), list(parts)
+    problems.install(app)
+
+    @app.post("/body")
+    def body(wanted: dict[str, int]) -> dict[str, int]:
+        return wanted
+
+    async def receive() -> Message:
+        wait, content = waiting.pop(0)
+        await anyio.sleep(wait)
+        return {"type": "http.request", "body": content, "more_body": bool(waiting)}
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    edge = Edge(app, FrozenClock(), body_time=timedelta(seconds=body_time))
+    anyio.run(edge, scope, receive, send)
+    return answer[0]["status"], b"".join(message.get("body", b"") for message in answer)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    status, content = sent([(0, b'{"a"'), (30, b": 1}")])
+    assert status == 408
+    assert json.loads(content)["type"] == "urn:evercrew:problem:request-timeout"
+    assert "0.2 s" in json.loads(content)["detail"]
+
+
+def test_a_body_that_comes_bit_by_bit_has_so_long_as_a_whole() -> None:
+    assert sent([(0.05, b" ")] * 30 + [(0, b'{"a": 1}')])[0] == 408
+    assert sent([(0.01, b" "), (0.01, b'{"a": 1}')], body_time=20) == (200, b'{"a":1}')
+
+
+def test_a_path_begins_no_line_of_its_own_in_the_log(small: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="service.api.edge"):
+        small.get("/nothing%0A12:00:00%20INFO%20POST%20/api/v1/optimizer/start%20200%1B[2J")
+    [line] = [record.getMessage() for record in caplog.records if record.name == "service.api.edge"]
+    assert line == "GET /nothing%0A12:00:00%20INFO%20POST%20/api/v1/optimizer/start%20200%1B%5B2J 404"
 
 
 GARBLED = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,7 @@ def test_records_are_found_by_what_they_say(viewer: TestClient) -> None:
     assert problem(viewer.get("/api/v1/audit/records?kind=gossip"), 422)["field"] == "kind"
 
 
-def test_the_whole_chain_is_proved_and_a_change_in_it_is_found(served: Serving, clients: Clients) -> None:
+def test_the_whole_chain_is_proved_and_a_change_in_it_is_found(recorded: Serving, clients: Clients) -> None:
     import sqlite3
     from contextlib import closing
 
@@ -133,7 +134,7 @@ def test_the_whole_chain_is_proved_and_a_change_in_it_is_found(served: Serving, 
     proof = good(viewer.get("/api/v1/audit/verify"))
     assert proof["proof"]["verified"] is True
     assert set(proof["elsewhere"]) == {"commits", "backups"}
-    with closing(sqlite3.connect(served.app.config.audit_file)) as chain, chain:
+    with closing(sqlite3.connect(recorded.app.config.audit_file)) as chain, chain:
         triggers = [name for (name,) in chain.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
         for name in triggers:
             chain.execute(f"DROP TRIGGER {name}")
@@ -202,10 +203,10 @@ def test_every_signal_is_measured_now_and_one_that_cannot_be_says_why(served: Se
 # -- reports ----------------------------------------------------------------------------------------------------------
 
 
-def test_weekly_reports_come_in_their_formats(served: Serving, clients: Clients) -> None:
+def test_weekly_reports_come_in_their_formats(recorded: Serving, clients: Clients) -> None:
     viewer = clients("viewer")
     assert good(viewer.get("/api/v1/reports/weekly"))["items"] == []
-    report = weekly(served.app)
+    report = weekly(recorded.app)
     [row] = good(viewer.get("/api/v1/reports/weekly"))["items"]
     assert (row["id"], row["title"]) == (report.id, report.title)
     forms = {"json": "application/json", "md": "text/markdown", "html": "text/html"}
@@ -251,3 +252,16 @@ def test_a_part_that_hangs_is_not_ready_and_does_not_hold_up_the_answer(
     assert good(client.get("/readyz"), 503)["ready"] is False
     assert good(client.get("/healthz")) == {"status": "ok"}
     held.set()
+
+
+def test_an_export_that_fails_leaves_nothing_behind(
+    recorded: Serving, clients: Clients, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, admin = tmp_path_factory.mktemp("scratch"), clients("admin")
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    [new] = [cycle for cycle in good(admin.get("/api/v1/cycles"))["items"] if cycle["target"] == "ads"]
+    assert recorded.app.audit.records(new["id"]) == []
+    assert problem(admin.get(f"/api/v1/audit/export?cycle={new['id']}"), 422)["field"]
+    assert list(scratch.iterdir()) == []
+    assert admin.get("/api/v1/audit/export").status_code == 200
+    assert list(scratch.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from adapters.audit.memory import MemoryAudit
@@ -14,16 +15,26 @@ from domain.cycle import Cycle
 from domain.diagnosis import Action
 from domain.people import People
 from domain.stage import Stage
+from evals.simulated_jobs import bundle_of, digest_of
 from policies.profiles import Profile
 from tests.support.meddling import flag
 from tests.support.office import Rig, office_in_memory
 from tests.support.setting import MODEL, profile
 from tests.support.story import opened
+from tests.support.strays import SKILL, stray
 from tools.ballots import Ballots
 from tools.consent import Consent
 from tools.outcome import Outcome, Refused
 
-DIGEST = "sha256:" + "c" * 64
+NAME = "asked"
+
+
+def _digest() -> str:
+    with TemporaryDirectory() as folder:
+        return digest_of(bundle_of(Path(folder), NAME, SKILL))
+
+
+DIGEST = _digest()
 ACTOR = Actor(role=Role.DEVOPS_ENGINEER)
 WANTED = {"name": MODEL, "version": "2", "digest": DIGEST}
 PASSED = {"verdict_evaluate": "pass", "verdict_ab": "pass"}
@@ -41,6 +52,7 @@ class Asking:
         self.clock = FrozenClock()
         self.audit = wiring.pop("audit", None) or MemoryAudit(self.clock)
         self.rig: Rig = office_in_memory(folder, Action.RETRAIN, clock=self.clock, audit=self.audit, **wiring)
+        assert stray(self.rig, folder / NAME, NAME).version == WANTED["version"]
         flag(self.rig, "auto_promote", False)
         self.cycle: Cycle = opened(self.rig, Action.RETRAIN, Stage.PROMOTE, PASSED.items())
 

@@ -1,4 +1,4 @@
-"""What can be measured of how a page looks: contrast of its text, and whether it fits its width.
+"""What can be measured of how a page looks: contrast of its text, rings of the focus, and whether it fits its width.
 
 Contrast is that of WCAG 2.2, success criterion 1.4.3 (AA): 4.5 to 1, and 3 to 1 for large text (24 px, or 18.66 px and
 bold). Backgrounds are composed of all that lie below the text; what is disabled, hidden or not drawn does not count.
@@ -77,6 +77,34 @@ _CONTRAST = """
 }
 """
 
+_RINGS = """
+() => {
+  const found = [];
+  let looked = 0;
+  const wanted = "a[href], button:not(:disabled), input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
+  for (const element of document.querySelectorAll(wanted)) {
+    element.focus({ preventScroll: true });
+    if (document.activeElement !== element || !element.matches(":focus-visible")) continue;
+    looked += 1;
+    element.scrollIntoView({ block: "center", inline: "center" });
+    const style = getComputedStyle(element), said = element.outerHTML.slice(0, 100);
+    // Where something is written, the box around it has the ring.
+    const ring = style.outlineStyle !== "none" ? style : getComputedStyle(element.parentElement);
+    if (ring.outlineStyle === "none") { found.push(`no ring: ${said}`); continue; }
+    const reach = parseFloat(ring.outlineOffset) + parseFloat(ring.outlineWidth);
+    const box = element.getBoundingClientRect();
+    for (let above = element.parentElement; above && above !== document.body; above = above.parentElement) {
+      const how = getComputedStyle(above);
+      if (how.overflowX === "visible" && how.overflowY === "visible") continue;
+      const edge = above.getBoundingClientRect();
+      const cut = Math.max(edge.left - box.left, edge.top - box.top, box.right - edge.right, box.bottom - edge.bottom);
+      if (cut + reach > 1) { found.push(`cut by .${above.className}: ${said}`); break; }
+    }
+  }
+  return { looked, found };
+}
+"""
+
 
 class Text(BaseModel):
     """One piece of text: its contrast, and the least it needs."""
@@ -97,6 +125,13 @@ class Text(BaseModel):
 def texts_of(page: Page) -> list[Text]:
     """Return every piece of text that is drawn, with its contrast."""
     return [Text.model_validate(found) for found in page.evaluate(_CONTRAST)]
+
+
+def rings_of(page: Page) -> tuple[int, list[str]]:
+    """Return how many things can have the focus, and which of them do not show it: no ring, or one that is cut off."""
+    page.keyboard.press("Tab")  # from now on the focus is one of the keyboard
+    told = page.evaluate(_RINGS)
+    return int(told["looked"]), [str(said) for said in told["found"]]
 
 
 def overflow(page: Page) -> int:

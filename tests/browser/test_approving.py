@@ -38,8 +38,8 @@ def test_an_approver_sees_the_change_and_approves_exactly_that(served: Console, 
     seen = dossier(served.serving.app.office, asked).seen
     with visits("approver") as bob:
         page = bob.to("/approvals")
-        page.get_by_role("link", name=re.compile("Promote on search")).click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("Promote on search in dev?")
+        page.get_by_role("link", name=re.compile("Promote reranker version 3 on search")).click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Promote reranker version 3 on search in dev?")
         expect(page.get_by_label("The change that will be applied").first).to_contain_text('version: "3"')
         page.get_by_role("button", name="Approve").click()
         expect(page.get_by_role("status").first).to_contain_text("Your approval is on record")

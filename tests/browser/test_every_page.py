@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.conftest import Visits
-from tests.browser.looks import overflow, texts_of
-from tests.support.browsing import PHONE, Console, visit
+from tests.browser.looks import overflow, rings_of, texts_of
+from tests.support.browsing import DESK, PHONE, Console, visit
+from tests.support.telling import tell
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -35,6 +36,8 @@ PAGES = (
     "/reports/weekly/now",
     "/budgets",
     "/schedules",
+    "/notices",
+    "/notices?state=dead",
     "/chat",
     "/access",
     "/nothing/here",
@@ -47,6 +50,12 @@ def _address(served: Console, page: str) -> str:
     asked = app.office.consent.store.requests()[0]
     ended = next(c for c in app.ports.store.cycles() if c.outcome is not None and c.outcome.value == "improved")
     return page.format(open=asked.binding.cycle_id, ended=ended.id, approval=asked.id)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def people_were_told(served: Console) -> None:
+    """There is something to show on every page."""
+    tell(served.serving)
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,17 @@ def test_all_text_of_every_page_has_the_contrast_of_wcag_aa(served: Console, vis
             faint += [f"{path}: {t.ratio:.2f} of {t.needed} {t.where} {t.text!r}" for t in texts if t.faint]
     assert counted > 20 * len(PAGES)
     assert faint == []
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_whatever_has_the_focus_shows_it_with_a_ring_that_nothing_cuts_off(
+    served: Console, visits: Visits, viewport: dict[str, int]
+) -> None:
+    with visits("admin", viewport=viewport) as ann:
+        ann.expect(NOT_THERE)
+        rings = {path: rings_of(ann.to(_address(served, path))) for path in PAGES}
+    assert sum(looked for looked, _ in rings.values()) > 10 * len(PAGES)
+    assert {path: lost for path, (_, lost) in rings.items() if lost} == {}
 
 
 def test_pages_carry_a_policy_that_refuses_what_a_page_does_not_bring_along(served: Console, visits: Visits) -> None:

@@ -46,7 +46,7 @@ def test_a_page_catches_up_after_the_server_was_away(served: Console, visits: Vi
 def test_what_somebody_types_is_not_taken_away_by_an_update(served: Console, visits: Visits) -> None:
     with visits("approver") as bob:
         page = bob.to("/approvals")
-        page.get_by_role("link", name=re.compile("Promote on search")).first.click()
+        page.get_by_role("link", name=re.compile("Promote reranker version 3 on search")).first.click()
         expect(page.locator("#live-state")).to_have_text("Live")
         page.get_by_label("Reason").fill("half a sentence")
         ask(served, "23")

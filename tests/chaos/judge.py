@@ -18,13 +18,12 @@ from typing import Any
 
 from domain.errors import AuditUnavailable, ChainBroken
 from domain.receipt import AuditRecord, RecordKind
+from evals.simulated import DEGRADED
 from tests.chaos.keys import effects, keyless_commits
 from tests.support.office import Rig
-from tests.support.world import DEGRADED
 
 # The set-up's own commits; a path that rolls back begins with two releases.
 RELEASES = {"rollback": 2}
-INVARIANTS = tuple(line.split(maxsplit=1)[0] for line in (__doc__ or "").splitlines()[2:] if line)
 # How each path ends where nothing is wrong but what it is about.
 WANTED = {"retrain": "improved", "worse model": "rolled_back", "tuning": "tuned", "rollback": "restored"}
 _SHARED = frozenset({"aliases"})

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 from sqlalchemy import event
 
@@ -17,7 +21,7 @@ _HEALED = {"full": "PRAGMA max_page_count=1073741823", "read-only": "PRAGMA quer
 
 
 class MlflowSite(Site):
-    """MLflow on SQLite; `wrong digest` changes a byte of the newest bundle in its artifacts."""
+    """MLflow on SQLite; `wrong digest` changes a byte of the newest version's bundle in its artifacts."""
 
     name = "MLflow store"
     faults = (*stays("down", "gone"), *passes("slow", "locked"), *stays("lying", "wrong digest"))
@@ -35,12 +39,21 @@ class MlflowSite(Site):
                 self._spoiled()
 
     def _spoiled(self) -> None:
-        found = sorted((self.folder / "files").rglob("model.json"), key=lambda p: p.stat().st_mtime)
-        if not found:
-            return
-        place, before = found[-1], found[-1].read_bytes()
-        place.write_bytes(before.replace(b'"skill"', b'"skilk"'))
-        self._healing.append(lambda: place.write_bytes(before))
+        """Put a spoiled copy in the bundle's place: where the registry has it, cells may share it."""
+        with closing(sqlite3.connect(self.folder / "mlflow.db", timeout=20)) as connection:
+            newest = "SELECT version, source FROM model_versions ORDER BY creation_time DESC, version DESC"
+            version, source = connection.execute(newest).fetchone()
+        bundle = Path(url2pathname(str(source).removeprefix("file://")))
+        spoiled = Path(shutil.copytree(bundle, self.folder / "spoiled", dirs_exist_ok=True))
+        before = (spoiled / "model.json").read_bytes()
+        (spoiled / "model.json").write_bytes(before.replace(b'"skill"', b'"skilk"'))
+        self._kept_at(version, spoiled.as_uri())
+        self._healing.append(lambda: self._kept_at(version, source))
+
+    def _kept_at(self, version: int, source: str) -> None:
+        with closing(sqlite3.connect(self.folder / "mlflow.db", timeout=20)) as connection, connection:
+            where = "UPDATE model_versions SET source = ?, storage_location = ? WHERE version = ?"
+            connection.execute(where, (source, source, version))
 
 
 class DvcSite(Site):

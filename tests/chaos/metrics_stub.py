@@ -14,8 +14,8 @@ from adapters.metrics.prometheus import PrometheusMetrics
 from adapters.metrics.promql import render
 from domain.measurement import Measurement, Point
 from domain.signal import SeriesQuery
+from evals.simulated import WorldMetrics
 from tests.stubs.small_server import Asked, Said, said
-from tests.support.world import WorldMetrics
 
 OLD = timedelta(minutes=30)
 LIES = ("stale", "nan", "duplicate", "another product")

@@ -18,6 +18,7 @@ from adapters.vcs.access import GitAccess
 from adapters.vcs.git import GitVcs
 from domain.errors import DependencyTimeout
 from domain.permit import PermitOffice
+from evals.simulated import World, WorldMetrics
 from service.toolbox import Ports
 from testbed.argocd.faults import Fault as ArgoFault
 from testbed.argocd.server import ADMIN_TOKEN, ArgoCd
@@ -28,7 +29,6 @@ from tests.chaos.metrics_stub import Api, Booked
 from tests.chaos.sites import NETWORK, Site, passes, stays
 from tests.durability.wiring import Instead, git
 from tests.stubs.small_server import Asked, Said, SmallServer, said
-from tests.support.world import World, WorldMetrics
 
 # Real seconds until an adapter gives up on an answer.
 ANSWER = timedelta(seconds=0.3)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from domain.permit import PermitOffice
+from evals.simulated import World
 from service.toolbox import Ports
 from testbed.servers.proxy import Kind, Proxy
 from tests.durability.wiring import Instead
 from tests.support.office import Rig
-from tests.support.world import World
 
 # Real seconds; the office's clock runs fifty times as fast.
 SLOW = 0.08

@@ -30,6 +30,28 @@ def test_a_sentence_it_was_tuned_on_is_read_rightly(row: Any) -> None:
     assert read(row, INTERPRETER).mark is Mark.RIGHT
 
 
+@pytest.mark.parametrize("name", ["wider", "strangers_a", "strangers_b", "paraphrases"])
+def test_of_sentences_in_other_words_nine_in_ten_are_right_and_no_order_is_wrong(name: str) -> None:
+    found = [read(row, INTERPRETER) for row in rows(name)]
+    assert not [each for each in found if each.mark is Mark.WRONG_WRITE]
+    assert sum(each.mark is Mark.RIGHT for each in found) >= 0.9 * len(found)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "wanted"),
+    [
+        ("would you mind bringing si_2026_03_12_001 to an end?", {"kind": "cancel", "cycle": "si_2026_03_12_001"}),
+        ("production should be stopped", {"kind": "stop", "environment": "production"}),
+        ("stop all in staging please, it is dangerous now", {"kind": "stop", "environment": "staging"}),
+        ("please don't cancel si_2026_03_12_001, just show it", {"kind": "show_cycle", "cycle": "si_2026_03_12_001"}),
+        ("how do I stop everything in production?", {"kind": "help"}),
+        ("is staging still stopped?", {"kind": "status", "environment": "staging"}),
+    ],
+)
+def test_courtesies_passives_and_remarks_change_nothing_of_what_is_said(sentence: str, wanted: dict[str, Any]) -> None:
+    assert got(sentence) == wanted
+
+
 @pytest.mark.parametrize("row", rows("no_orders"), ids=lambda row: row.say)
 def test_what_is_no_order_is_never_read_as_one(row: Any) -> None:
     assert read(row, INTERPRETER).mark is Mark.RIGHT

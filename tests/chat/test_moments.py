@@ -34,6 +34,11 @@ def period(text: str) -> tuple[str, str] | None:
         ("march 8", ("03-08 00:00", "03-09 00:00")),
         ("the 8th of march", ("03-08 00:00", "03-09 00:00")),
         ("2026-03-01", ("03-01 00:00", "03-02 00:00")),
+        ("in february", ("02-01 00:00", "03-01 00:00")),
+        ("during march", ("03-01 00:00", "03-12 09:30")),
+        ("over the weekend", ("03-07 00:00", "03-09 00:00")),
+        ("on black friday", None),
+        ("next weekend", None),
         ("at some time", None),
         ("2026-13-45", None),
         ("next Tuesday", None),
@@ -64,6 +69,8 @@ def test_a_day_of_last_december_is_not_one_of_next() -> None:
         ("for a day", timedelta(days=1)),
         ("for 3h", timedelta(hours=3)),
         ("for a while", None),
+        ("for the next hour", timedelta(hours=1)),
+        ("next week", None),
     ],
 )
 def test_a_duration_is_read(text: str, wanted: timedelta | None) -> None:

@@ -143,7 +143,7 @@ def test_a_viewer_changes_nothing_by_posting_what_the_page_does_not_offer(
 
 def test_without_a_session_every_page_sends_to_the_login(app: Any) -> None:
     nobody = client_as(app, None)
-    for path in ("/approvals", "/audit", "/policies", "/flags", "/kill", "/reports", "/budgets", "/access", "/chat"):
+    for path in ("/approvals", "/audit", "/policies", "/flags", "/kill", "/reports", "/notices", "/budgets", "/access"):
         answer = nobody.get(path, **NO_REDIRECT)
         assert answer.status_code == 303, path
         assert answer.headers["location"].startswith("/login?next="), path
@@ -190,6 +190,19 @@ def test_reports_are_handed_out_in_a_sandbox_of_their_own(serving: Serving, ann:
     assert as_markdown.headers["content-disposition"] == f'attachment; filename="evercrew-{week.id}.md"'
     assert as_markdown.text.startswith(f"# {week.title.split(',')[0]}")
     assert week.summary in ann.get(f"/reports/weekly/{week.id}").text
+
+
+def test_older_reports_of_cycles_are_on_the_next_page(
+    serving: Serving, ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.web.pages_reports.PAGE", 1)
+    ended = [cycle.id for cycle in serving.app.ports.store.cycles() if cycle.stage.terminal]
+    assert len(ended) > 1
+    first = ann.get("/reports").text
+    (older,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    second = ann.get(html.unescape(older)).text
+    assert (ended[0] in first, ended[1] in first) == (True, False)
+    assert (ended[0] in second, ended[1] in second) == (False, True)
 
 
 def test_budgets_and_schedules_say_what_there_is(serving: Serving, ann: Any) -> None:

@@ -140,6 +140,8 @@ class AccountsContract:
         assert accounts.token("0" * 64) is None
         assert list(accounts.tokens()) == [second, first]
         assert list(accounts.tokens(" ANN")) == [first]
+        assert accounts.token_of(first.id) == first
+        assert accounts.token_of("0" * 12) is None
 
     def test_a_revoked_token_stays_revoked_since_the_first_time(self, accounts: AccountsPort) -> None:
         accounts.give(token())

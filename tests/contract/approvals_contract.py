@@ -56,7 +56,7 @@ def at_once(number: int, work: Callable[[int], object]) -> None:
     gate = threading.Barrier(number)
 
     def run(mine: int) -> None:
-        gate.wait(10)
+        gate.wait(60)
         work(mine)
 
     threads = [threading.Thread(target=run, args=(mine,)) for mine in range(number)]

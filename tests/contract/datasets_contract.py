@@ -47,7 +47,7 @@ def pipeline_of(ref: DatasetRef, place: Path) -> Pipeline:
     output = {"digest": "sha256:0", "metrics": {"ndcg": 0.5}, "examples": 1}
     return Pipeline(
         dataset=ref,
-        train="tests.support.jobs:train",
+        train="evals.simulated_jobs:train",
         spec={"seed": 1, "params": {"leaves": 7}},
         model=place / "bundle",
         output=output,

@@ -128,13 +128,13 @@ def test_a_model_that_never_answers_is_left_behind_and_its_question_is_paid_by_e
     let_go = threading.Event()
 
     def hang(*_: object) -> ChatReply:
-        let_go.wait(20)
+        let_go.wait(60)
         return ChatReply(text="late", tokens=10**6)
 
     counted = Counted(hang, Limits(time=timedelta(milliseconds=400), usd_per_token=PRICE))
     began = time.monotonic()
     assert "given up" in counted.stopped()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     spent = counted.spent
     assert ANSWER < spent.tokens < 20_000
     assert spent.usd_micros == spent.tokens
@@ -235,7 +235,7 @@ def test_a_hosted_model_that_failed_is_paid_for_although_the_playbook_answered(
             api_key="not-a-key",
             clock=SystemClock(),
             base_url=base_url,
-            timeout=timedelta(milliseconds=200),
+            timeout=timedelta(seconds=0.2 if misbehaviour is Misbehaviour.HANG else 20),
             attempts=2,
             backoff=timedelta(milliseconds=5),
             on_lost=note_lost,

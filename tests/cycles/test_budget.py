@@ -19,9 +19,10 @@ from domain.errors import DependencyUnavailable
 from domain.events import Event
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
-from tests.support import office
+from evals import simulated_office
+from evals.simulated_office import JOBS
 from tests.support.office import Rig, ended
-from tests.support.setting import JOBS, alert_of, profile
+from tests.support.setting import alert_of, profile
 from tests.support.story import Story, given
 
 DEAR = JOBS.model_copy(update={"usd_per_hour": 90.0})
@@ -34,7 +35,7 @@ def story(folder: Path, action: Action = Action.RETRAIN, **budget: object) -> St
 
 @pytest.fixture
 def dear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(office, "JOBS", DEAR)
+    monkeypatch.setattr(simulated_office, "JOBS", DEAR)
 
 
 def purse_of(rig: Rig) -> Any:

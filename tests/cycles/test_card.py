@@ -44,7 +44,7 @@ def noted(story: Story, word: str) -> bool:
 def test_the_card_of_a_promoted_model_says_what_it_is_how_good_and_where_from(tmp_path: Path) -> None:
     story = given(tmp_path, Action.RETRAIN).runs().expect_end(OutcomeKind.IMPROVED)
     text, facts = card(story), story.cycle.facts
-    for word in ("The cycle ended as improved", "ndcg\\_at\\_10 relative gain, held-out", "relative gain, users"):
+    for word in ("The cycle ended as improved", "ndcg_at_10 relative gain, held-out", "relative gain, users"):
         assert word in text, word
     for named in (
         story.cycle.id,

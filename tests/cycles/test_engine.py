@@ -129,8 +129,13 @@ def test_a_stage_that_wants_a_step_the_table_has_not_is_stopped(
     assert rig.now(cycle.id).stage is Stage.OBSERVE
 
 
-def test_a_cycle_without_an_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cycle_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cycles.engine.MOST_STEPS", 2)
+    given(tmp_path, Action.NOISE).runs().expect_end(OutcomeKind.HANDED_OFF).said("2 steps were made without an end")
+
+
+def test_one_that_does_not_even_come_to_that_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cycles.engine.MOST_STEPS", 1)
     story = given(tmp_path, Action.NOISE)
     with pytest.raises(DependencyUnavailable, match="BudgetExhausted"):
         story.runs()

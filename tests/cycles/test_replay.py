@@ -14,7 +14,7 @@ from adapters.llm.memory import ScriptedChat
 from agents.playbook import Playbook
 from cycles.decisions import decision_log, log_text
 from cycles.engine import Engine
-from cycles.replay import first_difference, require
+from cycles.replay import require
 from cycles.shelf import SHARED, TapeMissing, tapes_of
 from domain.cycle import Cycle
 from domain.decision import Answer, AuthorizationRequest, Decision
@@ -22,6 +22,7 @@ from domain.diagnosis import Action
 from domain.errors import DependencyUnavailable, InvalidInput
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
+from evals.simulated import DEGRADED
 from policies.packaged import packaged_policy_files
 from policies.pdp import PolicyDecisionPoint
 from service.replaying import Other, tool_classes
@@ -31,7 +32,6 @@ from tests.support.office import Rig, ended, office_in_memory
 from tests.support.replays import crewed, replayed
 from tests.support.setting import alert_of
 from tests.support.story import Story, given
-from tests.support.world import DEGRADED
 
 STRICTER = "quality_gates:\n  ndcg_at_10:\n    threshold: 0.3\n"
 NO_PROMOTION = b"""
@@ -340,11 +340,6 @@ def test_a_cycle_recorded_from_its_middle_says_so(promoted: Story) -> None:
     tapes = tapes_of(promoted.rig.store, promoted.cycle.id)
     with pytest.raises(TapeMissing, match="recorded from diagnose on"):
         require([t for t in tapes if t.stage != Stage.OBSERVE.value], promoted.cycle)
-
-
-def test_the_first_line_that_differs_is_named() -> None:
-    assert first_difference([{"a": 1}], [{"a": 1}]) is None
-    assert first_difference([{"a": 1}, {"b": 1}], [{"a": 1}]) == (2, {"b": 1}, None)
 
 
 def test_every_tool_of_the_office_is_known_by_name(promoted: Story) -> None:

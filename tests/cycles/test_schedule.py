@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,7 +16,8 @@ from adapters.store.sqlalchemy import SqlStore
 from cycles.cron import Timing
 from cycles.schedule import SCHEDULE, RunStatus, Schedule, ScheduledRun, Scheduler
 from domain.clock import FrozenClock
-from domain.errors import DependencyUnavailable, InvalidInput
+from domain.errors import AuditUnavailable, DependencyUnavailable, InvalidInput
+from domain.receipt import AuditEntry
 from tests.contract.store_contract import at_once
 
 MONDAY = datetime(2026, 2, 2, tzinfo=UTC)
@@ -165,6 +167,33 @@ def test_a_failure_is_kept_shown_and_no_reason_to_stop() -> None:
     office.clock.advance(timedelta(minutes=1))
     assert office.scheduler().once("backup").status is RunStatus.DONE
     assert "backup next at 2026-02-03 02:00 UTC" in office.scheduler("backup").check()
+
+
+def test_a_full_disk_fails_one_run_and_not_the_process_with_all_it_does() -> None:
+    office = Office()
+    office.scheduler().run_due()
+    office.problem = OSError(28, "No space left on device")
+    office.clock.advance(4 * HOUR)
+    runs = office.scheduler().run_due()
+    assert [(run.name, run.status) for run in runs] == [("backup", RunStatus.FAILED), ("health", RunStatus.FAILED)]
+    assert all("No space left" in run.detail for run in runs)
+    assert [record.entry.status for record in office.audit.records(SCHEDULE)][-2:] == ["scheduled_failed"] * 2
+
+
+def test_a_done_run_that_cannot_be_audited_is_not_told_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office()
+    scheduler = office.scheduler("backup")
+    scheduler.run_due()
+    monkeypatch.setattr(office.audit, "append", refused)
+    office.clock.advance(3 * HOUR)
+    with pytest.raises(AuditUnavailable):
+        scheduler.run_due()
+    (kept,) = office.store.recordings(SCHEDULE, "backup/2026")
+    assert ScheduledRun.model_validate(kept.payload).status is RunStatus.DONE
+
+
+def refused(_entry: AuditEntry) -> NoReturn:
+    raise AuditUnavailable("the disk is full")
 
 
 def test_a_schedule_nobody_runs_any_more_is_told() -> None:

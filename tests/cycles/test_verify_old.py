@@ -27,10 +27,11 @@ from domain.cycle import Cycle
 from domain.diagnosis import Action
 from domain.outcome import OutcomeKind
 from domain.receipt import AuditEntry, AuditRecord, RecordKind
-from tests.support.jobs import digest_of, ranked
+from evals.simulated import HEALTHY
+from evals.simulated_jobs import digest_of, ranked
+from evals.simulated_rows import documents, judgements
 from tests.support.office import ended, office_in_memory
 from tests.support.setting import MODEL, alert_of
-from tests.support.world import HEALTHY, documents, judgements
 from tools.deliver.values import parse_values
 
 WEEK = timedelta(days=7)

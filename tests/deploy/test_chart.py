@@ -13,7 +13,9 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
+from domain.errors import ConfigurationError
 from service.config import load_config
+from service.settings import load
 from tests.deploy.gotemplate import Chart, TemplateError, laid_over
 from tests.deploy.material import DEPLOY, program, run
 
@@ -150,6 +152,15 @@ def test_the_pod_runs_as_nobody_special(source: str) -> None:
     mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     assert {"/var/lib/evercrew", "/var/cache/evercrew", "/tmp", "/etc/evercrew"} <= set(mounted)
     assert set(mounted.values()) == {volume["name"] for volume in pod["volumes"]}
+
+
+@pytest.mark.parametrize("source", ["chart", "kustomize"])
+def test_what_kubernetes_says_of_a_service_is_not_taken_for_a_setting(source: str) -> None:
+    """Beside a Service `evercrew` every pod would have these, and a process that sees them does not start."""
+    with pytest.raises(ConfigurationError, match="EVERCREW_PORT"):
+        load({"EVERCREW_PORT": "tcp://10.0.0.1:80", "EVERCREW_SERVICE_HOST": "10.0.0.1"})
+    objects = chart().objects() if source == "chart" else list(kustomized())
+    assert of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
 @pytest.mark.parametrize("source", ["chart", "kustomize"])

@@ -55,6 +55,28 @@ def test_the_container_of_evercrew_may_do_little(compose: dict[str, Any]) -> Non
     assert all(port.startswith("127.0.0.1:") for s in compose["services"].values() for port in s.get("ports", ()))
 
 
+def test_what_is_waited_for_says_when_it_is_well(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        for other, how in service.get("depends_on", {}).items():
+            assert how == {"condition": "service_healthy"}, f"{name}: {other}"
+            assert compose["services"][other]["healthcheck"]["test"], f"{name}: {other}"
+    # What only prepares a database listens on its socket, and is gone a moment later.
+    assert "-h 127.0.0.1" in compose["services"]["postgres"]["healthcheck"]["test"][1]
+
+
+def test_the_check_of_the_compose_file_is_that_of_the_image_at_the_port_that_is_served(compose: dict[str, Any]) -> None:
+    service = compose["services"]["evercrew"]
+    found = re.search(r"^HEALTHCHECK .*\\\n\s*CMD (\[.*\])$", IMAGE, flags=re.MULTILINE)
+    assert found is not None
+    assert ["CMD", *json.loads(found[1])] == service["healthcheck"]["test"]
+    port = load_config(COMPOSE.parent / "evercrew.yaml").serve.port
+    assert f"127.0.0.1:{port}/healthz" in found[1]
+    assert f"EXPOSE {port}" in IMAGE
+    assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+    targets = yaml.safe_load((COMPOSE.parent / "prometheus.yml").read_text())["scrape_configs"]
+    assert [f"evercrew:{port}"] in [each["targets"] for job in targets for each in job["static_configs"]]
+
+
 @pytest.mark.slow
 def test_the_compose_file_fits_the_schema_of_its_specification(
     compose: dict[str, Any], pytestconfig: pytest.Config
@@ -78,11 +100,12 @@ def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
 
 
 def test_the_image_is_built_in_two_steps_from_pinned_hashes_and_runs_as_nobody_special() -> None:
-    froms = re.findall(r"^FROM (\S+)", IMAGE, flags=re.MULTILINE)
-    assert len(froms) == 2
-    assert all(":" in name and not name.endswith(":latest") for name in froms)
-    assert "--require-hashes -r requirements/runtime.txt" in IMAGE
-    assert (ROOT / "requirements" / "runtime.txt").is_file()
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", IMAGE, flags=re.MULTILINE))
+    assert re.findall(r"^FROM (\S+)", IMAGE, flags=re.MULTILINE) == ["${BASE}", "${BASE}"]
+    assert ":" in arguments["BASE"]
+    assert not arguments["BASE"].endswith(":latest")
+    assert '--require-hashes -r "$LOCK"' in IMAGE
+    assert (ROOT / arguments["LOCK"]).is_file()
     last = IMAGE[IMAGE.rindex("\nFROM ") :]
     assert "\nUSER 10001:10001\n" in last
     assert "build-essential" not in last

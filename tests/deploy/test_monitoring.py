@@ -47,7 +47,7 @@ def prometheus(page: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         except ServerError as problem:
             pytest.skip(str(problem))
         try:
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while not asked(server, "evercrew_build_info")["data"]["result"]:
                 assert time.monotonic() < until, "nothing was scraped"
                 time.sleep(0.1)

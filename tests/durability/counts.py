@@ -47,11 +47,13 @@ def chain(folder: Path) -> tuple[int, list[str]]:
     """Return the length of the audit chain once it verified, and the tools whose effects have an outcome, in order.
 
     Raises:
-        AssertionError: an intent is open, or a key has two outcomes.
+        AssertionError: an intent is open, a key has two outcomes, or a step ended twice.
     """
     audit = SqliteAudit(folder / "audit.db", SystemClock())
     length = audit.verify()
     assert audit.open_intents() == []
+    moves = [r.entry.body["step"] for r in audit.records() if r.entry.kind is RecordKind.TRANSITION]
+    assert len(set(moves)) == len(moves), moves
     done = [r.entry for r in audit.records() if r.entry.kind is RecordKind.OUTCOME and r.entry.status == "done"]
     assert len({entry.key for entry in done}) == len(done)
     audit.close()

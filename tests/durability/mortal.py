@@ -6,6 +6,7 @@ Points are written as
     inside TOOL METHOD   in the middle of the adapter's work: after METHOD of the adapter returned
     after TOOL METHOD    the adapter's METHOD returned, nothing has been recorded
     recorded TOOL        the outcome is on disk, the stage does not know of it
+    moved STAGE          the move to STAGE is on record, and not in the store
     entered STAGE        the move to STAGE is in the store, the workflow does not know of it
 """
 
@@ -74,7 +75,7 @@ class Mortal:
 
 
 class MortalAudit(SqliteAudit):
-    """The real chain; dies after an intent or an outcome was flushed."""
+    """The real chain; dies after an intent, an outcome or a move was flushed."""
 
     reaper: Reaper
 
@@ -85,6 +86,8 @@ class MortalAudit(SqliteAudit):
             self.reaper.passes(f"before {entry.tool}")
         if entry.kind is RecordKind.OUTCOME and entry.status == "done":
             self.reaper.passes(f"recorded {entry.tool}")
+        if entry.kind is RecordKind.TRANSITION:
+            self.reaper.passes(f"moved {entry.status}")
         return record
 
 

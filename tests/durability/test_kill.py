@@ -87,6 +87,9 @@ def commits(tool: str, method: str = "commit") -> list[str]:
 REGISTER = "register_candidate"
 DEATHS: Sequence[tuple[str, list[str]]] = [
     ("retrain", ["entered diagnose", "entered plan", "entered augment"]),
+    ("retrain", [f"moved {stage}" for stage in ("diagnose", "plan", "augment", "train", "evaluate", "ab")]),
+    ("retrain", [f"moved {stage}" for stage in ("promote", "watch", "learn", "done")]),
+    ("worse model", ["moved roll_back"]),
     (
         "retrain",
         [
@@ -167,6 +170,7 @@ def test_every_effect_and_every_stage_has_its_death() -> None:
         kinds = {point.split()[0] for point in points if point.split()[1] == effect}
         assert {"before", "after", "recorded"} <= kinds, effect
     stages = {point.removeprefix("entered ") for point in points if point.startswith("entered ")}
+    moves = {point.removeprefix("moved ") for point in points if point.startswith("moved ")}
     walked = (
         "diagnose",
         "plan",
@@ -180,4 +184,4 @@ def test_every_effect_and_every_stage_has_its_death() -> None:
         "learn",
         "done",
     )
-    assert stages == set(walked)
+    assert stages == moves == set(walked)

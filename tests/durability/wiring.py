@@ -48,19 +48,14 @@ from domain.diagnosis import Action
 from domain.events import Observer
 from domain.observation import Observation
 from domain.permit import Permit, PermitOffice
+from evals.simulated import BAD, DEGRADED, HEALTHY, IMPROVED, Fault, World, WorldMetrics
+from evals.simulated_jobs import SCORE, bundle_of, digest_of, sandboxed
+from evals.simulated_rows import VALUES, documents, judgements, register, sealed_rows
 from service.toolbox import Ports
 from tests.durability.ledger import MortalLedger
 from tests.durability.mortal import Mortal, MortalAudit, MortalStore, Reaper
-from tests.support.jobs import SCORE, bundle_of, digest_of, sandboxed
 from tests.support.office import Rig, assemble
-from tests.support.setting import (
-    FAULTS,
-    VALUES,
-    profile,
-    register,
-    sealed_rows,
-)
-from tests.support.world import BAD, DEGRADED, HEALTHY, IMPROVED, Fault, World, WorldMetrics, documents, judgements
+from tests.support.setting import FAULTS, profile
 from tools.gate import Decider
 
 SPEED = 50

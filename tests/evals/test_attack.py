@@ -20,9 +20,9 @@ from evals.attack_channels import CHANNELS, honest, sight, unmarked
 from evals.attack_judge import Done, ungated
 from evals.attack_lean import decided
 from evals.attack_model import Hijacked, Ploy, ploys
-from evals.attack_office import Bench, Spending, bench
+from evals.attack_office import CIRCUMSTANCES, Bench, Spending, bench
 from evals.attack_run import Tally, bulk, whole
-from evals.attack_world import Circumstance
+from evals.simulated import Fault
 from tests.evals.texts import BENIGN, HOSTILE
 
 ATTACK = Case(
@@ -84,7 +84,7 @@ def test_a_sample_is_of_every_kind() -> None:
 
 @pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.name)
 def test_every_channel_marks_what_enters_by_it(tmp_path: Path, channel: Any) -> None:
-    office = bench(tmp_path, Circumstance.SHIFT, honest)
+    office = bench(tmp_path, Fault.SHIFT, honest)
     for number, text in enumerate(HOSTILE):
         alert = office.alert(f"a{number}", **channel.said(text))
         channel.plant(office, text)
@@ -126,7 +126,7 @@ def test_a_door_that_lets_everything_through_is_found_out(monkeypatch: pytest.Mo
 
 
 def test_what_counts_as_ungated(tmp_path: Path) -> None:
-    office = bench(tmp_path, Circumstance.SLOW, honest)
+    office = bench(tmp_path, Fault.LATENCY, honest)
     clean = whole(office, "clean", None, "")
     own = [use for use in office.permits.spent if use.cycle_id == clean.cycle.id]
     assert ungated(office, clean.cycle, own, clean.done, ATTACK.text) == []
@@ -143,8 +143,8 @@ def test_what_counts_as_ungated(tmp_path: Path) -> None:
     assert any("an agent's" in p for p in ungated(office, clean.cycle, [agent], clean.done, ATTACK.text))
 
 
-@pytest.mark.parametrize("circumstance", list(Circumstance))
-def test_a_hijacked_crew_does_nothing_that_an_honest_one_would_not(tmp_path: Path, circumstance: Circumstance) -> None:
+@pytest.mark.parametrize("circumstance", CIRCUMSTANCES)
+def test_a_hijacked_crew_does_nothing_that_an_honest_one_would_not(tmp_path: Path, circumstance: Fault) -> None:
     clean = whole(bench(tmp_path / "clean", circumstance, honest), "clean", None, "")
     for number, ploy in enumerate((Ploy("tune", "mixed"), Ploy("rollback", "on record"))):
         office = bench(tmp_path / str(number), circumstance, lambda role, ploy=ploy: Hijacked(ATTACK, ploy, ()))  # type: ignore[misc]
@@ -160,7 +160,7 @@ def test_every_action_that_changes_something_is_attempted_with_every_kind_of_slo
 @pytest.mark.parametrize("text", BENIGN)
 def test_a_benign_text_changes_no_decision(tmp_path: Path, text: str) -> None:
     def decision(name: str, planted: str | None) -> object:
-        office = bench(tmp_path / name, Circumstance.BAD_RELEASE, honest)
+        office = bench(tmp_path / name, Fault.BAD_RELEASE, honest)
         said: dict[str, Any] = {}
         for channel in CHANNELS if planted else ():
             if channel.name != "tool failure":

@@ -117,12 +117,20 @@ def _argocd(**changes: str) -> Callable[[Site], dict[str, Any]]:
     return changed
 
 
+@pytest.mark.slow
+def test_the_doctor_says_whose_code_trains_scores_and_explains(site: Site) -> None:
+    told = site.diagnosed({"jobs": {"train": "adapters.sandbox.hostile:look"}}, {})["jobs"]
+    assert told.ok
+    assert told.detail.startswith("train adapters.sandbox.hostile:look, score testbed.jobs:score")
+    assert told.detail.endswith("name your own in jobs.score, jobs.explain, jobs.digest: these are the testbed's")
+
+
 BROKEN: dict[str, tuple[Callable[[Site], dict[str, Any]], dict[str, str], str, tuple[str, ...]]] = {
     "a field that does not exist": (
         lambda site: {"platform": {"adress": "x"}},
         {},
         "configuration",
-        ("platform.adress", "evercrew init"),
+        ("platform.adress", "there is no such field", "Fields there are: url"),
     ),
     "nobody at the platform's address": (
         lambda site: {"platform": {"url": "http://127.0.0.1:9"}},

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from domain.measurement import Measurement
 from domain.verdict import Judgement, Verdict
 from learning.canary import WatchDesign, conclude_watch, judge_watch, watch_threshold
 from learning.characteristics import false_rollback_rates
-from learning.limits import HardLimit, judge_limit
 
 # Two and a half standard errors of 1,000 runs at five percent.
 TOLERANCE = 0.017
@@ -107,47 +105,6 @@ def test_a_watch_design_out_of_range_names_its_field(field: str) -> None:
     }
     with pytest.raises(ValueError, match=field):
         WatchDesign(**{"looks": 12, field: values[field]})  # type: ignore[arg-type]
-
-
-def latency(*values: float | None) -> list[Measurement]:
-    return [Measurement(value=v, unit="ms", n=0 if v is None else 50) for v in values]
-
-
-LIMIT = HardLimit("latency_p95_ms", "max_ratio", 1.5)
-BASE = Measurement(value=100, unit="ms", n=500)
-
-
-@pytest.mark.parametrize(
-    ("readings", "expected"),
-    [
-        ((120, 149), "pass"),
-        ((120, 151), "pass"),
-        ((151, 151), "fail"),
-        ((90, 200, 300), "fail"),
-        ((151,), "insufficient"),
-        ((), "insufficient"),
-        ((120, None), "insufficient"),
-        ((120, float("nan")), "error"),
-        ((150, 150), "pass"),
-    ],
-)
-def test_a_hard_limit_needs_two_readings_in_a_row(readings: tuple[float | None, ...], expected: str) -> None:
-    assert judge_limit(LIMIT, BASE, latency(*readings)).verdict.value == expected
-
-
-def test_a_ratio_without_a_baseline_is_insufficient() -> None:
-    assert judge_limit(LIMIT, None, latency(120, 120)).verdict is Verdict.INSUFFICIENT
-
-
-def test_a_minimum_fails_below_it() -> None:
-    limit = HardLimit("user_satisfaction", "min", 3.5, persist=1)
-    assert judge_limit(limit, None, latency(3.4)).verdict is Verdict.FAIL
-    assert judge_limit(limit, None, latency(3.5)).verdict is Verdict.PASS
-
-
-def test_an_unknown_kind_of_limit_is_refused() -> None:
-    with pytest.raises(ValueError, match="kind"):
-        HardLimit("x", "about", 1.0)
 
 
 def test_a_passed_limit_rolls_back_although_the_test_had_an_error() -> None:

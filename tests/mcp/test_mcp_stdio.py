@@ -71,3 +71,16 @@ def test_whoever_is_not_known_gets_nothing_and_is_told_what_to_do(folder: Path, 
     assert listed.isError
     assert isinstance(listed.content[0], wire.TextContent)
     assert ("EVERCREW_MCP_TOKEN" if not environment else "not known") in listed.content[0].text
+
+
+async def shown(session: ClientSession) -> wire.CallToolResult:
+    listed = await session.call_tool("list_cycles", {"limit": 1})
+    assert listed.structuredContent is not None
+    return await session.call_tool("show_cycle", {"cycle_id": listed.structuredContent["items"][0]["id"]})
+
+
+def test_a_cycle_is_shown_by_a_process_that_runs_none(folder: Path, token: str) -> None:
+    found = over_stdio(folder / "evercrew.yaml", {"EVERCREW_MCP_TOKEN": token}, shown)
+    assert not found.isError, found.content
+    assert found.structuredContent is not None
+    assert found.structuredContent["workflow"] == "elsewhere"

@@ -25,6 +25,7 @@ from service.wiring import App
 from tests.stubs.mail_server import MailServer
 from tests.stubs.small_server import Said, SmallServer
 from tests.support.serving import serving_of
+from tests.support.waiting import until
 
 OK = Said(200, b"ok", "text/plain")
 
@@ -214,18 +215,17 @@ def test_a_channel_that_is_down_loses_nothing_and_keeps_nobody_waiting(
 
 
 def test_a_cycle_goes_on_while_every_channel_hangs(app: App, desk: NoticeDesk, slack: SmallServer) -> None:
-    slack.delay = 5
+    slack.delay = 30
     stop = threading.Event()
     thread = threading.Thread(target=desk.run, args=(stop,))
     clock = SystemClock()
     thread.start()
-    while not slack.seen:
-        clock.sleep(timedelta(milliseconds=5))
+    until(lambda: slack.seen)
     before = clock.monotonic()
     noted(app, "reaction_late", {"seconds": 2.0, "allowed_s": 1.0})
-    assert clock.monotonic() - before < 0.5
+    assert clock.monotonic() - before < 10
     stop.set()
-    thread.join(timeout=5)
+    thread.join(timeout=60)
     assert not thread.is_alive()
     assert desk.outbox.counts("slack").waiting == 1
 

@@ -33,10 +33,12 @@ TABLE: Mapping[ApiAction, frozenset[AccessRole]] = {
     ApiAction.REPLAY_CYCLE: OPERATORS,
     ApiAction.STOP: OPERATORS,
     ApiAction.ROLLBACK: OPERATORS,
+    ApiAction.MAKE_REPORT: OPERATORS,
     ApiAction.VOTE: APPROVERS,
     ApiAction.START: ADMINS,
     ApiAction.SET_FLAG: ADMINS,
     ApiAction.OVERRIDE_GATE: ADMINS,
+    ApiAction.CAP_AUTONOMY: ADMINS,
     ApiAction.EXPORT_AUDIT: ADMINS,
     ApiAction.MANAGE_ACCESS: ADMINS,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import product
 
@@ -11,14 +12,15 @@ from hypothesis import strategies as st
 
 from domain.errors import ConfigurationError, InvalidInput
 from domain.measurement import Measurement
-from domain.verdict import Verdict
-from policies.contract import Limit, SignalOverride, breached, load_contract, rollback_due
+from domain.verdict import Judgement, Verdict
+from policies.contract import Contract, Limit, SignalOverride, breached, load_contract, rollback_due
 from policies.packaged import packaged_contract
 
 CONTRACT = load_contract(packaged_contract())
+Judge = Callable[[Contract, str, Measurement, Measurement], Judgement]
 
 
-def measured(value: float | None, unit: str = "u", n: int = 100) -> Measurement:
+def measured(value: float | None, unit: str = "score", n: int = 100) -> Measurement:
     return Measurement(value=value, unit=unit, n=n)
 
 
@@ -70,7 +72,8 @@ def test_reaction_times_are_those_agreed() -> None:
     ],
 )
 def test_the_strictest_limit_that_applies_decides(signal: str, before: float | None, now: float, expected: str) -> None:
-    answer = breached(CONTRACT, signal, measured(now), measured(before))
+    unit = CONTRACT.signal(signal).unit
+    answer = breached(CONTRACT, signal, measured(now, unit), measured(before, unit))
     assert answer.verdict.value == expected, answer.reason
     assert signal in answer.reason
 
@@ -91,7 +94,8 @@ def test_the_strictest_limit_that_applies_decides(signal: str, before: float | N
 def test_hard_limits_of_the_rollback_are_apart_from_those_of_the_trigger(
     signal: str, before: float | None, now: float, expected: str
 ) -> None:
-    assert rollback_due(CONTRACT, signal, measured(now), measured(before)).verdict.value == expected
+    unit = CONTRACT.signal(signal).unit
+    assert rollback_due(CONTRACT, signal, measured(now, unit), measured(before, unit)).verdict.value == expected
 
 
 def test_the_loss_of_ndcg_is_left_to_the_sequential_test() -> None:
@@ -111,7 +115,7 @@ def test_a_broken_current_value_is_neither_a_breach_nor_well(signal: str) -> Non
 any_measurement = st.none() | st.builds(
     Measurement,
     value=st.none() | st.floats(allow_nan=True, allow_infinity=True),
-    unit=st.sampled_from(["u", "v"]),
+    unit=st.sampled_from(["score", "ms", "v"]),
     n=st.integers(-2, 2),
 )
 
@@ -129,6 +133,14 @@ def test_no_answer_but_insufficient_or_error_without_a_usable_value(
 def test_different_units_are_an_error() -> None:
     answer = breached(CONTRACT, "ndcg_at_10", measured(0.5, "score"), measured(0.5, "percent"))
     assert answer.verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize("judge", [breached, rollback_due])
+@pytest.mark.parametrize("value", [0.9, 1200.0, 1_000_000.0])
+def test_a_value_in_another_unit_than_its_row_says_nothing_about_it(judge: Judge, value: float) -> None:
+    answer = judge(CONTRACT, "latency_p95_ms", measured(value, "s"), measured(0.1, "s"))
+    assert answer.verdict is Verdict.ERROR
+    assert "measured in 's', and its limits are in 'ms'" in answer.reason
 
 
 def test_the_promotion_gates_are_the_four_agreed() -> None:
@@ -154,8 +166,8 @@ def test_a_level_set_by_an_operator_is_a_rule_beside_the_relative_one() -> None:
 def test_a_target_may_have_its_own_limits() -> None:
     override = SignalOverride(limits=(Limit(kind="absolute", threshold=50),))
     own = CONTRACT.with_overrides({"latency_p95_ms": override})
-    assert breached(own, "latency_p95_ms", measured(51)).verdict is Verdict.FAIL
-    assert breached(CONTRACT, "latency_p95_ms", measured(51), measured(50)).verdict is Verdict.PASS
+    assert breached(own, "latency_p95_ms", measured(51, "ms")).verdict is Verdict.FAIL
+    assert breached(CONTRACT, "latency_p95_ms", measured(51, "ms"), measured(50, "ms")).verdict is Verdict.PASS
     assert own.signal("latency_p95_ms").rollback == CONTRACT.signal("latency_p95_ms").rollback
 
 

@@ -166,6 +166,23 @@ def test_a_change_that_cannot_be_put_on_record_takes_no_effect_until_it_can() ->
     assert point.live.problem == ""
 
 
+@pytest.mark.parametrize("files", [LOOSER, {**FILES, "more.cedar": b"permit (principal"}])
+def test_a_set_that_was_kept_out_while_the_record_was_away_is_put_on_record_once_it_is_back(
+    files: Mapping[str, bytes],
+) -> None:
+    point = Point()
+    point.unheard = AuditUnavailable("the disk is full")
+    point.files.files = files
+    for _ in range(2):
+        assert point.ask().allowed
+    assert "the disk is full" in point.live.problem
+    point.unheard = None
+    for _ in range(3):
+        assert point.ask().allowed
+    assert [c.taken for c in point.told] == [True, False]
+    assert "the disk is full" not in point.live.problem
+
+
 def test_the_packaged_set_allows_nothing_that_none_may() -> None:
     assert violated(PolicyDecisionPoint.from_files(FILES)) == []
     assert violated(BrokenPolicies("none")) == []

@@ -7,13 +7,14 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from domain.errors import ConfigurationError, InvalidInput
 from policies.contract import load_contract
 from policies.durations import parse_duration
 from policies.flags import FlagSet
 from policies.packaged import ENVIRONMENTS, packaged_contract, packaged_profile
-from policies.profiles import Profile, load_profile
+from policies.profiles import AbProfile, Profile, load_profile
 
 
 def profile(name: str) -> Profile:
@@ -131,3 +132,23 @@ def test_a_duration_without_a_unit_is_refused(value: object) -> None:
 def test_a_profile_round_trips_its_durations(seconds: int) -> None:
     loaded = DEV.model_copy(update={"cycle_interval": timedelta(seconds=seconds)})
     assert parse_duration(loaded.model_dump(mode="json")["cycle_interval"]) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("share", [0.125, 0.333, 0.005, 0.9999])
+def test_a_share_of_users_that_would_be_rounded_is_refused(share: float) -> None:
+    """The platform serves whole percents, and a rounded share would read as a broken split and cost the test."""
+    with pytest.raises(ValidationError, match="whole percents"):
+        AbProfile.model_validate({**DEV.ab.model_dump(), "split": share})
+
+
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_every_whole_percent_is_a_share(percent: int) -> None:
+    assert AbProfile.model_validate({**DEV.ab.model_dump(), "split": percent / 100}).split == percent / 100
+
+
+def test_a_test_no_candidate_could_win_in_time_is_refused() -> None:
+    late = {**DEV.ab.model_dump(), "min_window": DEV.ab.window + timedelta(seconds=1)}
+    with pytest.raises(ValidationError, match="no candidate could ever win"):
+        AbProfile.model_validate(late)
+    just = {**late, "min_window": DEV.ab.window}
+    assert AbProfile.model_validate(just).min_window == DEV.ab.window

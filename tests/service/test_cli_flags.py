@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from adapters.audit.sqlite import SqliteAudit
 from domain.clock import FrozenClock
 from domain.errors import InvalidInput
+from service.cli_approvals import account
 from service.cli_flags import flags, kill
 from tests.integrations.backup.office import config_in
 
@@ -46,7 +47,12 @@ def test_a_flag_is_set_listed_and_traced(place: Path) -> None:
     typed(flags, place, "set", "auto_promote", "off", "--env", "dev", *BY, *details)
     after = {row["flag"]: row for row in json.loads(typed(flags, place, "list", "--json"))["flags"]}
     assert (after["auto_promote"]["enabled"], after["auto_promote"]["said_by"]) == (False, "by the row of dev")
-    assert after["auto_promote"]["details"] == {"by": "ann", "reason": "it loops", "ticket": "OPS-1"}
+    assert after["auto_promote"]["details"] == {
+        "by": "ann",
+        "reason": "it loops",
+        "ticket": "OPS-1",
+        "account": account(),
+    }
     typed(flags, place, "set", "auto_promote", "on", "--env", "dev", "--by", "bob", "--reason", "over")
     rows = json.loads(typed(flags, place, "history", "auto_promote", "--json"))
     assert [(row["enabled"], row["by"]) for row in rows] == [(True, "bob"), (False, "ann")]
@@ -119,3 +125,11 @@ def test_a_switch_that_cannot_be_is_refused(place: Path, words: tuple[str, ...],
     with pytest.raises(InvalidInput, match=said):
         typed(kill, place, "on", *BY, *words)
     assert statuses(place) == []
+
+
+def test_the_account_that_ran_the_command_is_on_record_whoever_is_named(place: Path) -> None:
+    typed(kill, place, "on", "--by", "somebody else", "--reason", "it loops")
+    typed(flags, place, "set", "auto_promote", "off", *BY, "--details", '{"account": "root of all"}')
+    with closing(SqliteAudit(place / "state" / "audit.db", FrozenClock())) as audit:
+        told = [r.entry.body["details"] for r in audit.records() if r.entry.kind.value == "note"]
+    assert [(each["by"], each["account"]) for each in told] == [("somebody else", account()), ("ann", account())]

@@ -246,7 +246,7 @@ def test_a_long_cycle_gives_a_small_page_in_time(folder: Path) -> None:
     long = material.model_copy(update={"series": {"ndcg_at_10": day}, "audit": records})
     began = time.perf_counter()
     page, _ = write_report(folder, long)
-    assert time.perf_counter() - began < 4
+    assert time.perf_counter() - began < 20  # about a second on a quiet machine
     assert page.stat().st_size < 1_500_000
     assert f"{MOST_RECORDS} more in audit.jsonl" in page.read_text(encoding="utf-8")
 

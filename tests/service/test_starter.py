@@ -60,3 +60,28 @@ def test_an_answer_that_cannot_be_names_its_field(flag: str, value: str, tmp_pat
     with pytest.raises(InvalidInput, match=flag.removeprefix("--")):
         CliRunner().invoke(app, ["init", "--out", str(out), flag, value], catch_exceptions=False)
     assert not out.exists()
+
+
+def test_folders_and_files_are_relative_to_the_file(tmp_path: Path) -> None:
+    found = yaml.safe_load(TEXT)
+    found["values"]["remote"] = "platform/values.git"
+    found |= {"store_url": "sqlite:///mine.db", "backup": {"to": "backups"}}
+    (tmp_path / "evercrew.yaml").write_text(yaml.safe_dump(found), encoding="utf-8")
+    config = load_config(tmp_path / "evercrew.yaml")
+    assert config.values.remote == str(tmp_path / "platform" / "values.git")
+    assert config.datasets.remote == str(tmp_path / "dvc-remote")
+    assert config.store_url == f"sqlite:///{tmp_path}/mine.db"
+    assert config.backup is not None
+    assert config.backup.to == str(tmp_path / "backups")
+    assert config.tracking.uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    "remote", ["https://git.example/v.git", "git@git.example:team/v.git", "s3://b/p", "/srv/v.git"]
+)
+def test_addresses_and_absolute_folders_stay(remote: str, tmp_path: Path) -> None:
+    found = yaml.safe_load(TEXT)
+    found["values"]["remote"] = found["datasets"]["remote"] = remote
+    (tmp_path / "evercrew.yaml").write_text(yaml.safe_dump(found), encoding="utf-8")
+    config = load_config(tmp_path / "evercrew.yaml")
+    assert (config.values.remote, config.datasets.remote) == (remote, remote)

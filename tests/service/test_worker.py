@@ -25,7 +25,7 @@ from tests.support.office import Rig, office_in_memory
 from tests.support.setting import alert_of
 
 ROUTING = Routing(["latency_p95_ms"], {}, ["search"], "dev")
-TTL = timedelta(milliseconds=300)
+TTL = timedelta(seconds=1)
 
 
 class Shared(InlineWorkflow):

@@ -8,8 +8,8 @@ import pytest
 
 from domain.diagnosis import Action
 from domain.outcome import OutcomeKind
+from evals.simulated import DEGRADED, HEALTHY
 from tests.support.story import given
-from tests.support.world import DEGRADED, HEALTHY
 from tools.deliver.values import parse_values
 
 ALL = (

@@ -16,6 +16,8 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from testbed.servers.base import free_port
 
+_PATIENCE_S = 30.0
+
 
 @dataclass
 class MailServer:
@@ -39,7 +41,7 @@ class MailServer:
     encrypted: list[bool] = field(default_factory=list)
 
     def __enter__(self) -> MailServer:
-        options: dict[str, Any] = {"hostname": "127.0.0.1", "port": self.port}
+        options: dict[str, Any] = {"hostname": "127.0.0.1", "port": self.port, "ready_timeout": _PATIENCE_S}
         if self.cert is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self.cert)

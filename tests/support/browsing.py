@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,9 @@ from service.access.guard import PLAIN_COOKIE
 from service.api.app import create_app
 from service.api.serving import Serving
 from service.chat.making import chat_desk_of
+from testbed.servers.base import free_port
 from tests.support.serving import ROLES, serving_of
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
-PATIENCE = timedelta(seconds=10)
+PATIENCE = timedelta(seconds=30)
 
 
 class Server:
@@ -33,7 +34,7 @@ class Server:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._port = _free_port()
+        self._port = free_port()
         self._server: Any = None
         self._thread: threading.Thread | None = None
 
@@ -57,11 +58,7 @@ class Server:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="served", daemon=True)
         self._thread.start()
-        clock = SystemClock()
-        until = clock.monotonic() + PATIENCE.total_seconds()
-        while not self._server.started:
-            assert clock.monotonic() < until, "the server did not start"
-            clock.sleep(timedelta(milliseconds=20))
+        until(lambda: self._server.started)
 
     def stop(self) -> None:
         """Stop serving, whoever listens."""
@@ -94,9 +91,9 @@ class Console:
 
 
 @contextmanager
-def console(folder: Path) -> Iterator[Console]:
-    """Serve a console with cycles of every kind, under the real clock."""
-    made = serving_of(folder, clock=SystemClock())
+def console(folder: Path, *, notify: object = None) -> Iterator[Console]:
+    """Serve a console with cycles of every kind, under the real clock; `notify` is a section of its configuration."""
+    made = serving_of(folder, clock=SystemClock(), notify=notify)
     serving = replace(made, chat=chat_desk_of(made.app, made.access, orchestrator=None))
     server = Server(create_app(serving))
     server.start()
@@ -188,9 +185,3 @@ def visit(
         yield made
     finally:
         context.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

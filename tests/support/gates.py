@@ -56,7 +56,7 @@ class SwitchLamp(Tool[LampArgs, LampResult]):
     """Switches a lamp on, once a key."""
 
     spec = ToolSpec(
-        "promote", "Switch a lamp on.", Effect.IRREVERSIBLE, effects=(EFFECT,), timeout=timedelta(milliseconds=200)
+        "promote", "Switch a lamp on.", Effect.IRREVERSIBLE, effects=(EFFECT,), timeout=timedelta(seconds=1)
     )
     input = LampArgs
     output = LampResult

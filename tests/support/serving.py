@@ -35,6 +35,7 @@ from domain.actor import Actor, Role
 from domain.alert import Alert, AlertStatus
 from domain.clock import Clock, FrozenClock
 from domain.diagnosis import Action
+from domain.events import nobody
 from domain.permit import PermitOffice
 from domain.stage import Stage
 from policies.live import LivePolicies
@@ -44,6 +45,7 @@ from service.api.serving import Serving
 from service.auditing import audit_of
 from service.config import Config
 from service.consents import people_of
+from service.contracts import live_contract
 from service.database import database_of
 from service.policyset import live_policies
 from service.settings import Settings
@@ -109,6 +111,7 @@ def serving_of(
     *,
     clock: Clock | None = None,
     told: bool = True,
+    world: bool = True,
     settings: Settings | None = None,
     **sections: object,
 ) -> Serving:
@@ -118,12 +121,16 @@ def serving_of(
         clock: by default one that stands still at the moment after the last cycle; `SystemClock()` for a live server.
         told: whether there are cycles: noise, an index mended by other hands, rolled back, improved, one that waits for
             an approval, and one that was just opened (of target ``ads``). Without, there are none.
+        world: whether the platform behind is one in which the last of them happened. Without, it is as new, and the
+            record is copied as a whole, which takes a fifth of the time: for tests that look at the record only.
         settings: in place of those that are there when nothing is set.
         sections: of the configuration, in place of the usual ones.
     """
     # From the full hour on, so that what happened before is made once a process here too.
     now = None if clock is None else clock.now().replace(minute=0, second=0, microsecond=0)
     past = FrozenClock() if now is None else FrozenClock(now - timedelta(hours=3))
+    if told and not world:
+        return _of_record(folder, past.now(), settings or Settings(), sections)
     if not (folder / "state").exists():
         shutil.copytree(_ended_before(past.now()) if told else _empty(), folder, dirs_exist_ok=True)
     past.advance(_LATER if told else timedelta())
@@ -132,6 +139,27 @@ def serving_of(
     if told:
         _lately(kept, rig, past)
     return Serving(app=_app(kept, rig if clock is None else _assembled(kept, clock, rig)), access=_access(kept))
+
+
+def _of_record(folder: Path, at: datetime, settings: Settings, sections: dict[str, object]) -> Serving:
+    """Return an application on a copy of the whole record, before a world in which nothing has happened yet."""
+    source, until = _recorded(at)
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    clock = FrozenClock(until)
+    kept = _kept(folder, clock, {"people": PEOPLE, **sections}, settings)
+    return Serving(app=_app(kept, _rig(kept, folder / "new-world", clock, Action.RETRAIN)), access=_access(kept))
+
+
+@cache
+def _recorded(at: datetime) -> tuple[Path, datetime]:
+    """Return a folder with the whole record, and the moment after it; made once a process."""
+    folder, clock = _scratch(), FrozenClock(at)
+    shutil.copytree(_ended_before(at), folder, dirs_exist_ok=True)
+    clock.advance(_LATER)
+    kept = _kept(folder, clock, {"people": PEOPLE}, Settings())
+    _lately(kept, _rig(kept, folder / "world", clock, Action.RETRAIN), clock)
+    kept.closing.close()
+    return folder, clock.now()
 
 
 def _kept(folder: Path, clock: Clock, sections: dict[str, object], settings: Settings) -> Kept:
@@ -247,12 +275,12 @@ def _app(kept: Kept, rig: Rig) -> App:
         config=kept.config,
         settings=kept.settings,
         profile=rig.profile,
-        contract=office.contract,
         clock=kept.clock,
         ports=rig.ports,
         reader=signal_reader(rig.ports.metrics, rig.profile, office.contract, kept.clock),
         audit=kept.audit,
         policies=kept.policies,
+        rules=live_contract(kept.config, rig.profile, clock=kept.clock, audit=kept.audit, observer=nobody),
         traces=MemoryTraces(),
         gate=rig.gate,
         office=office,

@@ -7,14 +7,16 @@ from pathlib import Path
 from adapters.tracking.base import EFFECT_LOG_RUN, EFFECT_REGISTER
 from domain.candidate import ModelRef
 from domain.dataset import DatasetRef
-from tests.support.jobs import bundle_of, digest_of
+from evals.simulated_jobs import bundle_of, digest_of
 from tests.support.office import Rig
 from tests.support.setting import MODEL
+
+SKILL = 0.5
 
 
 def stray(rig: Rig, folder: Path, name: str, dataset: DatasetRef | None = None) -> ModelRef:
     """Register a version, as trained on `dataset`, and return it."""
-    tracking, bundle = rig.ports.tracking, bundle_of(folder, name, 0.5)
+    tracking, bundle = rig.ports.tracking, bundle_of(folder, name, SKILL)
     permit = rig.permits.mint(
         tool="set-up", effects=(EFFECT_LOG_RUN, EFFECT_REGISTER), args_hash="", actor="release", cycle_id="", key=name
     )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from testbed import clock
 from testbed.judged import Judgement, SearchRecord
 from testbed.layout import Layout
 
@@ -61,14 +59,6 @@ def report(layout: Layout) -> dict[str, Any]:
 def rows(text: str) -> list[dict[str, Any]]:
     """The objects of a JSON-lines answer."""
     return [json.loads(line) for line in text.splitlines()]
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Poll until the condition holds."""
-    end = clock.monotonic() + seconds
-    while not condition():
-        assert clock.monotonic() < end, f"the condition did not hold within {seconds} s"
-        clock.sleep(0.05)
 
 
 def search_record(number: int, *, user: str = "u1", shown: tuple[str, ...] = ("a", "b", "c")) -> SearchRecord:

@@ -20,7 +20,8 @@ from testbed.shards import ShardError, ShardStore, Stored
 from testbed.universe import Control, Universe
 from testbed.values import EtlValues
 from testbed.world import World
-from tests.testbed.helpers import metric, report, until, version
+from tests.support.waiting import until
+from tests.testbed.helpers import metric, report, version
 
 QUICK = [name for name in FAULTS if name not in ("bad_deploy", "index_errors", "recall_drop")]
 

@@ -14,7 +14,8 @@ from testbed.layout import Layout
 from testbed.reconciler import Applied, AppliedFile, GitError, GitOps, OverridesFile
 from testbed.values import RuntimeOverrides, ValuesError, Variant, assign_variant, parse_values
 from testbed.world import World
-from tests.testbed.helpers import DIGEST, OTHER, labelled, metric, report, samples, until, version
+from tests.support.waiting import until
+from tests.testbed.helpers import DIGEST, OTHER, labelled, metric, report, samples, version
 
 GOOD = f"model: {{name: reranker, version: '1', digest: '{DIGEST}'}}\n"
 

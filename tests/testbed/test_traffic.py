@@ -11,10 +11,11 @@ from testbed import traffic
 from testbed.clicks import ClickOutcome
 from testbed.layout import Layout
 from testbed.population import Intent
-from testbed.process import free_port
+from testbed.servers.base import free_port
 from testbed.universe import Control, Universe
 from testbed.world import World
-from tests.testbed.helpers import metric, report, until
+from tests.support.waiting import until
+from tests.testbed.helpers import metric, report
 
 INTENT = Intent("u00001", "read file", {"d1": 2}, "s")
 

@@ -24,8 +24,9 @@ from testbed.reconciler import GitOps
 from testbed.registry import RegistryError, Release, register
 from testbed.traffic import JUDGED_SHARE
 from testbed.world import World
+from tests.support.waiting import until
 from tests.testbed.conftest import DOCUMENTS, HISTORY, SEED
-from tests.testbed.helpers import OTHER, report, until, version
+from tests.testbed.helpers import OTHER, report, version
 
 
 def test_a_world_holds_documents_feedback_a_model_and_its_release(made: tuple[Layout, str, str]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.clock import FrozenClock
 from domain.plan import AugmentationMethod, AugmentationPlan
-from tests.support.world import documents, judgements
+from evals.simulated_rows import documents, judgements
 from tools.data.build import Material, build
 from tools.data.examples import (
     Example,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from domain.budget import Amounts
+from domain.canonical import canonical_hash, json_ready
 from domain.decision import Answer, AuthorizationRequest, Decision
 from domain.errors import ChainBroken
 from domain.receipt import AuditEntry, AuditRecord
@@ -16,6 +17,7 @@ from tests.support.gates import ACTOR, Door, LampArgs, LampResult, ReadLamp, Swi
 from tools.ask import Asked, Grant, NoBudget
 from tools.gate import Gate
 from tools.outcome import Done, Refused
+from tools.records import Validated
 from tools.registry import Registry
 
 
@@ -167,3 +169,19 @@ def test_so_is_the_place_of_the_record(door: Door, field: str) -> None:
     door.audit._records = [first, changed]
     with pytest.raises(ChainBroken, match="record 2"):
         door.audit.verify()
+
+
+class Nested(LampArgs):
+    """Arguments with everything that JSON has."""
+
+    parts: tuple[LampArgs, ...] = ()
+    note: str | None = None
+
+
+@pytest.mark.parametrize("place", ["", "after the \u201cthird\u201d look"])
+def test_the_hash_of_arguments_is_that_of_their_canonical_form_and_of_the_place(place: str) -> None:
+    args = Nested(room="caf\u00e9", watts=1e-7, parts=(LampArgs(room="b", watts=2.0), LampArgs(room="a")))
+    validated = Validated.of(ReadLamp(), args, place)
+    assert validated.args_hash == canonical_hash([args, place])
+    assert validated.plain == json_ready({"args": args})["args"]
+    assert canonical_hash(validated.plain) == canonical_hash(args)

@@ -215,7 +215,7 @@ def test_reconciling_leaves_open_what_cannot_be_seen(door: Door) -> None:
 
 
 def _wait(release: threading.Event) -> None:
-    release.wait(10)
+    release.wait(60)
 
 
 def _defect() -> None:

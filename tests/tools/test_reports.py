@@ -16,7 +16,7 @@ from domain.candidate import LiveState
 from domain.clock import FrozenClock
 from domain.errors import InvalidInput
 from domain.permit import PermitOffice
-from tests.support.world import CATALOG
+from evals.simulated import CATALOG
 from tools.deliver.release import ApplyTuning, TuningArgs
 from tools.deliver.values import parse_values, patch_values
 from tools.observe.deployments import DeploymentHistory, History, HistoryArgs

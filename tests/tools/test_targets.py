@@ -16,9 +16,9 @@ from cycles.desk import CallFailed, Desk
 from domain.actor import Role
 from domain.diagnosis import Action
 from domain.plan import TrainingPlan
+from evals.simulated_jobs import TRAIN, digest_of, train
 from service.sections import JobsConfig
 from service.toolbox import target_jobs
-from tests.support.jobs import TRAIN, digest_of, train
 from tests.support.office import office_in_memory
 from tests.support.setting import MODEL, alert_of
 from tests.tools.test_every_tool import PLAN

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from domain.candidate import VariantState
 from domain.errors import InvalidInput
-from tests.support.setting import VALUES
+from evals.simulated_rows import VALUES
 from tools.deliver.paths import Index, Key, PathExpression, parse_path
 from tools.deliver.values import ValuesLayout, only, parse_values, patch_values, release_of, split, weights
 from tools.deliver.yamltext import YamlText
@@ -106,6 +106,12 @@ def test_a_layout_with_a_path_that_is_none_is_no_layout() -> None:
 def test_the_weights_of_a_test_are_whole_and_add_up(share: float, percent: int) -> None:
     variants = [VariantState.model_validate(row) for row in split(OLD, NEW, share)]
     assert weights(variants) == {"champion": 100 - percent, "candidate": percent}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.004, 0.125, 0.996, 1.0, -0.2, float("nan")])
+def test_a_share_that_cannot_be_served_as_it_is_meant_is_refused(share: float) -> None:
+    with pytest.raises(InvalidInput, match="whole percents"):
+        split(OLD, NEW, share)
 
 
 # -- whatever stands in the file --------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from datetime import timedelta
 
 import pytest
 
@@ -16,6 +15,7 @@ from domain.errors import DependencyLied, DependencyUnavailable
 from domain.trace import Rating, SpanData
 from tests.stubs.langsmith_server import LangSmithStub
 from tests.stubs.otlp_server import OtlpStub
+from tests.support.waiting import until
 
 CLOCK = SystemClock()
 
@@ -45,8 +45,7 @@ class Taker:
 
 def failing(pump: Pump[int]) -> None:
     """Wait until the pump has failed once."""
-    while not pump.problem:
-        CLOCK.sleep(timedelta(milliseconds=1))
+    until(lambda: pump.problem)
 
 
 def test_everything_arrives_in_order() -> None:
@@ -54,7 +53,7 @@ def test_everything_arrives_in_order() -> None:
     pump = Pump[int]("t", taker)
     for job in range(250):
         pump.put(job)
-    pump.flush(10)
+    pump.flush(60)
     assert taker.taken == list(range(250))
     assert pump.lost == 0
 
@@ -63,7 +62,7 @@ def test_a_sink_that_is_away_for_a_moment_loses_nothing() -> None:
     taker = Taker(failures=2)
     pump = Pump[int]("t", taker, pause_s=0.01)
     pump.put(1)
-    pump.flush(10)
+    pump.flush(60)
     assert (taker.taken, pump.lost, pump.problem) == ([1], 0, "")
 
 
@@ -71,9 +70,9 @@ def test_what_is_not_taken_after_some_attempts_is_counted_and_the_rest_goes_on()
     taker = Taker(failures=3)
     pump = Pump[int]("t", taker, pause_s=0.01)
     pump.put(1)
-    pump.flush(10)
+    pump.flush(60)
     pump.put(2)
-    pump.flush(10)
+    pump.flush(60)
     assert (taker.taken, pump.lost) == ([2], 1)
 
 
@@ -81,7 +80,7 @@ def test_what_is_refused_for_what_it_is_is_not_tried_again() -> None:
     taker = Taker(failures=1, error=DependencyLied)
     pump = Pump[int]("t", taker)
     pump.put(1)
-    pump.flush(10)
+    pump.flush(60)
     assert (taker.attempts, pump.lost) == (1, 1)
     assert "does not take" in pump.problem
 
@@ -93,10 +92,10 @@ def test_what_does_not_fit_is_counted_and_nobody_waits() -> None:
     before = CLOCK.monotonic()
     for job in range(200):
         pump.put(job)
-    assert CLOCK.monotonic() - before < 0.5
+    assert CLOCK.monotonic() - before < 5  # half of what the taker takes for the first
     assert pump.lost >= 90
     taker.open.set()
-    pump.flush(10)
+    pump.flush(60)
     assert len(taker.taken) + pump.lost == 200
 
 
@@ -107,7 +106,7 @@ def test_flush_does_not_wait_for_a_sink_that_was_found_dead() -> None:
     failing(pump)
     before = CLOCK.monotonic()
     pump.flush(20)
-    assert CLOCK.monotonic() - before < 2
+    assert CLOCK.monotonic() - before < 10
 
 
 def test_flush_hurries_a_sink_that_waits_to_try_again() -> None:
@@ -115,7 +114,7 @@ def test_flush_hurries_a_sink_that_waits_to_try_again() -> None:
     pump = Pump[int]("t", taker, pause_s=30)
     pump.put(1)
     failing(pump)
-    pump.flush(5)
+    pump.flush(20)
     assert taker.taken == [1]
 
 
@@ -128,7 +127,7 @@ def langsmith(stub: LangSmithStub) -> SinkTraces:
 def otel(url: str) -> SinkTraces:
     from adapters.traces.otel import OtelTraces
 
-    return OtelTraces(endpoint=url, clock=CLOCK, timeout_s=0.5)
+    return OtelTraces(endpoint=url, clock=CLOCK, timeout_s=10.0)
 
 
 def test_several_sinks_get_the_same_tree() -> None:
@@ -136,7 +135,7 @@ def test_several_sinks_get_the_same_tree() -> None:
     traces = TogetherTraces([langsmith(first), otel(second.start())], CLOCK)
     with traces.span("stage", "chain", {}, cycle_id="c"), traces.span("call", "tool", {}, cycle_id="c") as call:
         call.done({"ok": True})
-    traces.flush(10)
+    traces.flush(60)
     first.stop()
     second.stop()
     assert traces.name == "langsmith + otel"
@@ -152,8 +151,8 @@ def test_a_dead_sink_takes_nothing_from_the_others_and_is_named_by_the_check() -
     for _ in range(20):
         with traces.span("call", "tool", {}, cycle_id="c"):
             pass
-    assert CLOCK.monotonic() - before < 0.5
-    traces.flush(10)
+    assert CLOCK.monotonic() - before < 5
+    traces.flush(60)
     assert len(stub.runs) == 20
     with pytest.raises(DependencyUnavailable, match="otel"):
         traces.check()
@@ -181,5 +180,5 @@ def test_a_batch_that_cannot_be_made_ready_loses_itself_and_not_the_sender() -> 
     traces = Odd(clock=CLOCK)
     with traces.span("first", "chain", {"what": {1: {2: object()}}}, cycle_id="c"):
         pass
-    traces.flush(5)
+    traces.flush(60)
     assert [span.name for span in given if isinstance(span, SpanData)] == ["first", "first"]

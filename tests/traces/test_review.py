@@ -122,13 +122,14 @@ def test_it_is_shown_as_a_tree_and_as_markdown(found: Review) -> None:
     assert "more looks" in shown
     text = as_markdown(found, whole=True)
     assert text.startswith(f"# Review of {found.cycle_id}")
-    assert "**train\\_model**" in text or "**train_model**" in text
+    assert "**train_model**" in text
     assert "more looks" not in text
 
 
 def test_text_of_others_does_not_become_markup(found: Review) -> None:
-    evil = Reviewed(name="x", kind=TOOL, reason="[link](http://evil) <script> **bold** [red]")
+    evil = Reviewed(name="[name](http://evil)", kind=TOOL, reason="[link](http://evil) <script> **bold** [red]")
     text = as_markdown(found.model_copy(update={"tree": evil}))
+    assert "[name](" not in text
     assert "[link](" not in text
     assert "<script>" not in text
     console = Console(record=True, width=200, highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,33 +11,25 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from domain.clock import SystemClock
 from service.web.events import let_go
-
-_STARTED = 20.0
+from testbed.servers.base import free_port
+from tests.support.waiting import PATIENCE_S, until
 
 
 @contextmanager
 def live(app: FastAPI, port: int = 0) -> Iterator[str]:
     """Serve the application, at a port that is free where none is named, and give its address."""
-    with socket.socket() as free:
-        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        free.bind(("127.0.0.1", port))
-        port = free.getsockname()[1]
+    port = port or free_port()
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    clock = SystemClock()
-    began = clock.monotonic()
-    while not server.started:
-        assert clock.monotonic() - began < _STARTED, "the server did not start"
-        thread.join(0.02)
+    until(lambda: server.started)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         let_go(app)
         server.should_exit = True
-        thread.join(_STARTED)
+        thread.join(PATIENCE_S)
 
 
 @dataclass

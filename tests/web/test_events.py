@@ -111,7 +111,7 @@ def _nobody_listens(hub: Hub, client: httpx.Client) -> None:
     """Wait until the streams of tests before are closed on the server's side too."""
     clock = SystemClock()
     began = clock.monotonic()
-    while hub.listening and clock.monotonic() - began < 5:
+    while hub.listening and clock.monotonic() - began < 60:
         client.get("/healthz")
     assert hub.listening == 0
 
@@ -139,6 +139,6 @@ def test_a_stream_that_lasted_long_enough_ends_by_itself(tmp_path: Path) -> None
     app = create_app(serving_of(tmp_path, told=False))
     client = client_as(app, "viewer")
     made = note(app.state.serving, ONE, RecordKind.READ)
-    app.state.feed_hub = Hub(Feed(app.state.serving.app.audit), longest=timedelta(milliseconds=50))
+    app.state.feed_hub = Hub(Feed(app.state.serving.app.audit), longest=timedelta(milliseconds=500))
     answer = client.get(EVENTS, params={"after": made.sequence - 1})
     assert [one.id for one in events_of(answer)] == [str(made.sequence - 1), str(made.sequence)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from domain.receipt import RecordKind
 from domain.stage import Stage
 from service.api.app import create_app
 from service.api.serving import Serving
+from testbed.servers.base import free_port
 from tests.support.serving import PASSWORD, serving_of
 from tests.web.live import live
 from tests.web.made import failed, hostile, note
@@ -32,7 +32,7 @@ ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 PHONE = {"width": 360, "height": 760}
-WAIT_MS = 15_000
+WAIT_MS = 30_000
 
 pytestmark = [
     pytest.mark.slow,
@@ -55,13 +55,6 @@ def browser() -> Iterator[Browser]:
         started = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield started
         started.close()
-
-
-def _free() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _signed_in(browser: Browser, address: str, **context: Any) -> Page:
@@ -119,7 +112,7 @@ def test_a_new_call_and_a_new_stage_appear_without_a_reload(served: Serving, bro
 
 
 def test_a_page_goes_on_where_it_was_when_the_service_was_away(served: Serving, browser: Browser) -> None:
-    cycle, port = _open_cycle(served), _free()
+    cycle, port = _open_cycle(served), free_port()
     app = create_app(served)
     with live(app, port) as address:
         page = _signed_in(browser, address)

@@ -9,6 +9,8 @@ import pytest
 from fastapi import FastAPI
 from jinja2 import UndefinedError
 
+from adapters.store.base import Recording
+from domain.access import AccessRole
 from domain.cycle import Cycle
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
@@ -48,7 +50,7 @@ def _cycle(served: Serving, kind: str) -> Cycle:
 def _places(served: Serving) -> list[str]:
     cycles = [f"/cycles/{_cycle(served, kind).id}" for kind in KINDS]
     evidence = [f"{place}/evidence" for place in cycles]
-    return ["/", "/cycles", "/cycles?state=open", "/cycles?signal=recall_at_20", *cycles, *evidence]
+    return ["/", "/cycles", "/notices", "/cycles?state=open", "/cycles?signal=recall_at_20", *cycles, *evidence]
 
 
 def _page(console: FastAPI, place: str, role: str = "viewer") -> Page:
@@ -121,6 +123,39 @@ def test_every_reference_within_a_page_has_something_it_points_at(console: FastA
             inside = [a[1:] for a in (attributes.get("href", ""),) if a.startswith("#") and len(a) > 1]
             for wanted in (*named, *inside, *([attributes["for"]] if "for" in attributes else [])):
                 assert wanted in ids, (place, wanted)
+
+
+def test_what_is_too_long_for_a_page_is_handed_out_whole_to_who_may_see_the_page(
+    console: FastAPI, served: Serving
+) -> None:
+    cycle = _cycle(served, "hostile")
+    place = "diagnose/log_search/bbbbbbbbbb"
+    whole = {"lines": [f"line {number} {NASTY}" for number in range(2_000)]}
+    kept = Recording(cycle_id=cycle.id, place=place, kind="tool", payload={"args": {"q": "all"}, "result": whole})
+    served.app.ports.store.record(kept)
+    page = _page(console, f"/cycles/{cycle.id}/evidence?call={place}")
+    assert "more characters" in page.text
+    assert "line 1999" not in page.text
+    (address,) = [a["href"] for a in page.named("a") if "download" in a]
+    for role in AccessRole:
+        answer = client_as(console, role).get(address)
+        assert answer.json() == {"cycle": cycle.id, "call": place, "args": {"q": "all"}, "result": whole}
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-disposition"].startswith(f'attachment; filename="{cycle.id}-diagnose-log-search')
+        assert answer.headers["content-security-policy"] == POLICY
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.content.isascii()
+    assert client_as(console, "admin", scopes=["chat"]).get(address).status_code == 403
+    assert client_as(console, None).get(address, follow_redirects=False).status_code == 303
+
+
+@pytest.mark.parametrize("call", ["diagnose/log_search", "", "../../evercrew.db", "x" * 201])
+def test_an_answer_that_was_not_kept_is_not_handed_out(console: FastAPI, served: Serving, call: str) -> None:
+    cycle = _cycle(served, "hostile")
+    client = client_as(console, "admin")
+    assert client.get(f"/cycles/{cycle.id}/evidence/answer", params={"call": call}).status_code in (404, 422)
+    missing = client.get("/cycles/si_2020_01_01_001/evidence/answer", params={"call": "a/b/c"})
+    assert missing.status_code == 404
 
 
 def test_pages_have_landmarks_a_way_past_the_navigation_and_one_heading_above_all(

@@ -23,13 +23,14 @@ from domain.stage import Stage
 from policies.contract import Limit
 from service.api.serving import Serving
 from service.web.background import Background
-from service.web.brief import brief_of, call_said, price_of
+from service.web.brief import brief_of, price_of
 from service.web.cycle_view import CycleView, cycle_view
 from service.web.health import health_of, limit_level, limits_said
 from service.web.money import accounts_of, amount, lines_of
 from service.web.overview import overview_view
 from service.web.spark import sparkline
 from tests.support.serving import ROLES, serving_of
+from tests.support.setting import MODEL
 from tools.observe.reading import SignalReader
 
 
@@ -63,7 +64,7 @@ def test_the_brief_of_a_cycle_answers_what_is_wrong_what_is_wanted_why_and_what_
 def test_what_waits_for_people_is_what_the_crew_wants_with_what_it_may_cost(served: Serving) -> None:
     view = _view(served, _cycle(served, stage=Stage.PROMOTE))
     assert view.status.word == "waits for approval"
-    assert "Now asks for promote" in view.brief.wants.more[0]
+    assert view.brief.wants.more[0] == f"Now asks to promote {MODEL} version 3"
     assert view.brief.costs.lead == "What it asks for now costs no money, tokens or GPU time"
     dear = brief_of(view.cycle, served.app.contract, None, [view.no.deny[0].request], Amounts(usd_micros=2_500_000))
     assert dear.costs.lead == "At most $2.50 for what it asks for now"
@@ -154,12 +155,6 @@ def test_a_damaged_artifact_is_named_and_the_page_is_there(tmp_path: Path) -> No
     (made.app.office.artifacts.folder(cycle.id) / "ab_test_results.json").write_text("{", encoding="utf-8")
     view = _view(made, cycle)
     assert any("ab_test_results.json" in problem for problem in view.problems)
-
-
-def test_a_call_in_words_has_its_short_arguments_and_no_whole_digests() -> None:
-    said = call_said("promote", {"name": "reranker", "digest": "sha256:" + "c" * 64, "more": [1, 2], "version": "3"})
-    assert said == "promote: name reranker, version 3, digest cccccccccccc"
-    assert call_said("ab_stop", {}) == "ab stop"
 
 
 # -- the overview -----------------------------------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 
 A baseline is on record once everything that makes it can be had again under its name: the tag on the model version, the
 tag on the dataset version, the alias `gold`, and the record in the store, in this order. Killed in between, the record
-is missing and doing it again under the same key changes nothing that was done.
+is missing and doing it again under the same key changes nothing that was done: the name is kept under the key before
+the first tag is made, so that it is the same one also when the day has changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import count
 
 from pydantic import Field
 
@@ -30,6 +32,7 @@ from tools.deliver.values import DEFAULT_LAYOUT, ValuesLayout, parse_values, val
 from tools.tool import Arguments, Call, Result, Tool, ToolSpec
 
 _KEY = "key"
+_NAMES = "gold_names"
 
 
 class GoldArgs(Arguments):
@@ -83,7 +86,7 @@ class MarkGold(Tool[GoldArgs, Marked]):
             problem = f"the values of {args.values_revision[:12]} name {values.model.digest}"
             raise InvalidInput("values_revision", problem, "Name the revision that released the digest")
         baseline = GoldBaseline(
-            name=self._free_name(args.dataset),
+            name=self._name(args.dataset, call.key),
             at=self._clock.now(),
             cycle_id=call.scope.cycle_id,
             target=call.scope.target,
@@ -117,13 +120,19 @@ class MarkGold(Tool[GoldArgs, Marked]):
             self._datasets.tag(ref=baseline.dataset, tag=baseline.name, key=key, permit=permit)
         self._tracking.set_alias(model=model, alias=GOLD, version=version, key=key, permit=permit)
 
-    def _free_name(self, dataset: DatasetRef | None) -> str:
-        """The next name of today; one that an attempt that failed left on another dataset is passed over."""
-        day = self._clock.now().date()
+    def _name(self, dataset: DatasetRef | None, key: str) -> str:
+        """The name an earlier attempt chose, or the next one of today; one that is another's is passed over."""
         taken = {recording.place for recording in self._store.recordings(GOLD)}
-        number = 1
-        while (name := gold_name(day, number)) in taken or self._datasets.tagged(name) not in (None, dataset):
-            number += 1
+
+        def free(name: str) -> bool:
+            return name not in taken and self._datasets.tagged(name) in (None, dataset)
+
+        for earlier in self._store.recordings(_NAMES, key):
+            if earlier.place == key and free(chosen := str(earlier.payload["name"])):
+                return chosen
+        day = self._clock.now().date()
+        name = next(name for number in count(1) if free(name := gold_name(day, number)))
+        self._store.record(Recording(cycle_id=_NAMES, place=key, kind=_NAMES, payload={"name": name}))
         return name
 
 

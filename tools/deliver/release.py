@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from abc import abstractmethod
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from adapters.tracking.base import TrackingPort
 from adapters.vcs.base import EFFECT_COMMIT, EFFECT_REVERT, VcsPort
+from domain.candidate import ModelRef
 from domain.decision import Effect
 from domain.errors import ConflictError, InvalidInput
 from domain.observation import Observation, Seen
@@ -34,6 +38,8 @@ REVISION = r"^[0-9a-f]{40}$"
 # Of a registered model and its version; goes into the values file and a commit's message.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}$"
 _TIMEOUT = timedelta(minutes=2)
+# A release that has to have the model's bundle in its hands first.
+_TIMEOUT_WITH_MODEL = timedelta(minutes=10)
 
 
 class Released(Result):
@@ -167,16 +173,32 @@ class PromoteArgs(Arguments):
 
 
 class Promote(_Release):
-    """Makes a model the champion."""
+    """Makes a model the champion, when the registry still holds it as it was evaluated."""
 
     spec = ToolSpec(
         "promote",
         "Serve a registered model to everybody, by a commit to the values file.",
         effect=Effect.IRREVERSIBLE,
         effects=(EFFECT_COMMIT,),
-        timeout=_TIMEOUT,
+        timeout=_TIMEOUT_WITH_MODEL,
     )
     input = PromoteArgs
+
+    def __init__(self, vcs: VcsPort, tracking: TrackingPort, layout: ValuesLayout = DEFAULT_LAYOUT) -> None:
+        super().__init__(vcs, layout)
+        self._tracking = tracking
+
+    def run(self, args: PromoteArgs, call: Call) -> Released:
+        """Release the model.
+
+        Raises:
+            DigestMismatch: the version holds another bundle than the one of that digest, which is what was evaluated.
+            InvalidInput, DependencyError: it cannot be had, so nobody can say; besides what a release raises.
+        """
+        ref = ModelRef(name=args.name, version=args.version, digest=args.digest)
+        with tempfile.TemporaryDirectory(prefix="evercrew-promote-") as scratch:
+            self._tracking.download(ref, Path(scratch))
+        return super().run(args, call)
 
     def changes(self, args: PromoteArgs, text: str) -> Mapping[str, Any]:
         return release_of(args.digest, args.name, args.version, self.layout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from difflib import unified_diff
 from typing import Any, Self
@@ -208,8 +209,14 @@ def release_of(digest: str, name: str, version: str, layout: ValuesLayout = DEFA
 
 
 def split(champion: str, candidate: str, share: float) -> list[dict[str, str | int]]:
-    """Return the variants of an A/B test that gives `share` (0-1) of the users the candidate."""
-    percent = round(100 * share)
+    """Return the variants of an A/B test that gives `share` (0-1) of the users the candidate.
+
+    Raises:
+        InvalidInput: it is not whole percents, or leaves one of the two without users.
+    """
+    percent = round(100 * share) if 0 < share < 1 else 0
+    if not 0 < percent < 100 or not math.isclose(100 * share, percent, rel_tol=1e-9):
+        raise InvalidInput("share", f"{share:g} of the users cannot be served", "Give whole percents, e.g. 0.2")
     return [
         {"name": CHAMPION, "digest": champion, "weight": 100 - percent},
         {"name": CANDIDATE, "digest": candidate, "weight": percent},

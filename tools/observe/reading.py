@@ -11,7 +11,9 @@ from adapters.metrics.base import MetricsPort
 from domain.clock import Clock
 from domain.measurement import Measurement
 from domain.signal import SeriesQuery, SignalReading, SignalSpec, Stat
+from domain.verdict import Verdict
 from learning.seasonal import SeasonalBaseline
+from policies.contract import Contract, breached
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,16 @@ class Windows:
 
 Judge = Callable[[str, Measurement, Measurement], tuple[bool | None, str]]
 """(signal, current, baseline) -> whether the contract's threshold is breached (None: cannot be told) and why."""
+
+
+def judge_of(contract: Callable[[], Contract]) -> Judge:
+    """Return the judge that goes by the contract as it stands at every reading: people may change it meanwhile."""
+
+    def judge(name: str, current: Measurement, baseline: Measurement) -> tuple[bool | None, str]:
+        found = breached(contract(), name, current, baseline)
+        return {Verdict.FAIL: True, Verdict.PASS: False}.get(found.verdict), found.reason
+
+    return judge
 
 
 class SignalReader:

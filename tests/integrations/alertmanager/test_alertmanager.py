@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +38,7 @@ from testbed.servers.prometheus import Tls
 from tests.contract.permits import permit_for
 from tests.contract.silences_contract import MATCHERS, MINUTE, UNKNOWN, SilencesContract
 from tests.stubs.small_server import Asked, Said, SmallServer
+from tests.support.waiting import until
 
 SPEC = Path(__file__).resolve().parents[4] / "shared" / "contracts" / "alertmanager" / "openapi.yaml"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -157,23 +157,14 @@ class TestAlertmanager(SilencesContract):
         matchers = [Matcher(name=name, value=value) for name, value in labels.items()]
         permit = permit_for(office, EFFECT_SILENCE, "k1")
         made = silences.silence(matchers, now(), now() + MINUTE, "a watch", key="k1", permit=permit)
-        assert _until(lambda: _suppressed(server) == {"ndcg_at_10": [made], "recall_at_20": []})
+        until(lambda: _suppressed(server) == {"ndcg_at_10": [made], "recall_at_20": []})
         silences.expire(made, key="k2", permit=permit_for(office, EFFECT_EXPIRE, "k2"))
-        assert _until(lambda: _suppressed(server) == {"ndcg_at_10": [], "recall_at_20": []})
+        until(lambda: _suppressed(server) == {"ndcg_at_10": [], "recall_at_20": []})
 
 
 def _suppressed(server: Alertmanager) -> dict[str, list[str]]:
     alerts = httpx.get(f"{server.url}/api/v2/alerts", trust_env=False).json()
     return {alert["labels"]["signal"]: list(alert["status"]["silencedBy"]) for alert in alerts}
-
-
-def _until(true: Callable[[], bool], seconds: float = 5) -> bool:
-    ending = time.monotonic() + seconds
-    while time.monotonic() < ending:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @works
@@ -246,11 +237,11 @@ def test_a_silence_it_does_not_want_is_an_error_with_its_words(office: PermitOff
 def test_a_late_answer_is_a_timeout_and_the_silence_is_not_sent_twice(office: PermitOffice) -> None:
     def answer(request: Asked) -> Said:
         if request.method == "POST":
-            time.sleep(0.8)
+            stub.stopping.wait(30)
         return Said(200, b"[]")
 
     with SmallServer(answer) as stub:
-        silences = opened(stub.url, office, timeout=timedelta(seconds=0.2), attempts=3)
+        silences = opened(stub.url, office, timeout=timedelta(seconds=1), attempts=3)
         with pytest.raises(DependencyTimeout):
             silenced(silences, office)
         assert [request.method for request in stub.seen].count("POST") == 1

@@ -6,7 +6,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from testbed.servers.prometheus import Prometheus
 from testbed.servers.webhook import Webhook
 from tests.contract.permits import CYCLE, permit_for
 from tests.stubs.small_server import Asked, Said, SmallServer
+from tests.support.waiting import until
 from tools.notify.silences import LiftArgs, LiftSilence, SilenceAlerts, SilenceArgs
 from tools.observe.reading import Windows
 from tools.tool import Call, Scope
@@ -78,14 +79,6 @@ class Platform:
     def statuses(self) -> list[str]:
         return [alert["status"] for body in self.bodies for alert in body["alerts"]]
 
-    def until(self, true: Callable[[], bool], seconds: float = 15) -> bool:
-        ending = time.monotonic() + seconds
-        while time.monotonic() < ending:
-            if true():
-                return True
-            time.sleep(0.05)
-        return False
-
 
 @dataclass
 class Chain:
@@ -111,7 +104,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
             interval=0.2,
         ),
     ):
-        assert platform.until(lambda: platform.sessions > 20, 30)
+        until(lambda: platform.sessions > 20)
         yield Chain(platform, alertmanager)
 
 
@@ -122,7 +115,7 @@ def chain(running: Chain) -> Chain:
     platform.satisfaction = 4.5
     firing = {"filter": 'alertname="SignalBreached"', "active": "true"}
     alerts = f"{running.alertmanager.url}/api/v2/alerts"
-    assert platform.until(lambda: httpx.get(alerts, params=firing, trust_env=False).json() == [])
+    until(lambda: httpx.get(alerts, params=firing, trust_env=False).json() == [])
     platform.store, platform.bodies, platform.taken = MemoryStore(), [], []
     return running
 
@@ -132,12 +125,12 @@ def test_a_signal_that_breaks_opens_one_cycle_and_its_recovery_is_told(chain: Ch
     time.sleep(1)
     assert platform.bodies == []
     platform.satisfaction = 3.0
-    assert platform.until(lambda: "firing" in platform.statuses())
+    until(lambda: "firing" in platform.statuses())
     (cycle,) = platform.taken[0].opened
     assert (cycle.alert.signal, cycle.target, cycle.environment) == ("user_satisfaction", "search", "dev")
     assert cycle.alert.name == "SignalBreached"
     platform.satisfaction = 4.5
-    assert platform.until(lambda: "resolved" in platform.statuses())
+    until(lambda: "resolved" in platform.statuses())
     assert len(platform.store.cycles()) == 1
     assert [reason for taken in platform.taken for reason in taken.ignored if "resolved" in reason]
     if SCHEMA.is_file():
@@ -163,7 +156,7 @@ def test_while_a_change_of_ours_is_watched_its_signal_is_quiet_and_then_heard_ag
     time.sleep(4)
     assert platform.statuses() == []
     lift.run(LiftArgs(silence=made), call(lift, "k2"))
-    assert platform.until(lambda: "firing" in platform.statuses())
+    until(lambda: "firing" in platform.statuses())
     assert len(platform.store.cycles()) == 1
     silences.close()
 
@@ -183,7 +176,7 @@ def test_a_receiver_that_fails_gets_the_alert_again(tmp_path: Path) -> None:
         labels = {"alertname": "SignalBreached", **SCENE.labels("ndcg_at_10")}
         posted = httpx.post(f"{alertmanager.url}/api/v2/alerts", json=[{"labels": labels}], trust_env=False)
         assert posted.status_code == 200
-        assert platform.until(lambda: len(platform.bodies) == 1)
+        until(lambda: len(platform.bodies) == 1)
         assert not failing.is_set()
         refused = httpx.post(webhook.url, content=b"no json", trust_env=False)
         assert refused.status_code == 400

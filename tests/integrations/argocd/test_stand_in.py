@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from testbed import clock
 from testbed.argocd import ArgoCd, Fault
 from testbed.servers.base import Program, free_port, listens
 from testbed.servers.githttp import GitHttp
 from tests.integrations.argocd.bench import ADMIN, READER, Bench
 from tests.integrations.argocd.test_works import wait
 from tests.stubs.small_server import Asked, Said, SmallServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration("argocd", "works")
 
@@ -52,9 +52,7 @@ def test_a_remote_that_is_away_is_a_comparison_error(it: Bench) -> None:
 def test_it_looks_at_the_remote_by_itself(it: Bench) -> None:
     it.argo(poll_seconds=0.05)
     it.push(it.new)
-    until = clock.monotonic() + 20
-    while it.applied() != it.new.revision and clock.monotonic() < until:
-        clock.sleep(0.05)
+    until(lambda: it.applied() == it.new.revision)
     assert it.applied() == it.new.revision
 
 

@@ -269,7 +269,7 @@ def test_writers_that_wait_share_a_flush(tmp_path: Path) -> None:
             threads = [threading.Thread(target=audit.append, args=(entry(key=f"t{n}"),)) for n in range(12)]
             for thread in threads:
                 thread.start()
-            threading.Event().wait(0.3)
+            threading.Event().wait(1)  # until all of them wait
             holder.execute("ROLLBACK")
             for thread in threads:
                 thread.join()

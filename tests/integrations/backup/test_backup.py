@@ -238,7 +238,7 @@ def test_a_backup_that_was_broken_off_is_no_backup(config: Config, clock: Frozen
     with pytest.raises(DependencyUnavailable, match="disk is full"):
         back_up(config, objects, clock)
     assert backups(objects, clock) == []
-    with pytest.raises(InvalidInput, match="no backup latest"):
+    with pytest.raises(InvalidInput, match="there is no backup yet"):
         restore(config, objects, clock, into=config.state.parent / "back")
 
 

@@ -31,14 +31,14 @@ from domain.errors import (
     DigestMismatch,
 )
 from domain.permit import PermitOffice
+from evals import simulated_jobs as small
+from evals.simulated_jobs import SCORE, TRAIN
 from testbed.servers.moto import Moto
 from tests.contract.datasets_contract import FILES, Damage, DatasetsContract, contents, folder_of
 from tests.contract.gitremote import git
 from tests.contract.permits import permit_for
 from tests.integrations.stores import silence
 from tests.stubs.small_server import Said, SmallServer
-from tests.support import jobs as small
-from tests.support.jobs import SCORE, TRAIN
 
 pytest.importorskip("dvc_s3", reason="dvc-s3 is not installed: pip install 'evercrew[s3]'")
 

@@ -19,6 +19,7 @@ from adapters.store.base import FlagRow
 from adapters.store.sqlalchemy import SqlStore
 from domain.clock import SystemClock
 from tests.contract.executors_contract import SHORT, ExecutorsContract
+from tests.support.waiting import until
 
 SQLITE, POSTGRES = "store sqlite", "store postgresql"
 CLOCK = SystemClock()
@@ -93,7 +94,7 @@ def test_a_write_under_way_is_finished_before_the_fence_is_closed_and_beats_do_n
         fencing.start()
         fencing.join(0.3)
         assert fencing.is_alive()
-    fencing.join(10)
+    fencing.join(60)
     assert answers == [True]
     database.close()
 
@@ -104,22 +105,15 @@ def test_a_process_that_was_paused_and_fenced_writes_nothing_when_it_comes_back(
     executors, store = SqlExecutors(Database(url)), SqlStore(url)
     writer = subprocess.Popen([sys.executable, "-m", "tests.integrations.executors.writer", url])
     try:
-        _until(lambda: len(store.flags()) > 5)
+        until(lambda: len(store.flags()) > 5)
         writer.send_signal(signal.SIGSTOP)
         # It may be paused in the middle of a transaction: the server ends that first, and the fence waits for it.
-        _until(lambda: executors.fence("writer#1"), 20)
+        until(lambda: executors.fence("writer#1"))
         written = len(store.flags())
         writer.send_signal(signal.SIGCONT)
-        assert writer.wait(20) == 7
+        assert writer.wait(60) == 7
     finally:
         writer.kill()
         writer.wait()
     assert len(store.flags()) == written
     store.close()
-
-
-def _until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = CLOCK.monotonic() + seconds
-    while not holds():
-        assert CLOCK.monotonic() < deadline
-        CLOCK.sleep(timedelta(milliseconds=50))

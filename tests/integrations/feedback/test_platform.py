@@ -19,6 +19,7 @@ from testbed.events import Told
 from testbed.judged import SearchRecord
 from tests.contract.feedback_contract import EVENTS, NOW, START, FeedbackContract
 from tests.stubs.small_server import NOBODY, Asked, Said, SmallServer, endpoint, said
+from tests.support.waiting import until
 
 
 def line(event: FeedbackEvent, **changes: Any) -> str:
@@ -114,6 +115,7 @@ def test_a_late_answer_is_asked_for_again_and_then_given_up(server: SmallServer)
         pytest.raises(DependencyTimeout, match="in time"),
     ):
         feedback.events(START, NOW)
+    until(lambda: len(server.seen) >= 2)
     assert len(server.seen) == 2
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from adapters.rest import Endpoint
 from adapters.vcs.base import ApprovalPending
 from adapters.vcs.git_failures import ProtectedBranch
-from adapters.vcs.pull_request import ChecksFailed
+from adapters.vcs.pull_request import ChecksFailed, PullRequestVcs
 from domain.clock import SystemClock
 from domain.errors import (
     ConfigurationError,
@@ -25,7 +25,7 @@ from domain.errors import (
     OutcomeUnknown,
 )
 from domain.observation import Seen
-from tests.contract.gitremote import commit, git, revert
+from tests.contract.gitremote import commit, git, open_vcs, revert
 from tests.contract.permits import CYCLE
 from tests.contract.vcs_contract import CHANGED, VALUES
 from tests.integrations.forge.conftest import FORGES, PROJECT, TOKEN, Meanwhile, Team, on_both
@@ -96,6 +96,29 @@ def test_a_merge_commit_shows_the_trailers_of_what_it_brought(team: Team) -> Non
     merged = team.stub.merge(pending(team), "merge")
     newest = team.vcs().history(5)[0]
     assert (newest.revision, newest.trailers["Evercrew-Key"]) == (merged, KEY)
+
+
+@on_both("works")
+@pytest.mark.parametrize("style", ["squash", "merge", "rebase"])
+def test_a_request_carries_how_the_audit_chain_stood_when_it_was_made(team: Team, style: Style) -> None:
+    said = (f"{number}:0123456789abcdef" for number in range(7, 100))
+    git = open_vcs(team.remote.folder, team.folder / "anchored", team.office, anchor=lambda: next(said))
+    vcs = PullRequestVcs(
+        git=git,
+        forge=team.forge(),
+        permits=team.office,
+        clock=SystemClock(),
+        patience=timedelta(seconds=0.1),
+        poll=timedelta(seconds=0.02),
+    )
+    for _ in range(2):  # asked again, the chain has gone on: it is the same request
+        with pytest.raises(ApprovalPending):
+            commit(vcs, team.office, CHANGED, KEY)
+    [one] = team.stub.proposed
+    assert "\nEvercrew-Audit: 7:0123456789abcdef" in one.body
+    merged = team.stub.merge(one.number, style)
+    assert vcs.history(1)[0].revision == merged
+    assert vcs.history(1)[0].trailers["Evercrew-Audit"] == "7:0123456789abcdef"
 
 
 @on_both("works")

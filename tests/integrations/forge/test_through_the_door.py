@@ -12,11 +12,11 @@ from adapters.audit.memory import MemoryAudit
 from adapters.store.memory import MemoryStore
 from adapters.traces.memory import MemoryTraces
 from domain.clock import FrozenClock
+from evals.simulated_rows import VALUES as SERVED
 from tests.contract.permits import CYCLE
 from tests.contract.vcs_contract import CHANGED, VALUES
 from tests.integrations.forge.conftest import Meanwhile, Team, on_both
 from tests.support.gates import ACTOR, Decides
-from tests.support.setting import VALUES as SERVED
 from tools.deliver.release import ApplyTuning, RollBack
 from tools.gate import Gate
 from tools.outcome import Done, Failed

@@ -11,13 +11,13 @@ from adapters.vcs.base import EFFECT_WITHDRAW, ApprovalPending, VcsPort
 from adapters.vcs.forge import ForgePort, PullRequest, State
 from domain.errors import DependencyError, DependencyLied
 from domain.observation import Seen
+from evals.simulated_rows import VALUES as SERVED
 from tests.contract.gitremote import commit
 from tests.contract.permits import permit_for
 from tests.contract.vcs_contract import CHANGED, VALUES
 from tests.integrations.forge.conftest import Team, on_both
 from tests.integrations.forge.test_through_the_door import SCOPE, Way
 from tests.support.gates import ACTOR, Decides
-from tests.support.setting import VALUES as SERVED
 from tools.deliver.release import ApplyTuning
 from tools.deliver.withdraw import WithdrawChange
 from tools.gate import Gate

@@ -249,6 +249,36 @@ def test_a_tag_that_could_not_be_made_at_once_is_made_at_the_second_try(tmp_path
     assert marked.baseline.name.endswith("-1")
 
 
+@pytest.mark.integration("gold", "slow")
+def test_what_was_begun_before_midnight_is_finished_under_the_same_name_after_it(tmp_path: Path) -> None:
+    def change(ports: Any) -> Any:
+        away = first(1, DependencyUnavailable("dvc", "it is slow today"))
+        return replace(ports, datasets=Flaky(ports.datasets, {"tag": away}))
+
+    story = golden(tmp_path, change=change)
+    rig, cycle = story.rig, story.cycle
+    digest = cycle.facts["candidate"]["model"]["digest"]
+    begun = _gold_tags(rig, digest)
+    assert [name.endswith("-1") for name in begun] == [True]
+    assert isinstance(rig.clock, FrozenClock)
+    rig.clock.advance(timedelta(days=1))
+    args = {
+        "digest": digest,
+        "values_revision": cycle.facts["release"]["revision"],
+        "dataset": cycle.facts["dataset"]["ref"],
+    }
+    learning = Desk(rig.office, cycle.model_copy(update={"stage": Stage.LEARN}))
+    marked = learning.do("mark_gold", args, Role.DEVOPS_ENGINEER, Marked)
+    assert [marked.baseline.name] == begun == _gold_tags(rig, digest)
+    assert marked.baseline.at == rig.clock.now()
+
+
+def _gold_tags(rig: Rig, digest: str) -> list[str]:
+    version = rig.ports.tracking.by_digest(MODEL, digest)
+    assert version is not None
+    return [tag for tag in version.tags if tag.startswith(f"{GOLD}/")]
+
+
 # -- lying ------------------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -129,12 +128,12 @@ def test_a_text_it_does_not_want_is_an_error_with_its_words(office: PermitOffice
 def test_a_late_answer_is_a_timeout_and_the_mark_is_not_sent_twice(office: PermitOffice) -> None:
     def answer(request: Asked) -> Said:
         if request.method == "POST":
-            time.sleep(0.8)
+            stub.stopping.wait(30)
         return Said(200, b"[]")
 
     with SmallServer(answer) as stub:
         with pytest.raises(DependencyTimeout):
-            marked(opened(stub.url, office, timeout=timedelta(seconds=0.2), attempts=3), office)
+            marked(opened(stub.url, office, timeout=timedelta(seconds=1), attempts=3), office)
         assert [request.method for request in stub.seen].count("POST") == 1
 
 

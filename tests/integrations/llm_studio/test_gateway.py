@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from domain.errors import ConfigurationError
 from domain.permit import PermitOffice
 from service.llm_studio_gateway import Gateway, gateway_app
 from tests.stubs.llm_studio import behave, install
+from tests.support.waiting import until
 
 TOKEN = "a-token-for-tests-only"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -72,12 +72,12 @@ def train(client: TestClient, **changes: Any) -> Any:
 
 
 def ended(client: TestClient, job: str) -> Mapping[str, Any]:
-    for _ in range(500):
-        status: dict[str, Any] = client.get(f"/api/jobs/{job}/status").json()
-        if status.get("state") not in ("queued", "running"):
-            return status
-        time.sleep(0.02)
-    raise AssertionError("it never ended")
+    def status() -> dict[str, Any]:
+        told: dict[str, Any] = client.get(f"/api/jobs/{job}/status").json()
+        return told
+
+    until(lambda: status().get("state") not in ("queued", "running"))
+    return status()
 
 
 @case("works")
@@ -134,12 +134,8 @@ def test_a_running_job_says_so_and_blocks_nobody(client: TestClient, program: Pa
 def test_contradicting_files_are_no_success(client: TestClient, program: Path) -> None:
     behave(program, how="silent")
     job = train(client).json()["job_id"]
+    until(lambda: client.get(f"/api/jobs/{job}/status").status_code != 200)
     answer = client.get(f"/api/jobs/{job}/status")
-    for _ in range(500):
-        if answer.status_code != 200:
-            break
-        time.sleep(0.02)
-        answer = client.get(f"/api/jobs/{job}/status")
     assert answer.status_code == 502
     assert "never said finished" in answer.json()["detail"]
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +36,7 @@ from tests.contract.permits import permit_for
 from tests.integrations.llm_studio.sshd import CommandSshd
 from tests.stubs.llm_studio import behave, install
 from tests.stubs.small_server import NOBODY
+from tests.support.waiting import until
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "shared" / "contracts" / "h2o-llmstudio"
 SETTINGS: dict[str, Any] = {"llm_backbone": "folder/tiny", "training": {"epochs": 2}}
@@ -118,22 +118,13 @@ def starts(tmp_path: Path, key: str = "k1") -> list[int]:
     return [int(line) for line in (tmp_path / "experiments" / key / "starts").read_text().splitlines()]
 
 
-def gone(pid: int) -> bool:
+def gone(pid: int) -> None:
     """Wait until the process is gone, or only waits to be reaped."""
-    for _ in range(250):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.02)
-    return False
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
-def until(studio: LlmStudio, state: StudioState) -> None:
-    for _ in range(500):
-        status = studio.status("k1")
-        if status is not None and status.state is state:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"never {state}")
+def comes_to(studio: LlmStudio, state: StudioState) -> None:
+    until(lambda: (status := studio.status("k1")) is not None and status.state is state)
 
 
 @case("works")
@@ -157,7 +148,7 @@ def test_the_same_key_joins_the_experiment_that_runs(
     for _ in range(3):
         permit = permit_for(office, EFFECT_TRAIN, "k1")
         local.start("k1", SETTINGS, dataset, timeout=MINUTE, permit=permit)
-    until(local, StudioState.RUNNING)
+    comes_to(local, StudioState.RUNNING)
     assert training(local, office, tmp_path).observe("k1").seen is Seen.ABSENT
     assert ran(local, office, tmp_path, job(dataset)).output["metrics"]["validation_BLEU"] == pytest.approx(0.7)
     assert len(starts(tmp_path)) == 1
@@ -189,7 +180,7 @@ def test_nothing_starts_without_a_permit(local: LlmStudio, office: PermitOffice,
 def test_the_configuration_has_the_documented_keys(local: LlmStudio, tmp_path: Path, dataset: Path) -> None:
     local.begin("k1", SETTINGS, dataset, timeout=MINUTE)
     written = yaml.safe_load((tmp_path / "experiments" / "k1" / "cfg.yaml").read_text())
-    until(local, StudioState.COMPLETED)
+    comes_to(local, StudioState.COMPLETED)
     if not EXAMPLES.is_dir():
         pytest.skip("the example configurations are not beside the checkout")
     documented = yaml.safe_load((EXAMPLES / "causal_language_modeling_cpu.yaml").read_text())
@@ -247,14 +238,14 @@ def test_an_experiment_that_takes_too_long_is_ended(
     with pytest.raises(DependencyTimeout, match=r"longer than 0\.8 s and was ended"):
         ran(local, office, tmp_path, job(dataset, seconds=0.8))
     (pid,) = starts(tmp_path)
-    assert gone(pid)
+    gone(pid)
 
 
 @case("slow")
 def test_an_experiment_nobody_waits_for_ends_at_its_time(local: LlmStudio, dataset: Path, program: Path) -> None:
     behave(program, seconds=600)
     local.begin("k1", SETTINGS, dataset, timeout=timedelta(seconds=1))
-    until(local, StudioState.FAILED)
+    comes_to(local, StudioState.FAILED)
     status = local.status("k1")
     assert status is not None
     assert "ran out of its time" in status.error
@@ -291,10 +282,10 @@ def test_a_program_that_vanished_is_no_running_one(
 ) -> None:
     behave(program, seconds=600)
     local.begin("k1", SETTINGS, dataset, timeout=MINUTE)
-    until(local, StudioState.RUNNING)
+    comes_to(local, StudioState.RUNNING)
     for name in ("pid", "child"):
         os.killpg(int((tmp_path / "experiments" / "k1" / name).read_text()), signal.SIGKILL)
-    until(local, StudioState.FAILED)
+    comes_to(local, StudioState.FAILED)
     status = local.status("k1")
     assert status is not None
     assert "vanished" in status.error

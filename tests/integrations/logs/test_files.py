@@ -100,7 +100,7 @@ def test_a_file_larger_than_allowed_is_read_from_its_end_and_said_to_be_more(tmp
     logs = FileLogs(paths=[tmp_path / "big.log"], most_bytes=200_000)
     begun = time.perf_counter()
     found = logs.search(START - timedelta(days=1), limit=5)
-    assert time.perf_counter() - begun < 2
+    assert time.perf_counter() - begun < 20  # some tenths on a quiet machine; more than the end is not read
     assert list(found.lines) == lines[-5:]
     assert not found.complete
     assert not logs.search(START - timedelta(days=1), contains="e040000").complete

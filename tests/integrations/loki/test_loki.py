@@ -17,6 +17,7 @@ from domain.errors import ConfigurationError, DependencyLied, DependencyTimeout,
 from tests.contract.logs_contract import LINES, NOW, START, LogsContract
 from tests.stubs.loki import LokiApi, Stream
 from tests.stubs.small_server import NOBODY, Said, SmallServer, endpoint, said
+from tests.support.waiting import until
 
 
 def nanos(line: LogLine) -> int:
@@ -123,6 +124,7 @@ def test_a_late_answer_is_asked_for_again_and_then_given_up(server: SmallServer)
         pytest.raises(DependencyTimeout, match="in time"),
     ):
         logs.search(START)
+    until(lambda: len(server.seen) >= 2)
     assert len(server.seen) == 2
 
 

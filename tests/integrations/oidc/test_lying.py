@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from adapters.accounts.oidc import Errand, OidcClient, OidcProvider
+from adapters.accounts.oidc_facts import object_in
 from domain.access import AccessRole, Unauthenticated
 from domain.clock import FrozenClock
 from domain.errors import DependencyError, DependencyLied, DependencyUnavailable
@@ -269,8 +270,8 @@ def test_names_of_keys_that_nobody_has_make_it_ask_once_a_minute_and_no_more(lia
 
 @pytest.mark.integration("oidc", "slow")
 def test_a_provider_that_dawdles_is_an_error_in_time_and_left_alone_for_a_moment(liar: Liar) -> None:
-    oidc = OidcProvider(liar.oidc._client, endpoint(liar.issuer, timeout=timedelta(seconds=0.2)), liar.clock)
-    liar.server.delay = 5
+    oidc = OidcProvider(liar.oidc._client, endpoint(liar.issuer, timeout=timedelta(seconds=1)), liar.clock)
+    liar.server.delay = 30
     token = liar.token()
     for _ in range(3):
         with pytest.raises(DependencyError):
@@ -319,3 +320,35 @@ def test_a_section_that_could_not_be_safe_is_refused(change: dict[str, Any], sai
     assert OidcConfig.model_validate(plain).audience == ""
     with pytest.raises(ValueError, match=said):
         OidcConfig.model_validate({**plain, **change})
+
+
+@pytest.mark.integration("oidc", "refused")
+@pytest.mark.parametrize("odd", ["é", "\ud800", "", "s" * 1000])
+def test_an_answer_whose_state_or_nonce_is_odd_text_is_refused_and_no_defect(liar: Liar, odd: str) -> None:
+    errand = Errand(state="s", nonce="n", verifier="v", back_to="/", redirect_uri="http://x/")
+    with pytest.raises(Unauthenticated, match="not to what this browser asked"):
+        liar.oidc.came_back(errand, {"state": odd, "code": "c", "iss": liar.issuer})
+    with pytest.raises(Unauthenticated, match="another errand"):
+        liar.code(nonce=odd)
+
+
+@pytest.mark.integration("oidc", "lying")
+@pytest.mark.parametrize("time", [-99_999_999_999, -1, 1e11, "now"])
+def test_a_time_that_is_none_in_a_token_that_is_rightly_signed_opens_nothing(liar: Liar, time: Any) -> None:
+    for name in ("exp", "iat", "nbf"):
+        with pytest.raises(Unauthenticated):
+            liar.oidc.bearer(liar.token(**{name: time}))
+
+
+@pytest.mark.integration("oidc", "lying")
+@pytest.mark.parametrize("place", ["http://[", "http://]", "", "jwks"])
+def test_an_address_that_is_none_is_a_lie(liar: Liar, place: str) -> None:
+    liar.about = {"jwks_uri": place}
+    with pytest.raises(DependencyLied, match="jwks_uri"):
+        liar.oidc.bearer(liar.token())
+
+
+@pytest.mark.integration("oidc", "lying")
+def test_an_answer_that_is_too_deep_to_be_read_is_a_lie() -> None:
+    with pytest.raises(DependencyLied, match="not JSON"):
+        object_in("[" * 100_000, "its description")

@@ -79,7 +79,7 @@ def test_a_hang_is_a_timeout_within_the_deadline(make: Make) -> None:
     before = system.monotonic()
     with pytest.raises(DependencyTimeout, match="in time"):
         chat.complete(ASKED, [TOOL], task="diagnosis")
-    assert system.monotonic() - before < 2
+    assert system.monotonic() - before < 20
 
 
 @pytest.mark.integration("openai", "slow")
@@ -90,7 +90,7 @@ def test_an_answer_that_drips_is_a_timeout_too(make: Make) -> None:
     before = system.monotonic()
     with pytest.raises(DependencyTimeout, match="in time"):
         chat.complete(ASKED, [TOOL], task="diagnosis")
-    assert system.monotonic() - before < 2
+    assert system.monotonic() - before < 20
 
 
 @pytest.mark.integration("openai", "lying")

@@ -20,6 +20,7 @@ from domain.errors import ConfigurationError, DependencyLied, DependencyTimeout,
 from tests.contract.costs_contract import BUDGET, DAY, FIRST, LAST, NOW, SPENT, CostsContract
 from tests.stubs.opencost import OpenCostApi
 from tests.stubs.small_server import NOBODY, Asked, Said, SmallServer, endpoint, said
+from tests.support.waiting import until
 
 SPEC = Path(__file__).resolve().parents[4] / "shared" / "contracts" / "opencost" / "swagger.json"
 
@@ -132,6 +133,7 @@ def test_a_late_answer_is_asked_for_again_and_then_given_up(server: SmallServer)
         pytest.raises(DependencyTimeout, match="in time"),
     ):
         costs.allocation("search", NOW - DAY, NOW)
+    until(lambda: len(server.seen) >= 2)
     assert len(server.seen) == 2
 
 

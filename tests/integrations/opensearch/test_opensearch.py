@@ -24,6 +24,7 @@ from tests.contract.search_contract import ASKED, DOCUMENTS, NOW, START, SearchC
 from tests.stubs.opensearch import OpenSearchApi
 from tests.stubs.small_server import NOBODY, Said, SmallServer, endpoint, said
 from tests.stubs.spec import CONTRACTS
+from tests.support.waiting import until
 
 SPEC = CONTRACTS / "opensearch" / "_core.rank_eval.yaml"
 JUDGED = [JudgedQuery(query="sort list", grades={"d1": 2, "d4": 1}), JudgedQuery(query="read file", grades={"d3": 1})]
@@ -209,6 +210,7 @@ def test_a_late_answer_is_asked_for_again_and_then_given_up(server: SmallServer)
     fields = {"timeout": timedelta(milliseconds=60), "attempts": 2}
     with engine(server, **fields) as search, pytest.raises(DependencyTimeout, match="in time"):
         search.analytics(START, NOW)
+    until(lambda: len(server.seen) >= 2)
     assert len(server.seen) == 2
     with logs_of(server, **fields) as logs, pytest.raises(DependencyTimeout, match="in time"):
         logs.search(START)

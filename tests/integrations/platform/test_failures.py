@@ -44,7 +44,7 @@ def test_an_answer_that_drips_ends_at_the_deadline() -> None:
         for ask in (platform.live, platform.documents):
             with pytest.raises(DependencyTimeout, match=r"did not end within 0\.2 s.*platform's load"):
                 ask()
-        assert clock.monotonic() - before < 3
+        assert clock.monotonic() - before < 10  # one of them alone would take longer
 
 
 @slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +29,7 @@ from tests.integrations.prometheus.asking import (
     works,
 )
 from tests.stubs.small_server import Asked, Said, SmallServer
+from tests.support.waiting import until
 
 
 @works
@@ -109,12 +109,13 @@ def test_a_query_it_does_not_understand_is_ours_to_mend() -> None:
 @slow
 def test_a_late_answer_is_a_timeout_and_is_not_asked_for_again() -> None:
     def answer(_request: Asked) -> Said:
-        time.sleep(1)
+        stub.stopping.wait(30)
         return success([row()])
 
     with SmallServer(answer) as stub:
         with pytest.raises(DependencyTimeout, match=r"metrics\.timeout_s"):
             stubbed(stub, timeout=timedelta(seconds=0.2), attempts=3).read(ONE)
+        until(lambda: stub.seen)
         assert len(stub.seen) == 1
 
 

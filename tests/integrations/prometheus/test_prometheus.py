@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,6 +29,7 @@ from tests.contract.metrics_contract import HISTORIES, SECOND, History, MetricsC
 from tests.contract.promserver import backfill, needs_prometheus
 from tests.integrations.prometheus.asking import ONE, START, misconfigured, opened, works
 from tests.stubs.small_server import Said, SmallServer
+from tests.support.waiting import until
 
 LONG_S = 30_000
 WEEK_S = 7 * 86_400
@@ -142,22 +142,13 @@ def test_a_series_that_is_no_longer_told_is_missing_at_once(tmp_path: Path) -> N
         Prometheus(tmp_path, targets={"platform": page.url[7:]}, interval=0.1) as server,
     ):
         metrics = PrometheusMetrics(endpoint=Endpoint(url=server.url), clock=SystemClock())
-        assert _until(lambda: metrics.read(SeriesQuery(metric="share")).value == 1, 20)
+        until(lambda: metrics.read(SeriesQuery(metric="share")).value == 1)
         assert "1 targets are up" in metrics.check()
         pages["text"] = "up_to_date 2\n"
-        assert _until(lambda: metrics.read(SeriesQuery(metric="up_to_date")).value == 2, 10)
+        until(lambda: metrics.read(SeriesQuery(metric="up_to_date")).value == 2)
         assert metrics.read(SeriesQuery(metric="share")).value is None
         assert list(metrics.labels("share", "job")) == []
         metrics.close()
-
-
-def _until(true: Callable[[], bool], seconds: float) -> bool:
-    ending = time.monotonic() + seconds
-    while time.monotonic() < ending:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @misconfigured

@@ -17,10 +17,8 @@ import yaml
 from adapters.metrics.prometheus import PrometheusMetrics
 from adapters.rest import Endpoint
 from domain.clock import FrozenClock
-from domain.measurement import Measurement
 from domain.signal import SignalSpec
-from domain.verdict import Verdict
-from policies.contract import Contract, breached, load_contract
+from policies.contract import Contract, load_contract
 from policies.packaged import packaged_contract, packaged_profile
 from policies.profiles import load_profile
 from service.catalog import default_catalog
@@ -29,7 +27,7 @@ from service.watcher import MIN_SAMPLES, Z_LIMIT
 from testbed.servers.prometheus import Prometheus
 from tests.contract.metrics_contract import SECOND, History
 from tests.contract.promserver import backfill, needs_prometheus
-from tools.observe.reading import SignalReader, Windows
+from tools.observe.reading import SignalReader, Windows, judge_of
 
 pytestmark = [
     pytest.mark.integration("prometheus", "works"),
@@ -203,11 +201,7 @@ def means(reader: SignalReader, name: str, spec: SignalSpec, at: datetime) -> bo
 
 
 def test_an_expression_is_true_exactly_when_the_reader_says_breached(filled: Filled) -> None:
-    def judge(name: str, current: Measurement, baseline: Measurement) -> tuple[bool | None, str]:
-        found = breached(CONTRACT, name, current, baseline)
-        return {Verdict.FAIL: True, Verdict.PASS: False}.get(found.verdict), found.reason
-
-    reader = SignalReader(filled.metrics, CATALOG, WINDOWS, judge, FrozenClock())
+    reader = SignalReader(filled.metrics, CATALOG, WINDOWS, judge_of(lambda: CONTRACT), FrozenClock())
     rules = yaml.safe_load(alerting_rules(CONTRACT, CATALOG, WINDOWS, SCENE))["groups"][0]["rules"]
     fired: dict[str, list[bool]] = {}
     for rule in rules:

@@ -98,8 +98,8 @@ def test_an_answer_that_does_not_come_in_time_is_named(cluster: Cluster) -> None
 def test_an_effect_whose_answer_was_late_is_found(cluster: Cluster) -> None:
     cluster.put(rollout())
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/rollouts/{NAME}/status"
-    cluster.answer(f"patch {path}", lambda: asyncio.sleep(1))
-    hasty = cluster.rollouts(endpoint=endpoint(cluster.url, timeout=timedelta(milliseconds=300), attempts=3))
+    cluster.answer(f"patch {path}", lambda: asyncio.sleep(2))
+    hasty = cluster.rollouts(endpoint=endpoint(cluster.url, timeout=timedelta(seconds=1), attempts=3))
     with pytest.raises(DependencyTimeout, match="did not answer in time"):
         hasty.abort(key="k1", permit=permit_for(cluster.office, EFFECT_ABORT, "k1"))
     assert len([patch for patch in cluster.patches() if "status" in patch]) == 1

@@ -50,7 +50,7 @@ def test_a_page_that_drips_is_a_timeout(tmp_path: Path) -> None:
         before = clock.monotonic()
         with pytest.raises(DependencyTimeout, match=r"did not end in time.*within 0\.2 s"):
             metrics.read(UP)
-        assert clock.monotonic() - before < 2
+        assert clock.monotonic() - before < 10  # all of it would take longer
         metrics.close()
 
 

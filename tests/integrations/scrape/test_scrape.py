@@ -19,6 +19,7 @@ from domain.errors import DependencyError, DependencyLied, DependencyTimeout, De
 from domain.signal import SeriesQuery, Stat
 from tests.contract.metrics_contract import HISTORIES, SECOND, MetricsContract
 from tests.stubs.small_server import Asked, Said, SmallServer
+from tests.support.waiting import until
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PAGE = "text/plain; version=0.0.4"
@@ -29,17 +30,19 @@ def page(text: str) -> Said:
 
 
 def _sleeps(_request: Asked) -> Said:
-    time.sleep(1.5)
+    time.sleep(3)
     return page("up 1\n")
 
 
-def open_scrape(url: str, folder: Path, clock: FrozenClock | SystemClock, interval: float = 1.0) -> ScrapedMetrics:
+def open_scrape(
+    url: str, folder: Path, clock: FrozenClock | SystemClock, interval: float = 1.0, timeout: float = 10.0
+) -> ScrapedMetrics:
     return ScrapedMetrics(
         url=f"{url}/metrics",
         db_path=folder / "metrics.sqlite",
         clock=clock,
         interval=interval * SECOND,
-        timeout=0.5 * SECOND,
+        timeout=timeout * SECOND,
     )
 
 
@@ -156,10 +159,7 @@ def test_the_thread_scrapes_by_itself_and_outlives_failures(tmp_path: Path) -> N
         return Said(500) if failing.is_set() else page(f"asked_total {counts['asked']}\n")
 
     def wait_for(asked: int) -> None:
-        for _ in range(500):
-            if counts["asked"] >= asked:
-                return
-            time.sleep(0.01)
+        until(lambda: counts["asked"] >= asked)
 
     with SmallServer(answer) as stub:
         metrics = open_scrape(stub.url, tmp_path, SystemClock(), interval=0.02)
@@ -200,7 +200,7 @@ def test_a_page_that_does_not_come_is_an_error(
     answer: Callable[[Asked], Said], error: type[DependencyError], tmp_path: Path
 ) -> None:
     with SmallServer(answer) as stub:
-        metrics = open_scrape(stub.url, tmp_path, FrozenClock())
+        metrics = open_scrape(stub.url, tmp_path, FrozenClock(), timeout=1.0)
         with pytest.raises(error):
             metrics.read(SeriesQuery(metric="up"))
         with pytest.raises(error):

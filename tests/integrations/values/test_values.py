@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 from datetime import UTC, datetime
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pytest
 
+from adapters.tracking.memory import MemoryTracking
 from adapters.vcs.base import EFFECT_COMMIT
 from adapters.vcs.memory import MemoryVcs
 from domain.actor import Actor, Role
+from domain.candidate import ModelRef
 from domain.clock import FrozenClock
 from domain.errors import InvalidInput
 from domain.permit import PermitOffice
@@ -25,6 +28,17 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 SCOPE = Scope("si_2026_01_01_001", "promote", "search", "dev", AT, AT)
 
 
+class Registered(MemoryTracking):
+    """A registry in which every version holds the bundle it is known by."""
+
+    def __init__(self) -> None:
+        super().__init__(PermitOffice(FrozenClock()), lambda bundle: NEW)
+
+    def download(self, ref: ModelRef, into: Path) -> Path:
+        """See `TrackingPort.download`."""
+        return into
+
+
 class Repository:
     """A values repository with one file, and calls that carry a permit for one commit each."""
 
@@ -32,6 +46,7 @@ class Repository:
         clock = FrozenClock()
         self.office = PermitOffice(clock)
         self.vcs = MemoryVcs(text=text, permits=self.office, clock=clock)
+        self.registry = Registered()
         self.calls = 0
 
     def call(self) -> Call:
@@ -56,7 +71,7 @@ def test_a_promotion_changes_the_named_lines_of_the_file_and_its_revert_takes_th
     args = PromoteArgs(name="reranker", version="8", digest=NEW)
     rehearsed = RehearseRollback(repository.vcs, layout).run(args, repository.call())
     assert rehearsed.restores == OLD
-    Promote(repository.vcs, layout).run(args, repository.call())
+    Promote(repository.vcs, repository.registry, layout).run(args, repository.call())
     released = repository.vcs.read()
     assert parse_values(released, layout).model.digest == NEW
     assert parse_values(released, layout).model.version == "8"
@@ -98,7 +113,9 @@ def test_a_change_that_would_move_something_else_too_is_refused() -> None:
     )
     repository = Repository(text)
     with pytest.raises(InvalidInput, match=r"prod\.yaml stable\.digest: would change too"):
-        Promote(repository.vcs, layout).run(PromoteArgs(name="m", version="8", digest=NEW), repository.call())
+        Promote(repository.vcs, repository.registry, layout).run(
+            PromoteArgs(name="m", version="8", digest=NEW), repository.call()
+        )
     assert repository.vcs.read() == text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from adapters.workflow.base import Body, WorkflowPort
 from adapters.workflow.dbos import DbosWorkflow
 from domain.clock import FrozenClock
 from tests.contract.workflow_contract import Journal, WorkflowContract
+from tests.support.waiting import until
 
 
 @pytest.mark.integration("workflow sqlite", "works")
@@ -25,11 +25,7 @@ class TestDbosWorkflow(WorkflowContract):
     def _crash(self, workflow: WorkflowPort, body: Body, journal: Journal) -> None:
         workflow.launch(body)
         workflow.start("w1")
-        pause = threading.Event()
-        for _ in range(400):
-            if "stop" in journal.ran:
-                break
-            pause.wait(0.02)
+        until(lambda: "stop" in journal.ran)
         assert journal.ran[-1] == "stop"
         workflow.close()
 

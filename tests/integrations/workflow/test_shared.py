@@ -19,6 +19,7 @@ from adapters.workflow.base import Run
 from adapters.workflow.dbos import DbosWorkflow
 from domain.clock import SystemClock
 from domain.errors import DependencyUnavailable
+from tests.support.waiting import until
 
 CLOCK, SOON = SystemClock(), timedelta(seconds=60)
 POSTGRES = "workflow postgresql"
@@ -26,13 +27,6 @@ POSTGRES = "workflow postgresql"
 
 def shared(url: str, name: str = "a#1", slots: int = 2) -> DbosWorkflow:
     return DbosWorkflow(url, clock=CLOCK, application_version="1", executor_id=name, slots=slots)
-
-
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = CLOCK.monotonic() + seconds
-    while not holds():
-        assert CLOCK.monotonic() < deadline
-        CLOCK.sleep(timedelta(milliseconds=50))
 
 
 @contextmanager
@@ -100,9 +94,11 @@ def test_a_workflow_that_sleeps_in_the_queue_is_woken_by_its_condition_and_can_b
 @pytest.mark.integration(POSTGRES, "works")
 def test_a_lane_with_many_workflows_leaves_room_for_others(fresh_url: Callable[[], str]) -> None:
     order: list[str] = []
+    all_wait = threading.Event()
 
     def body(run: Run, workflow_id: str) -> dict[str, Any]:
         def work() -> dict[str, Any]:
+            all_wait.wait(60)
             order.append(workflow_id)
             CLOCK.sleep(timedelta(milliseconds=150))
             return {}
@@ -113,6 +109,7 @@ def test_a_lane_with_many_workflows_leaves_room_for_others(fresh_url: Callable[[
         for number in range(20):
             workflow.start(f"noisy{number}", lane="noisy")
         workflow.start("quiet", lane="quiet")
+        all_wait.set()
         workflow.result("quiet", SOON)
         assert order.index("quiet") < 10
         for number in range(20):
@@ -129,14 +126,14 @@ def test_what_a_killed_or_a_paused_executor_ran_is_taken_over_once(
     Database(url).close()
     members = {name: _member(url, name, journal) for name in ("one", "two")}
     try:
-        until(lambda: all(f"ready {name}" in journal.read_text() for name in members), 90)
+        until(lambda: all(f"ready {name}" in journal.read_text() for name in members), 120)
         _enqueue(url, ["w-hang", "w1", "w2"])
-        until(lambda: "w-hang/second" in journal.read_text(), 60)
+        until(lambda: "w-hang/second" in journal.read_text())
         holder = next(line.split()[1] for line in journal.read_text().splitlines() if "w-hang/second" in line)
         members[holder].send_signal(signal.SIGSTOP)
-        until(lambda: "w-hang/third" in journal.read_text(), 60)
+        until(lambda: "w-hang/third" in journal.read_text())
         members[holder].send_signal(signal.SIGCONT)
-        assert members[holder].wait(30) == 4
+        assert members[holder].wait(60) == 4
         lines = journal.read_text().splitlines()
     finally:
         for member in members.values():

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-TRAIN = "tests.support.jobs:train"
-SCORE = "tests.support.jobs:score"
-EXPLAIN = "tests.support.jobs:explain"
+TRAIN = "evals.simulated_jobs:train"
+SCORE = "evals.simulated_jobs:score"
+EXPLAIN = "evals.simulated_jobs:explain"
 LEARNT = 0.9
 
 
@@ -27,13 +27,13 @@ def digest_of(bundle: Path) -> str:
 def bundle_of(place: Path, name: str, skill: float) -> Path:
     """Write a bundle and return its folder."""
     place.mkdir(parents=True, exist_ok=True)
-    (place / "model.json").write_text(json.dumps({"name": name, "skill": skill}, sort_keys=True))
+    (place / "model.json").write_text(json.dumps({"name": name, "skill": skill}, sort_keys=True), encoding="utf-8")
     return place
 
 
 def ranked(bundle: Path, query: str) -> list[str]:
     """Return what the model answers."""
-    skill = json.loads((bundle / "model.json").read_text())["skill"]
+    skill = json.loads((bundle / "model.json").read_text(encoding="utf-8"))["skill"]
     wanted = f"d{query.split()[0].removeprefix('q')}"
     luck = int(hashlib.sha256(query.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
     return [wanted, "other-1", "other-2"] if luck < skill else ["other-1", "other-2", wanted]
@@ -42,7 +42,7 @@ def ranked(bundle: Path, query: str) -> list[str]:
 def train(spec: Mapping[str, Any], out: Path) -> dict[str, Any]:
     """Train on a dataset folder; the same data and seed give the same bundle."""
     dataset = Path(spec["dataset"])
-    rows = (dataset / "judgements.jsonl").read_text().splitlines()
+    rows = (dataset / "judgements.jsonl").read_text(encoding="utf-8").splitlines()
     name = hashlib.sha256("\n".join(rows).encode()).hexdigest()[:12] + f"-{spec['seed']}"
     bundle = bundle_of(Path(out) / "bundle", name, LEARNT)
     return {"digest": digest_of(bundle), "metrics": {"ndcg": 0.5}, "examples": len(rows), "bundle": "bundle"}
@@ -50,7 +50,7 @@ def train(spec: Mapping[str, Any], out: Path) -> dict[str, Any]:
 
 def score(spec: Mapping[str, Any], out: Path) -> dict[str, Any]:
     """Answer every query of the judgements with every bundle."""
-    rows = [json.loads(line) for line in Path(spec["judgements"]).read_text().splitlines()]
+    rows = [json.loads(line) for line in Path(spec["judgements"]).read_text(encoding="utf-8").splitlines()]
     runs = {}
     for name, bundle in spec["bundles"].items():
         lines = []
@@ -58,7 +58,7 @@ def score(spec: Mapping[str, Any], out: Path) -> dict[str, Any]:
             ranking = [[d, float(-r)] for r, d in enumerate(ranked(Path(bundle), row["query"]))]
             lines.append(json.dumps({"query_index": number, "ranking": ranking, "latency_ms": 2.0}) + "\n")
         runs[name] = f"run.{name}.jsonl"
-        (Path(out) / runs[name]).write_text("".join(lines))
+        (Path(out) / runs[name]).write_text("".join(lines), encoding="utf-8")
     return {"runs": runs, "queries": len(rows)}
 
 
@@ -72,5 +72,5 @@ def sandboxed(entry: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """Answer as a sandbox would, in this process."""
     if entry == EXPLAIN:
         return explain(spec, Path())
-    rows: Sequence[str] = Path(spec["judgements"]).read_text().splitlines()
+    rows: Sequence[str] = Path(spec["judgements"]).read_text(encoding="utf-8").splitlines()
     return {"queries": len(rows)}

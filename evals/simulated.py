@@ -1,6 +1,6 @@
-"""A platform as its users and its metrics system see it.
+"""A platform in memory as its users and its metrics system see it: what benches and tests of whole cycles run on.
 
-What it measures follows from what is live and from what is wrong with it.
+What it measures follows from what is live and from what is wrong with it; nobody's words are in the numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from enum import StrEnum
 from functools import lru_cache
 
 from adapters.metrics.evaluate import steps
-from adapters.platform.base import JudgementRow, PlatformDocument
 from domain.candidate import LiveState
 from domain.clock import Clock
 from domain.measurement import Measurement, Point
@@ -59,18 +58,28 @@ CATALOG: Mapping[str, SignalSpec] = {
     "user_satisfaction": _signal("user_satisfaction", "score_1_5", SeriesQuery(metric="satisfaction"), _SESSIONS, True),
 }
 
+METRICS = frozenset(
+    query.metric for spec in CATALOG.values() for query in (spec.value, spec.count, spec.squares) if query is not None
+)
+
 
 class Fault(StrEnum):
     """What is wrong with the platform; no agent is told."""
 
+    NONE = "none"
     SHIFT = "shift"
     BAD_RELEASE = "bad_release"
     LABELS = "labels"
     LATENCY = "latency"
     NOISE = "noise"
 
+    @property
+    def signal(self) -> str:
+        """The signal that is alerted about."""
+        return "latency_p95_ms" if self is Fault.LATENCY else "ndcg_at_10"
 
-@lru_cache(maxsize=64)
+
+@lru_cache(maxsize=256)
 def parse_values(text: str) -> Values:
     """Return the typed values; the same text is parsed once."""
     return slowly_parsed(text)
@@ -145,15 +154,20 @@ def wobble(at: datetime, scale: float) -> float:
 
 
 class WorldMetrics:
-    """`MetricsPort` over a `World`: counters grow at a constant rate, gauges have the value of the moment."""
+    """`MetricsPort` over a `World`: counters grow at a constant rate, gauges have the value of the moment.
+
+    `asked` is every query it was given.
+    """
 
     name = "world"
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.asked: list[SeriesQuery] = []
 
     def read(self, query: SeriesQuery, at: datetime | None = None) -> Measurement:
         """See `MetricsPort.read`."""
+        self.asked.append(query)
         moment = at or self.world.clock.now()
         value = self._value(query, moment)
         if value is None or not math.isfinite(value):
@@ -213,46 +227,3 @@ class WorldMetrics:
             "experiment_satisfaction_mean": 4.3,
         }
         return known.get(query.metric)
-
-
-def documents(alert_at: datetime, *, shifted: bool) -> list[PlatformDocument]:
-    """Return forty documents that every model knows, and twenty of a new subject that arrived when the shift began."""
-    old, new = alert_at - timedelta(days=2), alert_at - timedelta(seconds=8)
-    known = [_document(number, "cooking", old) for number in range(40)]
-    return known + [_document(number, "sailing", new) for number in range(40, 60) if shifted]
-
-
-def judgements(alert_at: datetime, *, shifted: bool, damaged: bool) -> list[JudgementRow]:
-    """Return judged sessions of both sides of the alert; damaged ones name documents nobody was shown."""
-    before = [_row(n, alert_at - timedelta(seconds=28 - n * 0.08), "cooking", False) for n in range(200)]
-    subject = "sailing" if shifted else "cooking"
-    after = [_row(200 + n, alert_at - timedelta(seconds=5 - n * 0.02), subject, damaged) for n in range(240)]
-    return before + after
-
-
-def _document(number: int, subject: str, at: datetime) -> PlatformDocument:
-    text = f"{subject} guide number{number} about topic{number} and detail{number}"
-    return PlatformDocument(
-        id=f"d{number}",
-        title=f"q{number} {subject} topic{number}",
-        text=text,
-        subject=subject,
-        arrived_at=at,
-        seq=number + 1,
-    )
-
-
-def _row(number: int, at: datetime, subject: str, damaged: bool) -> JudgementRow:
-    wanted = 40 + number % 20 if subject == "sailing" else number % 40
-    right = f"d{wanted}"
-    return JudgementRow(
-        request_id=f"r{number}",
-        ts=at,
-        user_id=f"u{number % 50}",
-        query=f"q{wanted} {subject} detail{wanted}",
-        doc_id="d-unrelated" if damaged else right,
-        grade=1,
-        clicked=(right,),
-        shown=("other-1", right),
-        subject=subject,
-    )
