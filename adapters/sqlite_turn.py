@@ -20,10 +20,9 @@ _FIRST, _LONGEST, _GROWTH = timedelta(microseconds=200), timedelta(milliseconds=
 def begun(begin: Callable[[], object], busy: timedelta) -> bool:
     """Call `begin` until the database is free; return False when it was not for as long as `busy`.
 
-    `begin` itself must not wait: its connection has no busy timeout.
+    And at once when something else keeps it from beginning: whoever asked begins once more, and is told in their way.
 
-    Raises:
-        sqlite3.OperationalError: it cannot be begun for another reason.
+    `begin` itself must not wait: its connection has no busy timeout.
     """
     clock, pause = SystemClock(), _FIRST
     until = clock.monotonic() + busy.total_seconds()
@@ -31,9 +30,9 @@ def begun(begin: Callable[[], object], busy: timedelta) -> bool:
         try:
             begin()
             return True
-        except sqlite3.OperationalError as problem:
+        except sqlite3.Error as problem:
             if "locked" not in str(problem):
-                raise
+                return False
         if clock.monotonic() >= until:
             return False
         clock.sleep(pause)
