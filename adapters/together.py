@@ -89,18 +89,22 @@ class Turns(Generic[T]):
 
     def _lead(self) -> None:
         """Write for those who wait, oneself among them, and call the next to lead."""
-        if self._gather and self._company >= COMPANY:
-            self._clock.sleep(self._gather)
-        with self._queueing:
-            batch = self._taken()
-        self._company = len(batch)
+        batch: list[Brought[T]] = []
         written, problem = False, None
         try:
+            if self._gather and self._company >= COMPANY:
+                self._clock.sleep(self._gather)
+            with self._queueing:
+                batch = self._taken()
+            self._company = len(batch)
             self._write([brought.item for brought in batch])
             written = True
         except EvercrewError as error:
             problem = error
         finally:
+            if not batch:  # stopped before it took any: it takes itself out, which is the first of the queue
+                with self._queueing:
+                    batch = [self._queue.pop(0)]
             for brought in batch:
                 brought.over, brought.written, brought.problem = True, written, problem
                 brought.alone = len(batch) == 1

@@ -214,7 +214,7 @@ class Engine:
         except (TapeMissing, TapeForged):
             raise  # of a replay: what it is told is damaged
         except IntegrityError as problem:
-            return self._ended(desk, OutcomeKind.HANDED_OFF, f"{stage.value}: {problem}")
+            return self._damaged(desk, problem)
         except (DependencyError, InvalidInput) as problem:
             if isinstance(problem, CallFailed) and problem.error == PENDING:
                 return self._undecided(desk, problem)
@@ -243,6 +243,16 @@ class Engine:
             return self._ended(desk, OutcomeKind.HANDED_OFF, f"{stage.value} failed {failures} times: {problem}")
         desk.note(f"{stage.value} failed, attempt {failures} of {ATTEMPTS}: {problem}")
         return StageResult(next=stage, reason=str(problem), wait=PAUSE * 2 ** (failures - 1))
+
+    def _damaged(self, desk: Desk, problem: IntegrityError) -> StageResult:
+        """End, for asking again mends nothing; but a person may, so not where that would leave something out."""
+        stage = desk.cycle.stage
+        failures = int(desk.fact(f"failures_{stage.value}", 0)) + 1
+        persisting = persisted(desk, problem, failures)
+        if persisting is None:
+            return self._ended(desk, OutcomeKind.HANDED_OFF, f"{stage.value}: {problem}")
+        desk.keep(f"failures_{stage.value}", failures)
+        return persisting
 
     def _ended(self, desk: Desk, outcome: OutcomeKind, reason: str) -> StageResult:
         """Hand over to a person, by way of `learn`; a model of ours that is live and unwatched is taken back first."""

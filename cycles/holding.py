@@ -18,10 +18,12 @@ from typing import Any
 
 from cycles.desk import CallFailed, CallRefused, Desk
 from domain.actor import Role
-from domain.errors import AuditUnavailable, DependencyError, InvalidInput
+from domain.errors import AuditUnavailable, DependencyError, IntegrityError, InvalidInput
 from domain.receipt import RecordKind
 from domain.stage import Stage, StageResult
 from tools.notify.send import Notified, NotifyArgs
+
+Problem = DependencyError | InvalidInput | IntegrityError
 
 PAUSE = timedelta(seconds=1)
 LONGEST = timedelta(minutes=1)
@@ -42,7 +44,7 @@ def held(problem: DependencyError | AuditUnavailable, times: int) -> dict[str, A
     return {"stage": "", "ended": False, "wait_s": pause(times).total_seconds(), "held": str(problem)}
 
 
-def persisted(desk: Desk, problem: DependencyError | InvalidInput, failures: int) -> StageResult | None:
+def persisted(desk: Desk, problem: Problem, failures: int) -> StageResult | None:
     """Return when to try again where giving up would leave something in the world; None where it may be given up."""
     stage = desk.cycle.stage
     if not _left_out(desk, problem) or given_up(desk):
@@ -68,7 +70,7 @@ def given_up(desk: Desk) -> bool:
     return desk.since(_SINCE) >= desk.profile.poll.approval_timeout
 
 
-def _left_out(desk: Desk, problem: DependencyError | InvalidInput) -> bool:
+def _left_out(desk: Desk, problem: Problem) -> bool:
     stage = desk.cycle.stage
     if stage is Stage.ROLL_BACK:
         return True
@@ -78,7 +80,7 @@ def _left_out(desk: Desk, problem: DependencyError | InvalidInput) -> bool:
     return stage in _OUT and (unknown or (stage is Stage.AB and desk.fact("ab_lost") is not None))
 
 
-def _tell(desk: Desk, problem: DependencyError | InvalidInput) -> None:
+def _tell(desk: Desk, problem: Problem) -> None:
     """A message that cannot be sent changes nothing: it is noted, and the end of the cycle sends one too."""
     title = f"{desk.cycle.id}: {desk.cycle.stage.value} does not succeed and is tried on"
     args = NotifyArgs(title=title, body=f"{problem}"[:4000], severity="critical")

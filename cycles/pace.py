@@ -133,6 +133,7 @@ def _patient(desk: Desk, status: str, said: str, wait: timedelta) -> StageResult
 
 
 def _wait(desk: Desk, reason: str, wait: timedelta) -> StageResult:
+    desk.patient = True  # bounded by the time that is waited for, and not by the number of looks
     return StageResult(next=desk.cycle.stage, reason=reason, wait=max(min(wait, LOOK), _LEAST))
 
 

@@ -23,12 +23,15 @@ from policies.overrides import applied, checked
 
 
 class Rulebook:
-    """The rules of one environment; `live` returns the contract as its file stands now, where that may change."""
+    """The rules of one environment; `live` returns the contract as its file stands now, where that may change.
+
+    A contract that is a callable is asked for where something is judged, and not before.
+    """
 
     def __init__(
         self,
         rules: RulesPort,
-        contract: Contract,
+        contract: Contract | Callable[[], Contract],
         audit: AuditPort,
         clock: Clock,
         *,
@@ -37,7 +40,7 @@ class Rulebook:
         live: Callable[[], Contract] | None = None,
     ) -> None:
         self._rules = rules
-        self._base: Callable[[], Contract] = live or (lambda: contract)
+        self._base: Callable[[], Contract] = live or _asked(contract)
         self._audit = audit
         self._clock = clock
         self._environment = environment
@@ -100,6 +103,12 @@ class Rulebook:
         body = {**json_ready(override.model_dump(mode="json")), **_told(proof)}
         self._audit.append(AuditEntry(kind=RecordKind.NOTE, cycle_id="", actor=actor, status=status, body=body))
         self._observer(Event(kind="note", cycle_id="", what=f"{status.replace('_', ' ')}: {override.said()}"))
+
+
+def _asked(contract: Contract | Callable[[], Contract]) -> Callable[[], Contract]:
+    if isinstance(contract, Contract):
+        return lambda: contract
+    return contract
 
 
 def _told(proof: Proof | None) -> dict[str, Any]:

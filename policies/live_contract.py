@@ -16,6 +16,9 @@ from policies.contract import Contract
 from policies.live import EVERY, PolicySource
 from policies.pdp import hash_of
 
+# What a changed file may raise while it is read and judged: what is foreseen, and what a parser let slip through.
+_BAD = (EvercrewError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
 
 @dataclass(frozen=True)
 class ContractChange:
@@ -114,9 +117,9 @@ class LiveContract:
             self._seen = stamp.mark
             if settled:
                 self._judge(stamp.mark)
-        except EvercrewError as problem:
+        except _BAD as problem:
             self._judged = None
-            self._kept_out(str(problem))
+            self._kept_out(_why(problem))
 
     def _judge(self, mark: Hashable) -> None:
         """Put the file into force, or not; that it did not change while it was read is looked at once more."""
@@ -126,9 +129,9 @@ class LiveContract:
         digest = hash_of(files)
         try:
             contract = self._build(files)
-        except EvercrewError as problem:
+        except _BAD as problem:
             self._judged = mark
-            self._kept_out(str(problem))
+            self._kept_out(_why(problem))
             return
         changed = digest != self._hash or bool(self._problem)
         if not changed or self._heard(ContractChange(True, digest, self._hash)):
@@ -150,3 +153,8 @@ class LiveContract:
             self._problem = f"{said}; it could not be put on record: {unheard}"
             return False
         return True
+
+
+def _why(problem: Exception) -> str:
+    """Return what went wrong, which is never empty: an empty problem would read as none."""
+    return str(problem) if isinstance(problem, EvercrewError) else f"{type(problem).__name__}: {problem}"

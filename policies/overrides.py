@@ -19,6 +19,8 @@ LONGEST = timedelta(days=30)
 _LEVEL = "_level"
 # A guard may be loosened, but not to where a loss anybody would see is let through.
 LEAST_GUARD = -0.10
+# A candidate may be allowed to be dearer or slower by a share, and never to be more than twice of what is served.
+LARGEST_RISE = 1.0
 
 
 def checked(contract: Contract, override: Override) -> Override:
@@ -35,17 +37,20 @@ def checked(contract: Contract, override: Override) -> Override:
             raise InvalidInput(field, "is empty", "Say who overrides it, and why")
     if not math.isfinite(override.threshold):
         raise InvalidInput("threshold", f"{override.threshold} is not finite", "Give a number")
-    if override.kind == "gate":
-        _check_gate(contract, override)
-    else:
-        _check_limit(contract, override)
+    _check_number(contract, override)
     return override
 
 
 def applied(contract: Contract, overrides: Iterable[Override]) -> Contract:
-    """Return the contract with the numbers of the overrides in place of its own; of two for one, the newer counts."""
+    """Return the contract with the numbers of the overrides in place of its own; of two for one, the newer counts.
+
+    The contract may have changed since an override was added: one that it would refuse now is left out, and the number
+    of the file counts.
+    """
     signals, gates, guards = dict(contract.signals), dict(contract.quality_gates), dict(contract.guards)
     for each in sorted(overrides, key=lambda o: o.at):
+        if not _fits(contract, each):
+            continue
         if each.kind == "gate":
             book = guards if each.name.removesuffix(_LEVEL) in guards else gates
             name = _spec_name(contract, each.name)
@@ -54,6 +59,21 @@ def applied(contract: Contract, overrides: Iterable[Override]) -> Contract:
         elif each.name in signals:
             signals[each.name] = _limited(signals[each.name], each)
     return contract.model_copy(update={"signals": signals, "quality_gates": gates, "guards": guards})
+
+
+def _fits(contract: Contract, override: Override) -> bool:
+    try:
+        _check_number(contract, override)
+    except InvalidInput:
+        return False
+    return True
+
+
+def _check_number(contract: Contract, override: Override) -> None:
+    if override.kind == "gate":
+        _check_gate(contract, override)
+    else:
+        _check_limit(contract, override)
 
 
 def _spec_name(contract: Contract, name: str) -> str:
@@ -87,7 +107,7 @@ def _check_gate(contract: Contract, override: Override) -> None:
     if spec.kind == "min_relative_delta" and override.threshold < least:
         remedy = f"Give {least:g} or more: what is measured to be worse is never let through"
         raise InvalidInput("threshold", f"{override.threshold:g} would let a loss through", remedy)
-    if spec.kind == "max_relative_delta" and not 0 <= override.threshold <= 1:
+    if spec.kind == "max_relative_delta" and not 0 <= override.threshold <= LARGEST_RISE:
         raise InvalidInput("threshold", f"{override.threshold:g} is no share between 0 and 1", "Write 0.2 for 20 %")
 
 

@@ -6,8 +6,9 @@ import math
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from domain.errors import ConfigurationError
 from policies.budget import BudgetProfile, LoopsProfile
 from policies.consent import ApprovalsProfile, AutonomyProfile
 from policies.contract import SignalOverride
@@ -66,17 +67,7 @@ class AbProfile(_Strict):
     def _looks_fit(self) -> Self:
         if not timedelta() < self.poll <= self.window:
             raise ValueError("poll must be longer than nothing and no longer than the window")
-        if self.min_window > self.window:
-            raise ValueError("min_window must be no longer than the window, or no candidate could ever win")
         return self
-
-    @field_validator("split")
-    @classmethod
-    def _split_can_be_served(cls, split: float) -> float:
-        """The platform serves whole percents; another share would be rounded, and then read as a broken split."""
-        if not math.isclose(100 * split, round(100 * split), rel_tol=1e-9):
-            raise ValueError("split must be whole percents, e.g. 0.2 or 0.05")
-        return split
 
     @property
     def looks(self) -> int:
@@ -181,4 +172,17 @@ def load_profile(text: str, *, file: str) -> Profile:
     Raises:
         ConfigurationError: names file, field and remedy.
     """
-    return parse_yaml(text, Profile, file=file)
+    profile = parse_yaml(text, Profile, file=file)
+    _check_test(profile.ab, file)
+    return profile
+
+
+def _check_test(ab: AbProfile, file: str) -> None:
+    """Refuse a test that could not be served or won. Not a part of the model, which reads old records, too."""
+    # The platform serves whole percents; another share would be rounded, and then read as a broken split.
+    if not math.isclose(100 * ab.split, round(100 * ab.split), rel_tol=1e-9):
+        problem = f"must be whole percents (got {ab.split!r})"
+        raise ConfigurationError(f"{file}: ab.split", problem, "Give e.g. 0.2 or 0.05")
+    if ab.min_window > ab.window:
+        problem = f"is longer than the window of {ab.window}, so no candidate could ever win"
+        raise ConfigurationError(f"{file}: ab.min_window", problem, "Make it no longer than `ab.window`")

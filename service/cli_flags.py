@@ -193,6 +193,9 @@ def _row(row: FlagRow) -> str:
 
 
 def _change(change: FlagChange) -> str:
-    reason = change.details.get("reason", "")
+    from service.records import ACCOUNT
+
+    said = f"{change.by}: {change.details.get('reason', '')}"
+    ran = f" (account {change.details[ACCOUNT]})" if change.details.get(ACCOUNT) else ""
     word = "on " if change.enabled else "off"
-    return f"{change.at:%Y-%m-%d %H:%M:%S}  {word}  {change.name:<26} {change.environment:<11} {change.by}: {reason}"
+    return f"{change.at:%Y-%m-%d %H:%M:%S}  {word}  {change.name:<26} {change.environment:<11} {said}{ran}"

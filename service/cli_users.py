@@ -195,6 +195,9 @@ def rotate_key(
     if settings.access_key:
         remedy = f"Set {SETTING} to the new key, {SETTING_PREVIOUS} to the old one, and start every process anew"
         raise InvalidInput(SETTING, "the key is given by it, and is not ours to change", remedy)
+    if leaked and settings.access_key_previous:
+        remedy = f"Take {SETTING_PREVIOUS} out of the settings of every process, start them anew, and repeat this"
+        raise InvalidInput(SETTING_PREVIOUS, "a key that is given by it stays valid whatever leaked", remedy)
     loaded = load_config(config or settings.config)
     lasts = None if leaked else timedelta(minutes=loaded.access.token_minutes)
     clock = SystemClock()

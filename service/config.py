@@ -123,8 +123,9 @@ def _where(problem: UnicodeDecodeError | yaml.YAMLError) -> str:
 
 def _absolute(config: Config, base: Path) -> Config:
     placed: Config = anchored(config, base)
-    tracking = placed.tracking.model_copy(update={"uri": _absolute_uri(placed.tracking.uri, base)})
-    changes: dict[str, Any] = {"tracking": tracking}
+    kept = placed.tracking.artifacts
+    models = {"uri": _absolute_uri(placed.tracking.uri, base), "artifacts": kept and _absolute_place(kept, base)}
+    changes: dict[str, Any] = {"tracking": placed.tracking.model_copy(update=models)}
     changes["values"] = placed.values.model_copy(update={"remote": _absolute_place(placed.values.remote, base)})
     changes["datasets"] = placed.datasets.model_copy(update={"remote": _absolute_place(placed.datasets.remote, base)})
     if placed.backup is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,9 +99,9 @@ def live_contract(
     from policies.live_contract import LiveContract
 
     source = _source(config)
-    known = list(_builder(config, profile)(source.read()).signals)
+    first = _builder(config, profile)(source.read())
     return LiveContract(
-        source, _builder(config, profile, known), monotonic=clock.monotonic, told=_teller(audit, observer)
+        source, _builder(config, profile, first), monotonic=clock.monotonic, told=_teller(audit, observer)
     )
 
 
@@ -110,9 +110,9 @@ def _source(config: Config) -> PolicySource:
 
 
 def _builder(
-    config: Config, profile: Profile, known: Collection[str] | None = None
+    config: Config, profile: Profile, first: Contract | None = None
 ) -> Callable[[Mapping[str, bytes]], Contract]:
-    units = {name: spec.unit for name, spec in catalog(config).items()}
+    measured = catalog(config)
 
     def build(files: Mapping[str, bytes]) -> Contract:
         [(name, content)] = files.items()
@@ -120,7 +120,7 @@ def _builder(
             contract = load_contract(content.decode(), file=name).with_overrides(profile.signals)
         except (UnicodeDecodeError, RecursionError) as problem:
             raise ConfigurationError(name, f"is no text of a contract: {problem}", "Write UTF-8 YAML") from problem
-        problems = unsound(contract, units, known)
+        problems = unsound(contract, measured, first)
         if problems:
             raise ConfigurationError(name, "; ".join(problems), "Mend the file")
         return contract

@@ -17,7 +17,9 @@ from service.backup import objects_of
 from service.clocks import addresses, compared
 from service.config import load_config
 from service.consents import deciders
+from service.contracts import contract_of
 from service.notices.check import checks as notice_checks
+from service.profile import profile_of
 from service.schedules import scheduler_of
 from service.settings import Settings
 from service.site import Site
@@ -62,10 +64,16 @@ def examine(app: App) -> list[Finding]:
 
 def diagnosed(config: Path, settings: Settings) -> list[Finding]:
     """Build what the file names, look at it, and take it down; what cannot even be built is the one finding."""
+    named = "configuration"
     try:
-        app = build(load_config(config), settings, workflow=False)
+        loaded = load_config(config)
+        profile = profile_of(loaded)
+        named = "contract"
+        contract_of(loaded, profile)
+        named = "configuration"
+        app = build(loaded, settings, workflow=False)
     except EvercrewError as problem:
-        return [Finding(name="configuration", ok=False, detail=str(problem))]
+        return [Finding(name=named, ok=False, detail=str(problem))]
     try:
         return examine(app)
     finally:

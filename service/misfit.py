@@ -5,9 +5,12 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _REFERENCE = "docs/reference/configuration.md has every field"
 _NO_MAPPING = frozenset({"model_type", "model_attributes_type", "dict_type", "mapping_type"})
@@ -15,7 +18,8 @@ _NO_MAPPING = frozenset({"model_type", "model_attributes_type", "dict_type", "ma
 
 def misfit(problem: ValidationError, model: type[BaseModel]) -> tuple[str, str, str]:
     """Return the dotted name of the first field that does not fit `model` (empty: the whole), why, and the remedy."""
-    first = problem.errors()[0]
+    found = problem.errors()
+    first = _misspelt(found, model) if found[0]["type"] == "missing" else found[0]
     place, kind = first["loc"], first["type"]
     field = ".".join(str(part) for part in place)
     if kind == "extra_forbidden":
@@ -49,6 +53,17 @@ def models_in(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
         yield from ((found, f".<name>{suffix}") for found, suffix in models_in(inner[1]))
     elif origin is tuple or origin is list:
         yield from ((found, f"[]{suffix}") for found, suffix in models_in(inner[0]))
+
+
+def _misspelt(found: Sequence[ErrorDetails], model: type[BaseModel]) -> ErrorDetails:
+    """Return the field that was meant to be the first, which is missing; where there is none, the first."""
+    section, wanted = found[0]["loc"][:-1], found[0]["loc"][-1]
+    known = fields_at(model, section)
+    for each in found:
+        beside = each["type"] == "extra_forbidden" and each["loc"][:-1] == section
+        if beside and get_close_matches(str(each["loc"][-1]), known, n=1) == [wanted]:
+            return each
+    return found[0]
 
 
 def _meant(given: str, known: Sequence[str]) -> str:

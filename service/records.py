@@ -1,6 +1,6 @@
 """What commands about rules need: store, rules and audit chain of a configuration, and none of the systems around it.
 
-The kill switch must be thrown while everything else is down.
+The kill switch must be thrown while everything else is down, a contract that cannot be read included.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ class Records:
 
     config: Config
     profile: Profile
-    contract: Contract
     clock: Clock
     store: StorePort
     audit: AuditPort
@@ -90,7 +89,7 @@ def rulebook_of(
     observer: Observer,
 ) -> Rulebook:
     """Return the rulebook of an environment, on a database; `rules` returns the contract as its file stands now."""
-    return Rulebook(SqlRules(database), rules(), audit, clock, environment=profile.name, observer=observer, live=rules)
+    return Rulebook(SqlRules(database), rules, audit, clock, environment=profile.name, observer=observer)
 
 
 @contextmanager
@@ -114,8 +113,7 @@ def records_of(config: Path | None) -> Iterator[Records]:
     clock = SystemClock()
     with ExitStack() as closing:
         profile = profile_of(loaded)
-        contract = contract_of(loaded, profile)
         audit = audit_of(loaded, clock, closing, key=settings.audit_key)
         database = database_of(loaded, closing)
-        book = rulebook_of(database, lambda: contract, audit, clock, profile, nobody)
-        yield Records(loaded, profile, contract, clock, store_of(database), audit, book)
+        book = rulebook_of(database, lambda: contract_of(loaded, profile), audit, clock, profile, nobody)
+        yield Records(loaded, profile, clock, store_of(database), audit, book)

@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -131,8 +131,8 @@ def rotated(folder: Path, clock: Clock, until: datetime | None) -> tuple[ValidKe
                 (folder / PREVIOUS).unlink(missing_ok=True)
             else:
                 said = _UNTIL + until.isoformat().encode() + b"\n"
-                _put(folder / PREVIOUS, said + (folder / KEY).read_bytes()).replace(folder / PREVIOUS)
-            _put(folder / KEY, _new()).replace(folder / KEY)
+                _replace(folder / PREVIOUS, said + (folder / KEY).read_bytes())
+            _replace(folder / KEY, _new())
             return old, _read_folder(folder)[0]
     except OSError as error:
         raise _unusable(error) from error
@@ -147,7 +147,7 @@ def _read_folder(folder: Path) -> tuple[ValidKey, ...]:
         if not place.exists():
             _make(place)
         key = ValidKey(_read(_secret(place), KEY))
-        before = _secret(folder / PREVIOUS) if (folder / PREVIOUS).exists() else b""
+        before = _secret_if_any(folder / PREVIOUS)
     except OSError as error:
         raise _unusable(error) from error
     if not before:
@@ -179,26 +179,39 @@ def _secret(place: Path) -> bytes:
     return place.read_bytes()
 
 
+def _secret_if_any(place: Path) -> bytes:
+    """Return what is there, or nothing: whoever rotates may take it away between a look and the reading."""
+    try:
+        return _secret(place)
+    except FileNotFoundError:
+        return b""
+
+
 def _make(place: Path) -> None:
     """Write a new key; of two processes that do at once the first one's stays."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    scratch = _put(place, _new())
-    try:
+    with _beside(place, _new()) as scratch, suppress(FileExistsError):
         os.link(scratch, place)
-    except FileExistsError:
-        return
+
+
+def _replace(place: Path, content: bytes) -> None:
+    """Put a file in the place of another, in one step."""
+    with _beside(place, content) as scratch:
+        scratch.replace(place)
+
+
+@contextmanager
+def _beside(place: Path, content: bytes) -> Iterator[Path]:
+    """Give a file beside a place, which its owner alone may read; it is on disk. Nothing of it is left behind."""
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        yield Path(name)
     finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _put(place: Path, content: bytes) -> Path:
-    """Write a file beside a place, which its owner alone may read, and return it; it is on disk."""
-    handle, scratch = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-    with os.fdopen(handle, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    return Path(scratch)
+        Path(name).unlink(missing_ok=True)
 
 
 def _new() -> bytes:

@@ -67,7 +67,7 @@ class DatabaseChain(ABC):
         self.guard()
         brought = self._turns.bring(_Sought(prepared(entry)))
         if brought.item.record is None:
-            raise AuditUnavailable(_failure(brought))
+            raise AuditUnavailable(_failure(brought)) from brought.problem
         return brought.item.record
 
     def records(self, cycle_id: str | None = None) -> Sequence[AuditRecord]:

@@ -117,7 +117,7 @@ def flag(heard: Heard) -> Candidate:
     if on == off and heard.leaning in ("on", "off"):
         on, off = heard.leaning == "on", heard.leaning == "off"
     asked = heard.question and heard.leaning not in ("on", "off")
-    if name is None or on == off or asked or _told(heard):
+    if name is None or on == off or asked or _told(heard) or _turned_round(heard):
         return Candidate(Kind.FLAG, 0.0)
     slots = {"flag": name, "enabled": on, "environment": where(heard)}
     several = len({each.name for each in heard.names["environment"]}) > 1
@@ -128,6 +128,16 @@ def flag(heard: Heard) -> Candidate:
     )
     places |= frozenset(word.place for word in heard.words if word.text in ("true", "false"))
     return Candidate(Kind.FLAG, 2 * NAMES + FITS, slots, places, ("environment",) if several else ())
+
+
+def _turned_round(heard: Heard) -> bool:
+    """Whether a *not*, or a stop to switching, may turn the order into its opposite: *it must not be on*, *stop turning
+    it off*, *not in production*. Only *no automatic promotions* is plain.
+    """
+    plain = {min(heard.places("flag"), default=0) - 1} if _not_flag(heard) else set()
+    switching = heard.at("enable", "disable") - heard.at("stop") - heard.places("flag")
+    ending = any(heard.words[place].text.endswith("ing") for place in switching)
+    return bool(heard.nots - plain - heard.remarks) or (ending and bool(heard.at("stop") - heard.places("flag")))
 
 
 def _told(heard: Heard) -> bool:

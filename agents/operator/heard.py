@@ -58,7 +58,8 @@ class Heard:
 
     def __init__(self, text: str, vocabulary: Vocabulary, now: datetime) -> None:
         self.vocabulary = vocabulary
-        put = plainly(normalised(text))
+        self.said = normalised(text)
+        put = plainly(self.said)
         self.put, self.courteous = put.text, put.courteous
         self.asked = not put.courteous and put.text.rstrip(" .!").endswith("?")
         said, self.reason = without_reason(put.text)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from agents.operator.agreement import agreed
+from agents.operator.agreement import LONGEST, agreed
+from agents.operator.doubts import taken_back
 from agents.operator.heard import Heard
 from agents.operator.likeness import likeness
 from agents.operator.limits import beside, bounded, called_off, without_called_off
@@ -19,6 +20,7 @@ from agents.operator.names import Vocabulary
 from agents.operator.orders import ORDERS, is_identity, orders
 from agents.operator.questions import NAMES, Candidate, questions
 from agents.operator.reading import Reading, between, reading_of
+from agents.operator.words import MOST_CHARACTERS, too_long
 from domain.intent import Intent, Kind, is_write, kind_of
 
 ENOUGH = 1.9
@@ -27,7 +29,7 @@ MARGIN = 0.5
 # What a word costs a reading that does not account for it, and how many an order may leave.
 UNEXPLAINED = 0.15
 UNEXPLAINED_ORDER = 0.6
-MOST_UNEXPLAINED, MOST_OF_A_BOUND, MOST_OF_A_DENIAL = 1, 2, 3
+MOST_UNEXPLAINED, MOST_OF_A_BOUND, MOST_OF_A_DENIAL = 0, 2, 3
 # What a question gains by accounting for every word.
 WHOLE = 0.4
 
@@ -40,10 +42,15 @@ class Interpreter:
 
     def read(self, text: str, now: datetime) -> Reading:
         """Return what a sentence means, as seen at `now`."""
+        if too_long(text):
+            return Reading(None, final=True, why=f"it is too long: say it in {MOST_CHARACTERS} characters at most")
         heard = Heard(text, self.vocabulary, now)
         if not heard.words:
             return Reading(None, why="there are no words in it")
-        return agreed(heard, likeness(text, self.vocabulary), self.by_grammar(heard, now))
+        found = agreed(heard, likeness(text, self.vocabulary), self.by_grammar(heard, now))
+        if len(heard.words) > LONGEST and found.intent is not None and is_write(found.intent):
+            return Reading(None, final=True, why=f"it is too long for an order: say it in {LONGEST} words at most")
+        return found
 
     def by_grammar(self, heard: Heard, now: datetime) -> Reading:
         """Return what the grammar alone makes of a sentence."""
@@ -61,6 +68,8 @@ class Interpreter:
         tried = [each for each in (one(heard) for one in ORDERS) if each.score >= ENOUGH_ORDER - MARGIN]
         if tried and not (heard.question or heard.conditional or heard.reported):
             first = max(asked, key=lambda each: each.score)
+            if taken_back(heard.said, tried[0].kind):
+                return Reading(None, final=True, wanted=tried[0].kind, why="it takes back what it says")
             asked_back = between([tried[0], first], "it sounds like an order, and not all of it was understood")
             return replace(asked_back, wanted=tried[0].kind)
         return self._question(asked, best_order)
@@ -89,7 +98,7 @@ class Interpreter:
         if heard.question and better.score >= ENOUGH:
             return self._question(asked, None)
         left = heard.unexplained(best.places | _identities(heard))
-        if len(left) > _most(heard, best):
+        if len(left) > _most(best):
             return Reading(None, wanted=best.kind, why=f"these words were not understood: {', '.join(left[:5])}")
         loose = heard.nots - best.places
         if loose and not bounded(best):
@@ -125,22 +134,17 @@ def _besides(heard: Heard, order: Candidate) -> Candidate:
     return replace(order, places=order.places | beside(heard, order))
 
 
-def _most(heard: Heard, order: Candidate) -> int:
+def _most(order: Candidate) -> int:
     """Return how many words an order may leave that nobody understood; a denial is told why in whatever words."""
     if order.kind is Kind.DENY:
         return MOST_OF_A_DENIAL
     if order.kind is Kind.OPEN and bounded(order):
         return MOST_OF_A_BOUND
-    return MOST_UNEXPLAINED if order.kind is Kind.STOP and _placed(heard, order) and not heard.polite else 0
+    return MOST_UNEXPLAINED
 
 
 def _identities(heard: Heard) -> frozenset[int]:
     return frozenset(word.place for word in heard.words if is_identity(word.text))
-
-
-def _placed(heard: Heard, order: Candidate) -> bool:
-    """Whether an order says where, or needs not to: a word that nobody understood may have been the place."""
-    return "environment" not in order.slots or bool(heard.places("environment"))
 
 
 def _separate(one: Candidate, other: Candidate) -> bool:

@@ -40,22 +40,20 @@ class Likeness:
     """What a sentence is most like. `kind` None: an order that nobody gave, or nothing that has an answer.
 
     `tag` says which order of its kind (``free``, ``held``, ``look``; ``on``, ``off``; else ``said``), `ahead` how far
-    it is ahead of the next kind, `tag_ahead` how far the tag is ahead of the next of its kind; `rivals` are the kinds
-    by how near they come, the best first. `familiar` is the share of its words that some example has: what is said in
-    another language is like none of them.
+    it is ahead of the next kind, `tag_ahead` how far the tag is ahead of the next of its kind. `familiar` is the share
+    of its words that some example has: what is said in another language is like none of them.
     """
 
     kind: Kind | None
     tag: str
     ahead: float
     tag_ahead: float
-    rivals: tuple[Kind | None, ...]
     familiar: float = 1.0
 
 
 def likeness(text: str, vocabulary: Vocabulary) -> Likeness:
     """Return what a sentence is most like."""
-    learned, put = _learned(), _features(text, vocabulary)
+    learned, put = _learned(), features(text, vocabulary)
     scored = sorted(zip(learned.fitted.values(put), learned.labels, strict=True), reverse=True)
     (best, (kind, tag)) = scored[0]
     other = next(value for value, (named_kind, _) in scored if named_kind != kind)
@@ -66,7 +64,6 @@ def likeness(text: str, vocabulary: Vocabulary) -> Likeness:
         tag=tag,
         ahead=best - other,
         tag_ahead=best - same if same is not None else best - other,
-        rivals=tuple(dict.fromkeys(_kind(each) for _, (each, _) in scored)),
         familiar=sum(word in learned.words for word in said) / len(said) if said else 0.0,
     )
 
@@ -95,12 +92,13 @@ def _learned() -> _Learned:
     vocabulary, told = Vocabulary(), examples()
     labels = tuple(sorted({(kind, tag) for kind, tag, _ in told}))
     number = {label: place for place, label in enumerate(labels)}
-    sentences = [_features(said, vocabulary) for _, _, said in told]
+    sentences = [features(said, vocabulary) for _, _, said in told]
     fitted = Phrasing(sentences, [number[kind, tag] for kind, tag, _ in told])
     return _Learned(fitted, labels, frozenset(word for sentence in sentences for word in sentence.split()))
 
 
-def _features(text: str, vocabulary: Vocabulary) -> str:
+def features(text: str, vocabulary: Vocabulary) -> str:
+    """Return a sentence as it is learned: stems, and names put as what they are names of."""
     said = words(normalised(text))
     put = [_formed(word) for word in said]
     for sort in _NAMES:

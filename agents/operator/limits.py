@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from agents.operator.choices import pick
+from agents.operator.doubts import doubtful
 from agents.operator.heard import Heard
 from agents.operator.lexicon import word_set
 from agents.operator.mood import after
@@ -115,7 +116,7 @@ def given(heard: Heard, order: Candidate) -> bool:
     """Whether an order that was read is one to be carried out now, as it was read."""
     doubted = "?" in heard.put.rstrip(" ?!.") and not (heard.polite or heard.courteous)
     unsure = doubted or _hedged(heard) or _for_a_look(heard, order)
-    return not (unsure or _put_off(heard, order.kind) or _excepted(heard, order))
+    return not (unsure or _put_off(heard, order.kind) or _excepted(heard, order) or doubtful(heard, order))
 
 
 def _for_a_look(heard: Heard, order: Candidate) -> bool:

@@ -16,6 +16,13 @@ from agents.operator.questions import FITS, GOES, NAMES, Candidate
 from domain.intent import EVERYWHERE, Kind
 
 _REVISION = r"(?=[0-9a-f]*\d)[0-9a-f]{7,40}"
+# What undoes what is named behind it, what leads away from it, and what may stand between them.
+_BACK = ("undo", "undoing", "revert", "reverse", "unwind")
+_AWAY, _BETWEEN = ("from", "since", "after", "before"), ("the", "revision", "version", "commit", "day", "last")
+_NOUNS = ("rollback", "revert")
+_ODD_NUMBER = re.compile(
+    r"(?<![\w.])-\s?\.?\d|(?<![\d\w])\.\d|\d,\d{3}\b|\de\d|\b(?:by|least|most|minus|around|about) \d"
+)
 _GOLD = r"gold/\d{4}-\d{2}-\d{2}-\d{1,4}"
 
 
@@ -75,7 +82,10 @@ def open_cycle(heard: Heard) -> Candidate:
         | heard.at("change", "retrain" if train else "investigate")
     )
     places |= heard.at("everything") if kept_back or only_look else frozenset()
-    missing = ("signal",) if not train and signal is None else ()
+    missing: tuple[str, ...] = ("signal",) if not train and signal is None else ()
+    # A cycle works where this Evercrew does.
+    elsewhere = {each.name for each in heard.names["environment"] if not {*each.places} & heard.remarks}
+    missing += ("environment",) if elsewhere - {heard.vocabulary.home} and not (kept_back or only_look) else ()
     return Candidate(Kind.OPEN, score - NAMES * unclear, slots, places, missing)
 
 
@@ -150,12 +160,24 @@ def _destination(heard: Heard) -> tuple[dict[str, str] | None, frozenset[int]]:
     found = [{"how": "gold", "value": name} for name in named] + [{"how": "version", "value": v} for v in versions]
     if not named and heard.has("gold"):
         found.append({"how": "gold", "value": "gold"})
-    if days_named(heard.words) - at - heard.remarks - heard.at("quiet"):
-        return None, at
+    places = at | heard.at("gold") | frozenset(w.place for w in heard.words if w.text in (*named, *versions))
+    unclear = days_named(heard.words) - at - heard.remarks - heard.at("quiet")
+    if unclear or heard.numbers or _from_there(heard, places):
+        return None, places
     if day is not None and day < heard.today:
         found.append({"how": "day", "value": day.isoformat()})
-    places = at | heard.at("gold") | frozenset(w.place for w in heard.words if w.text in (*named, *versions))
     return (found[0] if len(found) == 1 else None), places
+
+
+def _from_there(heard: Heard, places: frozenset[int]) -> bool:
+    """*Undo a1b2c3d4*, *roll back from gold*, *revert the revert*: what is named is to go, or it is not clear."""
+    texts = [word.text for word in heard.words]
+    backs = [place for place, text in enumerate(texts) if text in _BACK]
+    for place in sorted(places):
+        before = next((texts[p] for p in range(place - 1, -1, -1) if texts[p] not in _BETWEEN), "")
+        if place - 1 not in places and before in (*_AWAY, *_BACK):
+            return True
+    return len(backs) > 1 or (bool(backs) and any(w.stem in _NOUNS and w.place > backs[0] for w in heard.words))
 
 
 def cancel(heard: Heard) -> Candidate:
@@ -193,8 +215,8 @@ def override(heard: Heard) -> Candidate:
     whole = gate is not None and len(numbers) == 1 and lasting is not None
     if verb is None or not (heard.has("gate") or whole) or heard.cycles:
         return Candidate(Kind.OVERRIDE, 0.0)
-    number = numbers[0] if len(numbers) == 1 else None
-    hours = lasting.total_seconds() / 3600 if lasting is not None else None
+    number = numbers[0] if len(numbers) == 1 and not _ODD_NUMBER.search(heard.put) else None
+    hours = lasting.total_seconds() / 3600 if lasting is not None and "and a half" not in heard.put else None
     slots = {
         "gate": gate,
         "threshold": number,
@@ -203,7 +225,7 @@ def override(heard: Heard) -> Candidate:
     }
     several = len({each.name for each in heard.names["environment"]}) > 1
     missing = tuple(name for name in ("gate", "threshold", "hours") if slots[name] is None)
-    missing += ("environment",) if several else ()
+    missing += ("environment",) if several or heard.has("everywhere") else ()
     score = NAMES + GOES + GOES * (gate is not None) + FITS * (number is not None) + FITS * (hours is not None)
     places = (
         _places(verb)

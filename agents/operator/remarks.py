@@ -27,9 +27,8 @@ _NEXT = re.compile(r"(?=\s*(?:[,;!?]|\.(?!\d))|\s(?:but|and|then|so|or)\s)")
 # Words that bind, wherever they stand.
 _BINDING = re.compile(
     r"\b(?:if|unless|until|till|once|provided|except|only|promot\w*|ship\w*|deploy\w*|releas\w*|live|roll\w*|publish\w*"
-    r"|chang\w*|touch\w*|alter\w*|candidate|offline|unpromoted|untouched)\b"
+    r"|tomorrow|tonight|later|chang\w*|touch\w*|alter\w*|candidate|offline|unpromoted|untouched)\b"
 )
-_TURNING = re.compile(r"\b(?:but|or|yet|wait|hold)\b")
 _BOUNDS = ("promote", "change", "keep_back", "touch_nothing", "gold", "everywhere", "now_past")
 _NAMES = ("environment", "flag", "role", "gate")
 # Stems of verbs that say how something is.
@@ -42,8 +41,8 @@ _VERB = 5
 def without_reason(said: str) -> tuple[str, str]:
     """Return a sentence without the reason it gives, and the reason.
 
-    A reason that holds what could bind stays in the sentence, and so does what follows it: *because it is stale, but do
-    not promote*.
+    A reason that holds what could bind stays in the sentence, and what follows it stays always: *because it is stale,
+    but do not promote*.
     """
     cut = _BECAUSE.search(said)
     if cut is None:
@@ -53,8 +52,6 @@ def without_reason(said: str) -> tuple[str, str]:
     first, rest = (tail, "") if after is None else (tail[: after.start()], tail[after.start() :])
     if _BINDING.search(first):
         return said, tail.strip()
-    if re.search(r"\bap_[0-9a-f]{4,24}\b", said) and not (_BINDING.search(rest) or _TURNING.search(rest)):
-        rest = ""
     return said[: cut.start()] + rest, tail.strip()
 
 

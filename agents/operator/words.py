@@ -14,8 +14,10 @@ from functools import cache
 
 from domain.untrusted import cleaned
 
-# Longer than anything an operator says in one sentence; what is beyond is not read.
+# Longer than anything an operator says in one sentence; what is beyond is not read, and nothing is done at its word.
 MOST_CHARACTERS = 600
+# What is looked at of a text before it is cleaned.
+_MOST_LOOKED_AT = 100_000
 _TOKEN = re.compile(
     r"si_\d{4}_\d{2}_\d{2}_\d{3,6}|ap_[0-9a-f]{4,24}\b|gold/\d{4}-\d{2}-\d{2}-\d{1,4}|\d{4}-\d{2}-\d{2}"
     r"|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b"
@@ -131,12 +133,25 @@ def _plain(root: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Return the sentence in one case and form, without what cannot be seen, contractions written out."""
-    said = unicodedata.normalize("NFKC", cleaned(text[: 4 * MOST_CHARACTERS]))[:MOST_CHARACTERS].casefold()
-    said = said.replace("\u2019", "'").replace("\u02bc", "'").replace("\n", " . ")
+    """Return the sentence in one case and form, without what cannot be seen, contractions written out; of a text that
+    is `too_long` the beginning.
+    """
+    said = _visible(text)[:MOST_CHARACTERS].casefold()
+    said = said.replace("\u2019", "'").replace("\u02bc", "'")
     for pattern, written in _CONTRACTIONS:
         said = re.sub(pattern, written, said)
     return " ".join(said.split())
+
+
+def too_long(text: str) -> bool:
+    """Whether a text is longer than what is read of it: its end may take back what its beginning says."""
+    return len(text) > _MOST_LOOKED_AT or len(_visible(text)) > MOST_CHARACTERS
+
+
+def _visible(text: str) -> str:
+    """Return a text without what cannot be seen, its lines parted by full stops, with single blanks."""
+    lines = unicodedata.normalize("NFKC", cleaned(text[:_MOST_LOOKED_AT])).split("\n")
+    return " . ".join(flat for line in lines if (flat := " ".join(line.split())))
 
 
 _BREAKS = frozenset({",", ";", ":", ".", "!", "?"})
@@ -175,7 +190,7 @@ _ONE = {
     "re-run": "rerun", "sign-off": "signoff", "sign-offs": "signoff", "un-pause": "unpause",
     "de-activate": "deactivate",
     "re-fit": "refit", "re-open": "reopen", "post-mortem": "postmortem", "write-up": "writeup",
-    "half-life": "halflife", "roll-out": "rollout", "go-ahead": "goahead",
+    "pre-prod": "preprod", "half-life": "halflife", "roll-out": "rollout", "go-ahead": "goahead",
 }  # fmt: skip
 
 

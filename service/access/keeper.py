@@ -155,8 +155,7 @@ class Keeper:
 
         Raises:
             InvalidInput: a scope is none, or more than the caller has; it lasts too long, or is already over; or it
-                would make a person of a machine, as whom it could vote.
-            ConflictError: the account has as many as it may have.
+                would make a person of a machine, as whom it could vote; or the account has as many as it may have.
         """
         if owner.is_person and by.person is None and by.via != "local":
             remedy = "Let it get its tokens where it got this one, or add a machine: `evercrew users add --machine`"
@@ -171,7 +170,8 @@ class Keeper:
             raise InvalidInput("label", "is longer than 200 characters", "Shorten it")
         identity, now = secrets.token_hex(6), self._clock.now()
         if sum(kept.lives(now) for kept in self.accounts.tokens(owner.name)) >= MOST_TOKENS:
-            raise ConflictError(f"{owner.name} has {MOST_TOKENS} API tokens, which is all; revoke one of them first")
+            remedy = "Revoke one that is not needed: `evercrew tokens revoke`, or the page /access"
+            raise InvalidInput("account", f"{owner.name} has {MOST_TOKENS} API tokens, which is all", remedy)
         text = f"{PREFIX}{identity}_{secrets.token_urlsafe(32)}"
         token = KeptToken(
             id=identity,

@@ -87,7 +87,7 @@ class HistoryView(Reply):
 
 
 class CapWish(Wish):
-    """No more than this from now on, and why; without a level the cap is lifted."""
+    """No more than this from now on, and why; with `level: null` the cap is lifted."""
 
     level: Literal["suggest", "approve"] | None
     reason: Words

@@ -17,6 +17,8 @@ from domain.intent import Intent, Kind, kind_of
 
 TURNS = 3
 """Turns that a reference looks back, each a sentence and its answer."""
+MOST = 10
+"""Identities that a reference is tried with: each of them is one more reading of the sentence."""
 _IDENTITY = re.compile(r"\b(?:si_\d{4}_\d{2}_\d{2}_\d{3,6}|ap_[0-9a-f]{4,24})\b")
 _REFERENCE = re.compile(
     r"\b(?:(?:this|that|the same|the|said) (?:one|cycle|run|request|approval)|the same(?: thing)?|it"
@@ -50,6 +52,9 @@ def followed(text: str, reading: Reading, before: Sequence[Message], read: Calla
     last = before[-2 * TURNS :]
     named = {each for message in last for each in _named(message)}
     spoken = named | {each for message in last for each in _IDENTITY.findall(message.text)}
+    if len(spoken) > MOST:
+        why = f"it does not say which: more than {MOST} were spoken of"
+        return Followed(replace(reading, intent=None, options=(), why=why))
     fitting: dict[str, Reading] = {}
     for identity in sorted(spoken):
         other = read(f"{text[: found.start()]}{identity}{text[found.end() :]}")

@@ -1,8 +1,8 @@
 """Who understands a sentence: the playbook, which needs nothing, and a model for the rest.
 
 A model is asked only where the playbook is not sure, and only for one of the typed intents or a text. Where the
-sentence says *not* to do something, tells of what somebody else said, or speaks of what may be, an order that a model
-reads in it is not proposed.
+sentence says *not*, takes back what it says, tells of what somebody else said, or speaks of what may be, an order that
+a model reads in it is not proposed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from agents.operator.doubts import taken_back
 from agents.operator.heard import Heard
 from agents.operator.interpreter import Interpreter
-from agents.operator.limits import called_off
 from agents.operator.reading import Reading
 from domain.conversation import Conversation, Message
 from domain.intent import Intent, is_write
@@ -61,7 +61,7 @@ class Understanding:
         heard = Heard(text, self.interpreter.vocabulary, now)
         heed = self._listener.heed(text, talk, before, reading)
         if heed.intent is not None and is_write(heed.intent):
-            in_the_way = called_off(heard) or heard.reported or heard.conditional
+            in_the_way = heard.nots or taken_back(heard.said) or heard.reported or heard.conditional
             if in_the_way:
                 return Heed(problem="what it read is an order, and the sentence gives none", models=heed.models)
         return heed

@@ -225,6 +225,18 @@ def _policies_kept(environment: str, record: AuditRecord) -> Telling:
     )
 
 
+def _contract_kept(environment: str, record: AuditRecord) -> Telling:
+    return Telling(
+        key=f"record/{record.sequence}",
+        kind=NoticeKind.POLICY_BROKEN,
+        severity="critical",
+        environment=environment,
+        title="The contract on disk is broken and was not taken",
+        body=f"The one before it stays in force. {record.entry.body.get('problem') or 'see `evercrew doctor`'}",
+        page="/policies/contract",
+    )
+
+
 def _scheduled(environment: str, record: AuditRecord) -> Telling:
     body = record.entry.body
     return Telling(
@@ -269,6 +281,7 @@ _NOTES: Mapping[str, Callable[[str, AuditRecord], Telling]] = {
     "kill_off": _killed,
     "reaction_late": _late,
     "policies_kept": _policies_kept,
+    "contract_kept": _contract_kept,
     "scheduled_failed": _scheduled,
     "scheduled_abandoned": _scheduled,
     "rollback_by_hand": _by_hand,

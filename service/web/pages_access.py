@@ -16,6 +16,7 @@ from domain.errors import ConflictError, InvalidInput
 from domain.people import same
 from service.access.guard import page
 from service.access.keeper import known_roles
+from service.api.auth import NameInPath, TokenId
 from service.api.problems import Problem
 from service.api.serving import Serving, serving
 from service.web.forms import Fault, by_field
@@ -79,7 +80,7 @@ def add_account(
 @router.post("/access/accounts/{name}")
 def change_account(
     request: Request,
-    name: str,
+    name: NameInPath,
     caller: Manager,
     what: Annotated[str, Form()] = "",
     roles: Annotated[list[str] | None, Form()] = None,
@@ -127,7 +128,7 @@ def give_token(
         lasts = timedelta(days=int(days)) if days.isdecimal() and len(days) <= _MOST_DIGITS else timedelta()
         _, text = here.access.keeper.give_token(_own(here, caller), label.strip(), scopes or [], lasts, by=caller)
     except InvalidInput as problem:
-        fault = Fault.of(problem, {"lasts": "days"})
+        fault = Fault.of(problem, {"lasts": "days", "account": "label"})
         return _shown(request, here, caller, status=422, faults=[fault], given=given)
     shown = Secret(
         "Your token", text, "Send it as Authorization: Bearer. It opens what its scopes and your roles allow."
@@ -136,7 +137,7 @@ def give_token(
 
 
 @router.post("/access/tokens/{identity}/revoke")
-def revoke(request: Request, identity: str, caller: Holder) -> Response:
+def revoke(request: Request, identity: TokenId, caller: Holder) -> Response:
     """End a token: one's own, or anybody's for whoever manages access."""
     here = serving(request)
     token = here.access.accounts.token_of(identity)

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, Form, Request
+from fastapi import Depends, Form, Query, Request
+from fastapi import Path as Place
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
@@ -36,6 +37,7 @@ Exporter = Annotated[Caller, Depends(page(ApiAction.EXPORT_AUDIT))]
 DECISIONS = {"allow": "allowed", "deny": "denied", "escalate": "needs approval", "approve": "approved by people"}
 PLACE = "/audit"
 PAGE = 50
+DIGITS = 18  # more has the number of no record
 
 
 @router.get(PLACE)
@@ -49,14 +51,14 @@ def audit(
     decision: str = "",
     since: str = "",
     until: str = "",
-    before: str = "",
+    before: Annotated[str, Query(pattern=f"^[0-9]{{0,{DIGITS}}}$")] = "",
 ) -> Response:
     """Show the newest records that are looked for."""
     here = serving(request)
     cycle, actor, tool = cycle.strip(), actor.strip(), tool.strip()
     told = {"cycle": cycle, "kind": kind, "actor": actor, "tool": tool, "decision": decision}
     given, faults, found = {**told, "since": since, "until": until}, list[Fault](), None
-    place = int(before) if before.isascii() and before.isdecimal() else None
+    place = int(before) if before else None
     try:
         after, below = moment(since, "since"), moment(until, "until")
         wanted = Wanted(cycle, kind, actor, tool, decision, since=after, until=below, before=place, limit=PAGE)
@@ -88,7 +90,7 @@ def audit(
 
 
 @router.get("/audit/{sequence}")
-def record(request: Request, sequence: int, caller: Auditor) -> Response:
+def record(request: Request, sequence: Annotated[int, Place(lt=10**DIGITS)], caller: Auditor) -> Response:
     """Show one record, and what holds it in its place."""
     try:
         found = proof(serving(request).app.audit, sequence)

@@ -26,6 +26,7 @@ from service.web.standing import status_of, title_of
 
 router = page_router()
 MOST_SOURCES = 40
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Reason = Annotated[str, Form(max_length=2000)]
 Typed = Annotated[str, Form(max_length=100)]
 Said = Annotated[str, Query(pattern="^(denied|cancelled|stopped)?$")]
@@ -66,7 +67,7 @@ def evidence_page(
     request: Request,
     cycle_id: str,
     caller: Annotated[Caller, Depends(page(ApiAction.VIEW))],
-    call: Annotated[str, Query(max_length=200)] = "",
+    call: Annotated[str, Query(max_length=200, pattern=PRINTABLE)] = "",
 ) -> Response:
     """Show the claims of a diagnosis, and what the tools answered that they cite."""
     stood = serving(request)
@@ -98,7 +99,7 @@ def answer_file(
     request: Request,
     cycle_id: str,
     caller: Annotated[Caller, Depends(page(ApiAction.VIEW))],
-    call: Annotated[str, Query(min_length=1, max_length=200)],
+    call: Annotated[str, Query(min_length=1, max_length=200, pattern=PRINTABLE)],
 ) -> Response:
     """Hand out what a tool was asked and what it answered, whole, as JSON: a page shows the beginning of what is long.
 

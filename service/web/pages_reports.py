@@ -58,12 +58,11 @@ class CycleReport:
 
 
 @router.get("/reports")
-def reports(request: Request, caller: Viewer, at: Annotated[str, Query(alias="page")] = "1") -> Response:
+def reports(request: Request, caller: Viewer, at: Annotated[int, Query(alias="page", ge=1, le=MOST)] = 1) -> Response:
     """Show the reports there are: of weeks, and of cycles."""
     here = serving(request)
     ended = [cycle for cycle in here.app.ports.store.cycles(limit=MOST) if cycle.stage.terminal]
-    number = int(at) if at.isascii() and at.isdecimal() and at != "0" else 1
-    shown, pager = paged(ended, number, PAGE, "/reports", {}, what="cycles")
+    shown, pager = paged(ended, at, PAGE, "/reports", {}, what="cycles")
     return render(
         request,
         "reports.html",

@@ -17,7 +17,7 @@ from adapters.accounts.base import Account, AccountKind
 from adapters.accounts.passwords import Cost, Passwords
 from domain.access import ApiAction, Caller
 from domain.clock import FrozenClock
-from domain.errors import ConflictError, DependencyUnavailable, InvalidInput
+from domain.errors import DependencyUnavailable, InvalidInput
 from service.access.keeper import MOST_TOKENS
 from service.api.app import create_app
 from tests.access.browser import Browser
@@ -91,8 +91,9 @@ def test_an_account_has_so_many_tokens_and_no_more_until_one_is_over_or_revoked(
     for _ in range(MOST_TOKENS - 1):
         rig.token("ann", lasts=2 * HOUR)
     rig.token("ann", lasts=HOUR)
-    with pytest.raises(ConflictError, match="revoke one"):
+    with pytest.raises(InvalidInput, match="evercrew tokens revoke") as refused:
         rig.token("ann")
+    assert refused.value.field == "account"
     rig.clock.advance(HOUR)
     last = rig.token("ann")
     rig.keeper.revoke_token(next(t for t in rig.accounts.tokens() if t.lives(rig.clock.now())), by="ann")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import stat
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from adapters.accounts.keys import KEY, access_keys
+from adapters.accounts.keys import KEY, PREVIOUS, access_keys, rotated
 from adapters.accounts.oidc import Errand
 from domain.access import Unauthenticated
 from domain.clock import FrozenClock
@@ -124,3 +126,41 @@ def test_an_errand_that_was_not_sealed_here_is_none(change: str) -> None:
     }[change]
     with pytest.raises(Unauthenticated):
         Errands([BYTES], clock).opened(shown)
+
+
+def test_a_key_that_cannot_be_written_leaves_nothing_of_it_behind(tmp_path: Path) -> None:
+    access_keys(tmp_path, FrozenClock())
+    before = sorted(path.name for path in tmp_path.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            rotated(tmp_path, FrozenClock(), None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    left = {path.name: path.stat().st_size for path in tmp_path.iterdir() if path.name not in before}
+    assert left == {".access.key.lock": 0}
+
+
+def test_a_key_before_that_is_taken_away_while_it_is_read_is_none(tmp_path: Path) -> None:
+    clock = FrozenClock()
+    access_keys(tmp_path, clock)
+    rotated(tmp_path, clock, clock.now() + timedelta(hours=1))
+    (tmp_path / PREVIOUS).rename(tmp_path / "kept")
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            (tmp_path / PREVIOUS).hardlink_to(tmp_path / "kept")
+            (tmp_path / PREVIOUS).unlink()
+
+    thread, pace = threading.Thread(target=come_and_go), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        found = [len(access_keys(tmp_path, clock).valid()) for _ in range(4000)]
+    finally:
+        sys.setswitchinterval(pace)
+        over.set()
+        thread.join(5)
+    assert set(found) <= {1, 2}

@@ -252,3 +252,12 @@ def test_a_key_that_is_given_is_not_changed_by_the_command(config: Path, monkeyp
     assert isinstance(refused.exception, InvalidInput)
     assert "EVERCREW_ACCESS_KEY_PREVIOUS" in refused.exception.remedy
     assert notes(config) == []
+
+
+def test_a_key_before_it_that_is_given_would_outlive_the_leak(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERCREW_ACCESS_KEY_PREVIOUS", pem(Ed25519PrivateKey.generate()))
+    refused = run(config, "tokens", "rotate-key", "--leaked")
+    assert isinstance(refused.exception, InvalidInput)
+    assert refused.exception.field == "EVERCREW_ACCESS_KEY_PREVIOUS"
+    assert "every process" in refused.exception.remedy
+    assert notes(config) == []

@@ -154,3 +154,26 @@ def test_where_many_wrote_together_the_next_waits_for_company_and_alone_nobody_w
     turns.bring("alone")
     assert SystemClock().monotonic() - started < 0.5
     assert book.batches == [1, COMPANY, 2, 1]
+
+
+def test_one_that_is_stopped_while_it_waits_for_company_leaves_the_queue_usable() -> None:
+    book, fates = Book(), dict[str, Brought[str]]()
+    book.open.set()
+    turns = Turns(book.write, gather=timedelta(microseconds=1))
+    turns._company, turns._clock = COMPANY, Stopped()
+    with pytest.raises(KeyboardInterrupt):
+        turns.bring("a")
+    turns._clock = SystemClock()
+    after = threading.Thread(target=lambda: fates.update(b=turns.bring("b")), daemon=True)
+    after.start()
+    after.join(5)
+    assert fates["b"].written
+    assert book.kept == ["b"]
+
+
+class Stopped(SystemClock):
+    """Whoever waits by it is stopped."""
+
+    def sleep(self, duration: timedelta) -> None:
+        """Raise what a person stops a program with."""
+        raise KeyboardInterrupt

@@ -6,10 +6,10 @@ import pytest
 
 from agents.operator.agreement import agreed
 from agents.operator.heard import Heard
-from agents.operator.likeness import Likeness, examples, likeness
+from agents.operator.likeness import Likeness, likeness
 from agents.operator.names import Vocabulary
 from agents.operator.reading import Reading
-from domain.intent import Cancel, Kind, OpenCycle, Status, is_write
+from domain.intent import Cancel, Kind, OpenCycle, Status, is_write, kind_of
 from evals.intents import NOW
 
 VOCABULARY = Vocabulary()
@@ -17,7 +17,7 @@ CYCLE = "si_2026_03_10_001"
 
 
 def like(kind: Kind | None, ahead: float = 2.0, tag: str = "said") -> Likeness:
-    return Likeness(kind, tag, ahead, 2.0, (kind,))
+    return Likeness(kind, tag, ahead, 2.0)
 
 
 def heard(text: str) -> Heard:
@@ -51,19 +51,25 @@ def test_what_says_not_to_do_something_stays_so_whatever_it_is_like() -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"if it hangs, yeet {CYCLE}",
-        f"should we yeet {CYCLE}?",
-        f"he yeeted {CYCLE}",
-        f"he said to yeet {CYCLE}",
-        f"do not yeet {CYCLE}",
-        f"yeet {CYCLE} tomorrow",
-        f"yeet {CYCLE}, but only its training",
-        f"yeet the gizmo of {CYCLE}",
+        f"if it hangs, zap {CYCLE}",
+        f"should we zap {CYCLE}?",
+        f"he zapped {CYCLE}",
+        f"he said to zap {CYCLE}",
+        f"do not zap {CYCLE}",
+        f"zap {CYCLE} tomorrow",
+        f"zap {CYCLE}, but only its training",
+        f"zap the gizmo of {CYCLE}",
     ],
 )
 def test_no_likeness_makes_an_order_of_what_holds_one_back(sentence: str) -> None:
     found = agreed(heard(sentence), like(Kind.CANCEL), Reading(None))
     assert found.intent is None or not is_write(found.intent)
+
+
+def test_a_likeness_far_ahead_stands_in_for_the_verb_where_nothing_holds_it_back() -> None:
+    found = agreed(heard(f"zap {CYCLE}"), like(Kind.CANCEL), Reading(None))
+    assert found.intent is not None
+    assert kind_of(found.intent) is Kind.CANCEL
 
 
 def test_a_verb_that_nobody_knows_is_no_order_of_itself() -> None:
@@ -75,11 +81,5 @@ def test_a_training_whose_verb_is_not_known_is_read_with_a_bound_only() -> None:
     assert agreed(heard("give the ranker a spin"), like(Kind.OPEN, tag="free"), Reading(None)).intent is None
 
 
-def test_the_same_sentence_is_like_the_same_every_time() -> None:
-    assert likeness("how is staging doing?", VOCABULARY) == likeness("how is staging doing?", VOCABULARY)
+def test_a_plain_question_is_like_its_kind() -> None:
     assert likeness("how is staging doing?", VOCABULARY).kind is Kind.STATUS
-
-
-def test_every_kind_has_examples_and_there_are_some_that_are_none() -> None:
-    kinds = {kind for kind, _, _ in examples()}
-    assert kinds == {*(kind.value for kind in Kind), "ask_back"}

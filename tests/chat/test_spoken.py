@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 
 from adapters.conversations.memory import MemoryConversations
+from agents.operator.interpreter import Interpreter
+from agents.operator.reading import Reading
+from domain.clock import FrozenClock
 from domain.conversation import Message
 from service.api.serving import Serving
 from service.chat.desk import ChatDesk
-from service.chat.spoken import TURNS
+from service.chat.spoken import MOST, TURNS, followed
 from tests.chat.talking import caller, desk_on, heard, said
 
+INTERPRETER, NOW = Interpreter(), FrozenClock().now()
 ANN, DORA = caller("Ann"), caller("Dora")
 OPEN, ENDED, OTHER = "si_2026_01_01_006", "si_2026_01_01_003", "si_2026_01_01_002"
 
@@ -51,6 +55,23 @@ def test_where_several_were_spoken_of_it_is_asked_back_which(seen: Serving) -> N
     found = told(desk_on(seen), f"show {OPEN}", f"show {ENDED}", "cancel it")
     assert "proposes" not in found
     assert {option.intent["cycle"] for option in found["asks_back"][0].options} == {OPEN, ENDED}
+
+
+def test_where_very_many_were_spoken_of_it_is_asked_back_without_a_reading_of_each() -> None:
+    many = [f"si_2026_01_01_{number:03}" for number in range(1, 400)]
+    before = [Message(conversation_id="ch_0000000000000000", who="caller", text=" ".join(many), at=NOW)]
+    tried: list[str] = []
+    alone = INTERPRETER.read("cancel it", NOW)
+
+    def read(text: str) -> Reading:
+        tried.append(text)
+        return INTERPRETER.read(text, NOW)
+
+    found = followed("cancel it", alone, before, read).reading
+    assert (found.intent, found.options, tried) == (None, (), [])
+    assert "more than" in found.why
+    few = [before[0].model_copy(update={"text": " ".join(many[:MOST])})]
+    assert len(followed("cancel it", alone, few, read).reading.options) == MOST == len(tried)
 
 
 def test_what_was_spoken_of_long_ago_is_not_meant(seen: Serving) -> None:

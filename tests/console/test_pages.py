@@ -170,6 +170,39 @@ def test_what_is_not_there_is_said_on_a_page(ann: Any, path: str) -> None:
     assert "<h1>" in answer.text
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/reports?page={'9' * 5000}",
+        "/reports?page=0",
+        f"/audit?before={'9' * 5000}",
+        "/audit?before=-1",
+        f"/audit/{'9' * 30}",
+        "/cycles/si_2020_01_01_001/evidence?call=%00",
+    ],
+)
+def test_a_number_or_a_name_that_can_be_none_is_refused_and_no_defect(ann: Any, path: str) -> None:
+    answer = ann.get(path, headers={"Accept": "text/html"})
+    assert answer.status_code == 422
+    assert "<h1>" in answer.text
+
+
+@pytest.mark.parametrize("identity", ["%00", "3f2a9c0b11d%00", "3F2A9C0B11DE", "x" * 300])
+def test_an_identity_of_no_token_is_refused_and_no_defect(ann: Any, identity: str) -> None:
+    assert ann.post(f"/access/tokens/{identity}/revoke").status_code == 422
+    assert ann.post("/access/tokens/3f2a9c0b11de/revoke").status_code == 404
+
+
+def test_the_form_says_when_an_account_has_all_the_tokens_it_may_have(
+    cem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.access.keeper.MOST_TOKENS", 0)
+    answer = cem.post("/access/tokens", data={"label": "ci", "scopes": ["view"], "days": "30"})
+    assert answer.status_code == 422
+    assert "API tokens, which is all" in answer.text
+    assert "evercrew tokens revoke" in answer.text
+
+
 # -- reports ----------------------------------------------------------------------------------------------------------
 
 

@@ -9,20 +9,21 @@ from typing import Any
 import pytest
 
 from adapters.audit.memory import MemoryAudit
+from adapters.store.base import Tombstone
 from adapters.store.memory import MemoryStore
 from cycles.holding import LONGEST, PAUSE, pause
 from domain.clock import FrozenClock
 from domain.cycle import Cycle
 from domain.decision import Answer, AuthorizationRequest, Decision
 from domain.diagnosis import Action
-from domain.errors import AuditUnavailable, DependencyUnavailable
+from domain.errors import AuditUnavailable, DependencyUnavailable, DigestMismatch
 from domain.outcome import OutcomeKind
 from domain.receipt import AuditEntry, AuditRecord
 from domain.stage import Stage
 from policies.packaged import packaged_policy_files
 from policies.pdp import load_decision_point
 from tests.support.flaky import always, first
-from tests.support.meddling import failing
+from tests.support.meddling import failing, when_stage
 from tests.support.office import Rig, ended, office_in_memory
 
 FULL = DependencyUnavailable("store", "the disk is full")
@@ -100,6 +101,21 @@ def test_a_roll_back_that_never_succeeds_is_a_persons_in_the_end(tmp_path: Path)
     assert rig.clock.now() - opened >= rig.profile.poll.approval_timeout
 
 
+@pytest.mark.parametrize(("times", "outcome"), [(5, OutcomeKind.RESTORED), (10**6, OutcomeKind.HANDED_OFF)])
+def test_a_roll_back_that_finds_something_damaged_is_tried_on_and_somebody_is_told(
+    tmp_path: Path, times: int, outcome: OutcomeKind
+) -> None:
+    store = Damaged()
+    rig = office_in_memory(tmp_path, Action.ROLLBACK, store=store)
+    when_stage(rig, "roll_back", lambda: store.damage(times))
+    opened = rig.clock.now()
+    cycle = ended(rig, Action.ROLLBACK)
+    assert cycle.outcome is outcome
+    assert "does not succeed and is tried on" in str(rig.ports.notify.__dict__)
+    patience = rig.profile.poll.approval_timeout
+    assert (rig.clock.now() - opened >= patience) is (outcome is OutcomeKind.HANDED_OFF)
+
+
 def test_the_pause_doubles_and_has_an_end() -> None:
     pauses: list[Any] = [pause(n) for n in (1, 2, 3, 40)]
     assert pauses == [PAUSE, 2 * PAUSE, 4 * PAUSE, LONGEST]
@@ -114,6 +130,25 @@ def test_a_promotion_that_is_denied_after_a_crash_had_hidden_it_is_taken_back(tm
     assert changed.denied
     assert cycle.outcome is OutcomeKind.ROLLED_BACK
     assert rig.world.live().digest == next(iter(rig.world.skills))
+
+
+class Damaged(MemoryStore):
+    """Cannot keep the mark of a bad model, for what is written there is damaged, so often as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = 0
+
+    def damage(self, times: int) -> None:
+        """From now on, so often."""
+        self._left = times
+
+    def entomb(self, stone: Tombstone) -> None:
+        """See `StorePort.entomb`."""
+        if self._left:
+            self._left -= 1
+            raise DigestMismatch("the row of the model is another one's")
+        super().entomb(stone)
 
 
 class Changed:

@@ -13,6 +13,7 @@ from domain.diagnosis import Action
 from domain.events import Event
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
+from policies.limits import ChangeWindows
 from policies.profiles import Profile
 from tests.support.meddling import flag, when_stage
 from tests.support.replays import replayed
@@ -57,6 +58,20 @@ def test_what_waits_for_a_merge_is_bounded_by_its_time_and_not_by_its_looks(tmp_
     story.when(values=vcs.read, head=vcs.head, overridden_at=vcs.head())
     story.runs().expect_end(OutcomeKind.TUNED).is_proven()
     assert OVERRUN not in story.cycle.facts
+
+
+def test_what_waits_for_a_window_is_bounded_by_its_patience_and_not_by_its_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 45
+    monkeypatch.setattr(engine, "MOST_STEPS", most)
+    windows = {"closed": [{"days": ["thu"], "end": "23:00"}], "patience": "2d"}
+    of = profile().model_copy(update={"windows": ChangeWindows.model_validate(windows)})
+    story = given(tmp_path, Action.RETRAIN, of=of).runs()
+    looks = [e for e in story.rig.events if (e.stage, e.what) == ("promote", "wait")]
+    assert len(looks) > most
+    assert OVERRUN not in story.cycle.facts
+    story.expect_end(OutcomeKind.IMPROVED).is_proven()
 
 
 def test_a_held_cycle_waits_for_the_switch_however_long_that_is(tmp_path: Path, few_steps: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 from adapters.store.base import StorePort
 from adapters.store.memory import MemoryStore
 from adapters.store.sqlalchemy import SqlStore
+from cycles import engine
 from cycles.limits import cooling, promoted_before, share_bp
 from cycles.pace import OVERDUE
 from domain.actor import Role
@@ -130,6 +131,18 @@ def test_nothing_new_is_begun_before_the_last_change_has_settled(
     assert ended.updated_at + wait <= effects[0] < ended.updated_at + wait + timedelta(minutes=1)
     assert statuses(story).count("cool_down") == 1
     assert f"after {ended.id}" in notes(story)
+
+
+def test_what_cools_down_is_bounded_by_its_time_and_not_by_its_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 45
+    monkeypatch.setattr(engine, "MOST_STEPS", most)
+    story = given(tmp_path, Action.RETRAIN, of=limited(cool_down="30h"))
+    after(story.rig, OutcomeKind.IMPROVED)
+    story.runs().expect_end(OutcomeKind.IMPROVED)
+    assert len([e for e in story.rig.events if (e.stage, e.what) == ("plan", "wait")]) > most
+    assert engine.OVERRUN not in story.cycle.facts
 
 
 def test_what_healed_in_the_meantime_is_left_alone(tmp_path: Path) -> None:

@@ -118,6 +118,13 @@ def test_an_image_is_built_without_what_is_nobodys_business() -> None:
     assert {".git", ".venv", ".env", "evercrew.yaml", "artifacts"} <= set(ignored)
 
 
+@pytest.mark.parametrize("name", ["settings.env", "postgres_password", "metrics_token"])
+def test_secrets_that_are_written_beside_the_compose_file_stay_out_of_git_and_image(name: str) -> None:
+    path = f"deploy/compose/{name}"
+    assert path in (ROOT / ".dockerignore").read_text().splitlines()
+    assert f"/{path}" in (ROOT / ".gitignore").read_text().splitlines()
+
+
 def test_systemd_takes_the_unit() -> None:
     analyze = program("systemd-analyze")
     done = run(analyze, "verify", "--man=no", str(UNIT))

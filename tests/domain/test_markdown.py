@@ -68,6 +68,8 @@ def test_any_text_fills_one_cell_of_a_table(text: str) -> None:
         ("===", "\\==="),
         ("> not said by others", "\\> not said by others"),
         ("two\n\nlines", "two lines"),
+        # What is no markup is left to the words, and the module says so.
+        ("a@b.co, @name and $x$", "a@b.co, @name and $x$"),
     ],
 )
 def test_only_what_would_act_is_marked(text: str, written: str) -> None:

@@ -138,6 +138,7 @@ def noted(app: App, status: str, body: dict[str, Any], cycle_id: str = "", stage
             "si_2026_01_01_003 reacted late to nDCG@10",
         ),
         ("policies_kept", {"problem": "line 3"}, "The policy set on disk is broken and was not taken"),
+        ("contract_kept", {"problem": "line 3"}, "The contract on disk is broken and was not taken"),
         ("scheduled_failed", {"detail": "no room"}, "backup by the clock: failed"),
         ("rollback_by_hand", {"reason": "quality fell"}, "engine went back to an earlier state by hand"),
     ],

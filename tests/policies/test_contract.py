@@ -199,6 +199,40 @@ def test_a_broken_contract_is_refused_with_file_and_field(old: str, new: str, sa
     assert "mine.yaml" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("2024-13-45", "month"),
+        ("9" * 5000, "digits"),
+        ("0x" + "f" * 5000, "mine.yaml: version"),
+        ("!!int x", "holds a value that is none"),
+        ("!!int ''", "holds a value that is none"),
+        ("!!bool x", "holds a value that is none"),
+        ("!!timestamp x", "holds a value that is none"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_with_the_file(value: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        load_contract(packaged_contract().replace("version: 1", f"version: {value}", 1), file="mine.yaml")
+    assert "mine.yaml" in str(raised.value)
+
+
+def test_a_time_out_of_range_is_refused_with_the_file() -> None:
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml"):
+        load_contract(packaged_contract().replace("PT5M", f"P{'9' * 30}D", 1), file="mine.yaml")
+
+
+@pytest.mark.parametrize("text", ["[" * 30_000 + "]" * 30_000, "- " * 30_000 + "1", "{a: " * 5000, "[" * 101])
+def test_a_file_that_nests_too_deeply_is_refused_and_does_not_end_the_process(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml.*100 levels deep at line 1"):
+        load_contract(text, file="mine.yaml")
+
+
+def test_what_nests_as_deeply_as_may_be_is_read_and_judged_as_any_other() -> None:
+    with pytest.raises(ConfigurationError, match="no mapping"):
+        load_contract("[" * 100 + "]" * 100)
+
+
 def test_a_file_that_holds_no_mapping_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no mapping"):
         load_contract("- a\n- b\n")

@@ -98,6 +98,19 @@ def test_the_kill_switch_and_tombstones_are_no_numbers_anybody_could_override() 
         assert applied(CONTRACT, [made("gate", name, 1.0)]) == CONTRACT
 
 
+def test_an_override_that_the_contract_would_refuse_by_now_is_left_out_and_the_number_of_the_file_counts() -> None:
+    dearer = checked(CONTRACT, made("gate", "cost_per_1k_requests", 40.0))
+    assert applied(CONTRACT, [dearer]).quality_gates["cost_per_1k_requests"].threshold == 40.0
+    spec = CONTRACT.quality_gates["cost_per_1k_requests"].model_copy(
+        update={"kind": "max_relative_delta", "threshold": 0.2}
+    )
+    gates = {**CONTRACT.quality_gates, "cost_per_1k_requests": spec}
+    relative = CONTRACT.model_copy(update={"quality_gates": gates})
+    assert applied(relative, [dearer]) == relative
+    older = made("gate", "cost_per_1k_requests", 0.3, at=NOON - timedelta(minutes=1))
+    assert applied(relative, [dearer, older]).quality_gates["cost_per_1k_requests"].threshold == 0.3
+
+
 def test_a_number_that_is_not_finite_is_no_override() -> None:
     with pytest.raises(ValueError, match="finite"):
         made("gate", "ndcg_at_10", float("nan"))

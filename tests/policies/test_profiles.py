@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from domain.errors import ConfigurationError, InvalidInput
 from policies.contract import load_contract
 from policies.durations import parse_duration
 from policies.flags import FlagSet
 from policies.packaged import ENVIRONMENTS, packaged_contract, packaged_profile
-from policies.profiles import AbProfile, Profile, load_profile
+from policies.profiles import Profile, load_profile
 
 
 def profile(name: str) -> Profile:
@@ -137,18 +138,30 @@ def test_a_profile_round_trips_its_durations(seconds: int) -> None:
 @pytest.mark.parametrize("share", [0.125, 0.333, 0.005, 0.9999])
 def test_a_share_of_users_that_would_be_rounded_is_refused(share: float) -> None:
     """The platform serves whole percents, and a rounded share would read as a broken split and cost the test."""
-    with pytest.raises(ValidationError, match="whole percents"):
-        AbProfile.model_validate({**DEV.ab.model_dump(), "split": share})
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml: ab\.split: must be whole percents"):
+        load_profile(with_test(split=share), file="mine.yaml")
 
 
 @pytest.mark.parametrize("percent", range(1, 100))
 def test_every_whole_percent_is_a_share(percent: int) -> None:
-    assert AbProfile.model_validate({**DEV.ab.model_dump(), "split": percent / 100}).split == percent / 100
+    assert load_profile(with_test(split=percent / 100), file="mine.yaml").ab.split == percent / 100
 
 
 def test_a_test_no_candidate_could_win_in_time_is_refused() -> None:
-    late = {**DEV.ab.model_dump(), "min_window": DEV.ab.window + timedelta(seconds=1)}
-    with pytest.raises(ValidationError, match="no candidate could ever win"):
-        AbProfile.model_validate(late)
-    just = {**late, "min_window": DEV.ab.window}
-    assert AbProfile.model_validate(just).min_window == DEV.ab.window
+    window = int(DEV.ab.window.total_seconds())
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml: ab\.min_window: .* no candidate could ever win"):
+        load_profile(with_test(min_window=f"{window + 1}s"), file="mine.yaml")
+    assert load_profile(with_test(min_window=f"{window}s"), file="mine.yaml").ab.min_window == DEV.ab.window
+
+
+def test_a_profile_that_was_recorded_before_it_would_be_refused_is_read_as_it_was() -> None:
+    plain = DEV.model_dump(mode="json")
+    recorded = {**plain, "ab": {**plain["ab"], "split": 0.125, "min_window": "30d"}}
+    read = Profile.model_validate_json(json.dumps(recorded)).ab
+    assert (read.split, read.min_window) == (0.125, timedelta(days=30))
+
+
+def with_test(**changed: object) -> str:
+    """Return the file of dev with another A/B test."""
+    plain = yaml.safe_load(packaged_profile("dev"))
+    return yaml.safe_dump({**plain, "ab": {**plain["ab"], **changed}})

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from adapters.audit.sqlite import SqliteAudit
 from domain.clock import FrozenClock
-from domain.errors import InvalidInput
+from domain.errors import ConfigurationError, InvalidInput
 from service.cli_approvals import account
 from service.cli_flags import flags, kill
+from service.cli_overrides import overrides
 from tests.integrations.backup.office import config_in
 
 BY = ("--by", "ann", "--reason", "it loops")
@@ -56,7 +57,7 @@ def test_a_flag_is_set_listed_and_traced(place: Path) -> None:
     typed(flags, place, "set", "auto_promote", "on", "--env", "dev", "--by", "bob", "--reason", "over")
     rows = json.loads(typed(flags, place, "history", "auto_promote", "--json"))
     assert [(row["enabled"], row["by"]) for row in rows] == [(True, "bob"), (False, "ann")]
-    assert "bob: over" in typed(flags, place, "history")
+    assert f"bob: over (account {account()})" in typed(flags, place, "history")
     assert "no changes" in typed(flags, place, "history", "ab_testing")
     assert statuses(place) == [("flag_set", "ann"), ("flag_set", "bob")]
     assert "auto_promote" in typed(flags, place, "list")
@@ -133,3 +134,19 @@ def test_the_account_that_ran_the_command_is_on_record_whoever_is_named(place: P
     with closing(SqliteAudit(place / "state" / "audit.db", FrozenClock())) as audit:
         told = [r.entry.body["details"] for r in audit.records() if r.entry.kind.value == "note"]
     assert [(each["by"], each["account"]) for each in told] == [("somebody else", account()), ("ann", account())]
+
+
+@pytest.mark.parametrize("broken", ["signals: [", None])
+def test_it_is_thrown_and_lifted_while_the_contract_cannot_be_used(tmp_path: Path, broken: str | None) -> None:
+    config_in(tmp_path, contract="mine.yaml")
+    if broken is not None:
+        (tmp_path / "mine.yaml").write_text(broken, encoding="utf-8")
+    typed(kill, tmp_path, "on", *BY)
+    assert "stopped" in typed(kill, tmp_path, "status", code=1)
+    typed(kill, tmp_path, "off", *BY)
+    typed(flags, tmp_path, "set", "auto_promote", "off", *BY)
+    assert [status for status, _ in statuses(tmp_path)] == ["kill_on", "kill_off", "flag_set"]
+    assert "no overrides" in typed(overrides, tmp_path, "list")
+    wanted = ("add", "--gate", "ndcg_at_10", "--threshold", "0.02", "--env", "dev", "--expires", "1h")
+    with pytest.raises(ConfigurationError):
+        typed(overrides, tmp_path, *wanted, *BY)

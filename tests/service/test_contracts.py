@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from domain.clock import FrozenClock
 from domain.errors import AuditUnavailable, ConfigurationError
 from domain.events import Event, nobody
 from domain.receipt import AuditEntry, AuditRecord
-from policies.live_contract import LiveContract
+from policies.contract import Contract, load_contract
+from policies.live_contract import ContractChange, LiveContract
 from policies.packaged import packaged_contract
 from policies.pdp import hash_of
 from policies.profiles import Profile
 from service.config import Config
-from service.contracts import contract_of, live_contract
+from service.contracts import ContractFile, contract_of, live_contract
 from tests.support.setting import profile
 
 TEXT = packaged_contract()
@@ -123,6 +125,13 @@ def test_it_is_looked_at_by_itself_once_a_second_has_passed(watched: Watched) ->
         (TEXT.replace("vector_index_errors:", "index_mistakes:"), "came or went"),
         (TEXT.replace("kind: min_relative_delta\n    threshold: 0.03", "kind: min\n    threshold: 0.03"), "no gate"),
         (f"{TEXT}\nmore: 1\n", "more"),
+        (TEXT.replace("version: 1", "version: 2024-13-45"), "month"),
+        (TEXT.replace("version: 1", f"version: {'9' * 5000}"), "digits"),
+        ("[" * 30_000 + "]" * 30_000, "levels deep"),
+        (TEXT.replace("bad_direction: down", "bad_direction: up", 1), "ndcg_at_10 is said to get worse going up"),
+        (TEXT.replace("threshold: 0.15", "threshold: 40"), "latency_p95_ms would let a rise by 40 through"),
+        (TEXT.replace("threshold: 0.15", "threshold: -0.1"), "latency_p95_ms would let a rise by -0.1 through"),
+        (TEXT.replace("test: sequential", "test: none", 1), "nothing takes a change back for ndcg_at_10"),
     ],
 )
 def test_a_broken_or_loose_contract_never_counts_and_the_old_one_stays_loudly(
@@ -142,6 +151,48 @@ def test_a_broken_or_loose_contract_never_counts_and_the_old_one_stays_loudly(
     watched.write(TEXT)
     assert watched.live.problem == ""
     assert watched.statuses() == ["contract_kept", "contract_changed"]
+
+
+def test_a_rollback_by_limits_takes_the_place_of_one_by_the_test(watched: Watched) -> None:
+    by_limits = "test: none\n      limits: [{kind: relative_to_baseline, threshold: 0.02}]"
+    watched.write(TEXT.replace("test: sequential\n      limits: []", by_limits, 1))
+    assert watched.live.problem == ""
+    assert watched.live().signal("ndcg_at_10").rollback.test == "none"
+
+
+def test_a_contract_that_never_took_a_change_back_for_quality_may_stay_so(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    without = TEXT.replace("test: sequential", "test: none", 1)
+    path.write_text(without, encoding="utf-8")
+    live = live_contract(
+        config_of(path), quiet(), clock=FrozenClock(), audit=MemoryAudit(FrozenClock()), observer=nobody
+    )
+    path.write_text(without.replace("threshold: 0.03\n", "threshold: 0.05\n"), encoding="utf-8")
+    for _ in range(2):
+        live.look()
+    assert live().quality_gates["ndcg_at_10"].threshold == 0.05
+
+
+@pytest.mark.parametrize("slip", [ValueError(), KeyError("x"), OverflowError("too large"), RecursionError("deep")])
+def test_whatever_judging_a_changed_file_raises_is_told_and_the_old_contract_stays(
+    tmp_path: Path, slip: Exception
+) -> None:
+    path, first = tmp_path / "own.yaml", load_contract(TEXT)
+    path.write_text(TEXT, encoding="utf-8")
+
+    def build(files: Mapping[str, bytes]) -> Contract:
+        if files["own.yaml"] != TEXT.encode():
+            raise slip
+        return first
+
+    clock, told = FrozenClock(), list[ContractChange]()
+    live = LiveContract(ContractFile(path), build, monotonic=clock.monotonic, told=told.append)
+    path.write_text(STRICTER, encoding="utf-8")
+    for _ in range(3):
+        clock.sleep(timedelta(seconds=1))
+        assert live() is first
+    assert type(slip).__name__ in live.problem
+    assert [change.taken for change in told] == [False]
 
 
 def test_what_is_still_being_written_waits_until_it_rests(watched: Watched) -> None:

@@ -99,6 +99,11 @@ def test_every_command_says_that_its_configuration_is_not_there(name: str, everc
         (GOOD.replace("    roles:", "    rolls: []\n    roles:"), "rolls: there is no such field. Write roles"),
         (f"{GOOD}\nzzzzzz: x\n", "zzzzzz: there is no such field. Fields there are: access, alert_names"),
         (GOOD.replace("platform:\n  url: http://127.0.0.1:1\n", ""), "platform: is missing. Set it"),
+        (
+            GOOD.replace("  url: http://127.0.0.1:1\n", "  urll: x\n", 1),
+            "platform.urll: there is no such field. Write url",
+        ),
+        (GOOD.replace("  url: http://127.0.0.1:1\n", "  zzz: x\n", 1), "platform.url: is missing. Set it"),
         (GOOD.replace("environment: staging", "environment: mars"), "environment: Input should be 'dev', 'staging'"),
         (GOOD.replace("  url: http://127.0.0.1:1\n", "  url: nonsense\n", 1), "platform.url: "),
         ("a: [1\n b: {", "is not YAML: line 2, column 3: expected ',' or ']'"),
@@ -130,6 +135,14 @@ def test_the_doctor_tells_of_a_bad_configuration_as_it_tells_of_everything(everc
     code, out, err = evercrew("doctor", "--config", "nowhere.yaml")
     assert (code, err) == (3, "")
     assert out.startswith("BROKEN  configuration nowhere.yaml: there is no such file.")
+
+
+def test_the_doctor_names_a_contract_that_cannot_be_used(place: Path, evercrew: Callable[..., Ended]) -> None:
+    (place / "mine.yaml").write_text(f"{GOOD}\ncontract: rules.yaml\n", encoding="utf-8")
+    (place / "rules.yaml").write_text("signals: [", encoding="utf-8")
+    code, out, err = evercrew("doctor", "--config", "mine.yaml")
+    assert (code, err) == (3, "")
+    assert out.startswith("BROKEN  contract     rules.yaml: ")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def test_an_answer_that_cannot_be_names_its_field(flag: str, value: str, tmp_pat
 def test_folders_and_files_are_relative_to_the_file(tmp_path: Path) -> None:
     found = yaml.safe_load(TEXT)
     found["values"]["remote"] = "platform/values.git"
+    found["tracking"]["artifacts"] = "mlruns"
     found |= {"store_url": "sqlite:///mine.db", "backup": {"to": "backups"}}
     (tmp_path / "evercrew.yaml").write_text(yaml.safe_dump(found), encoding="utf-8")
     config = load_config(tmp_path / "evercrew.yaml")
@@ -74,6 +75,15 @@ def test_folders_and_files_are_relative_to_the_file(tmp_path: Path) -> None:
     assert config.backup is not None
     assert config.backup.to == str(tmp_path / "backups")
     assert config.tracking.uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert config.tracking.artifacts == str(tmp_path / "mlruns")
+
+
+@pytest.mark.parametrize("artifacts", ["s3://b/p", "mlflow-artifacts:/p", "file:///srv/p", "/srv/p", None])
+def test_an_address_or_nothing_stays_where_models_are_kept(tmp_path: Path, artifacts: str | None) -> None:
+    found = yaml.safe_load(TEXT)
+    found["tracking"]["artifacts"] = artifacts
+    (tmp_path / "evercrew.yaml").write_text(yaml.safe_dump(found), encoding="utf-8")
+    assert load_config(tmp_path / "evercrew.yaml").tracking.artifacts == artifacts
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_what_is_too_long_for_a_page_is_handed_out_whole_to_who_may_see_the_page
     assert client_as(console, None).get(address, follow_redirects=False).status_code == 303
 
 
-@pytest.mark.parametrize("call", ["diagnose/log_search", "", "../../evercrew.db", "x" * 201])
+@pytest.mark.parametrize("call", ["diagnose/log_search", "", "../../evercrew.db", "x" * 201, "a/b\x00"])
 def test_an_answer_that_was_not_kept_is_not_handed_out(console: FastAPI, served: Serving, call: str) -> None:
     cycle = _cycle(served, "hostile")
     client = client_as(console, "admin")
