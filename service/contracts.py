@@ -20,8 +20,8 @@ from service.catalog import catalog
 from service.config import Config
 
 if TYPE_CHECKING:
-    from policies.live import PolicySource, Stamp
     from policies.live_contract import ContractChange, LiveContract
+    from policies.watched import PolicySource, Stamp
 
 PACKAGED = "contract.yaml"
 # A contract is some pages of text; what is larger is none.
@@ -38,7 +38,7 @@ class ContractFile:
 
     def stamp(self) -> Stamp:
         """See `PolicySource.stamp`."""
-        from policies.live import Stamp
+        from policies.watched import Stamp
 
         try:
             resolved = self._path.resolve(strict=True)
@@ -70,7 +70,7 @@ class PackagedContract:
 
     def stamp(self) -> Stamp:
         """See `PolicySource.stamp`."""
-        from policies.live import Stamp
+        from policies.watched import Stamp
 
         return Stamp(mark="packaged", age=None)
 

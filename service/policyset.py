@@ -17,7 +17,8 @@ from domain.receipt import AuditEntry, RecordKind
 from policies.packaged import packaged_policy_files
 
 if TYPE_CHECKING:
-    from policies.live import LivePolicies, PolicyChange, PolicySource, Stamp
+    from policies.live import LivePolicies, PolicyChange
+    from policies.watched import PolicySource, Stamp
 
 SUFFIXES = (".cedar", ".cedarschema")
 # A policy is a page of text; what is larger is no policy.
@@ -37,7 +38,7 @@ class PolicyFolder:
 
     def stamp(self) -> Stamp:
         """See `PolicySource.stamp`."""
-        from policies.live import Stamp
+        from policies.watched import Stamp
 
         try:
             resolved = self._folder.resolve(strict=True)
@@ -81,7 +82,7 @@ class PackagedSet:
 
     def stamp(self) -> Stamp:
         """See `PolicySource.stamp`."""
-        from policies.live import Stamp
+        from policies.watched import Stamp
 
         return Stamp(mark="packaged", age=None)
 

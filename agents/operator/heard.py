@@ -80,7 +80,7 @@ class Heard:
     def names(self) -> Mapping[str, tuple[Named, ...]]:
         """Names by sort of thing."""
         found = {sort: named(self.words, sort, self.vocabulary) for sort in self.vocabulary.phrases}
-        return {sort: self._apart(sort, each, found) for sort, each in found.items()}
+        return {sort: self._apart(sort, each) for sort, each in found.items()}
 
     def name(self, sort: str) -> str | None:
         """Return the one name of a sort that is said."""
@@ -240,7 +240,7 @@ class Heard:
         wanted = bool({*texts} & {"want", "need", "like", "get", "have"}) and "be" not in texts
         return asked or wanted
 
-    def _apart(self, sort: str, each: tuple[Named, ...], found: Mapping[str, tuple[Named, ...]]) -> tuple[Named, ...]:
+    def _apart(self, sort: str, each: tuple[Named, ...]) -> tuple[Named, ...]:
         """An environment is not named by *stage* as the step of a cycle; other names stand as they are."""
         if sort != "environment":
             return each

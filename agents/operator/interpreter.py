@@ -21,7 +21,7 @@ from agents.operator.orders import ORDERS, is_identity, orders
 from agents.operator.questions import NAMES, Candidate, questions
 from agents.operator.reading import Reading, between, reading_of
 from agents.operator.words import MOST_CHARACTERS, too_long
-from domain.intent import Intent, Kind, is_write, kind_of
+from domain.intent import Kind, is_write
 
 ENOUGH = 1.9
 ENOUGH_ORDER = 3.0
@@ -150,8 +150,3 @@ def _identities(heard: Heard) -> frozenset[int]:
 def _separate(one: Candidate, other: Candidate) -> bool:
     """Whether two orders rest on words of their own: then the sentence gives both."""
     return len(one.places - other.places) > 1 and len(other.places - one.places) > 1
-
-
-def wrong_write(read: Intent | None, wanted: Kind) -> bool:
-    """Whether an order was read that nobody gave."""
-    return read is not None and is_write(read) and kind_of(read) is not wanted

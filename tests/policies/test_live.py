@@ -12,9 +12,10 @@ from domain.actor import Actor
 from domain.decision import AuthorizationRequest, Decision, Effect
 from domain.errors import AuditUnavailable, PolicySetBroken
 from policies.invariants import violated
-from policies.live import LivePolicies, PolicyChange, Stamp
+from policies.live import LivePolicies, PolicyChange
 from policies.packaged import packaged_policy_files
 from policies.pdp import BrokenPolicies, PolicyDecisionPoint, hash_of
+from policies.watched import Stamp
 from tests.policies.test_pdp import DEVOPS, GOOD
 
 FILES = dict(packaged_policy_files())
