@@ -14,7 +14,7 @@ COVERED := domain policies tools cycles
 # Fixed, so that two runs of the same seed do the same arithmetic and two cores are not fought over.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup setup-runtime setup-integration demo demo-full integration test check format chaos bench e2e image lock cov env-example reference wheel-check clean
+.PHONY: help setup setup-runtime setup-integration demo demo-full integration test check format chaos bench e2e image lock cov env-example likeness reference wheel-check clean
 
 help:  ## list the verbs
 	@printf 'usage: make VERB\n\n'
@@ -72,6 +72,9 @@ lock: setup  ## resolve pyproject.toml again into the hash-pinned locks
 
 env-example: setup-runtime  ## write .env.example from the settings
 	$(BIN)/python -m service.settings > .env.example
+
+likeness: setup  ## write what the operators' examples teach (after a change of prompts/operator_examples)
+	$(BIN)/python -m evals.likeness
 
 reference: setup  ## write docs/reference from commands, settings and configuration, and docs/access.md's table of routes
 	$(BIN)/python -m service.reference

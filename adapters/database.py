@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -101,6 +101,14 @@ class Database:
         finally:
             if taken and self._writing is not None:
                 self._writing.release()
+
+    def alone(self, session: Session, key: int) -> None:
+        """Wait until nobody else writes under `key`, any constant, and let nobody until the transaction is over.
+
+        On SQLite a transaction that writes is alone as it is.
+        """
+        if self.is_postgresql:
+            session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
     @contextmanager
     def reading(self) -> Iterator[Any]:

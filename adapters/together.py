@@ -28,17 +28,17 @@ class Brought(Generic[T]):
     """What somebody brought, and what became of it.
 
     It is `written`, or has a `problem`; neither where the thread that was writing was stopped. `alone` says that nobody
-    shared its transaction.
+    shared its transaction, `leads` that whoever brought it is the one to write.
     """
 
-    __slots__ = ("alone", "item", "over", "problem", "turn", "written")
+    __slots__ = ("alone", "item", "leads", "over", "problem", "turn", "written")
 
     def __init__(self, item: T) -> None:
         self.item = item
         # A bare lock, for there is one for every write: taken until it is its turn, or its time is over.
         self.turn = threading.Lock()
         self.turn.acquire()
-        self.over = self.written = self.alone = False
+        self.leads = self.over = self.written = self.alone = False
         self.problem: EvercrewError | None = None
 
 
@@ -76,16 +76,33 @@ class Turns(Generic[T]):
         return len(self._queue)
 
     def bring(self, item: T) -> Brought[T]:
-        """Return what became of `item` when it is known; an error that is none of ours stops the thread that wrote."""
-        mine = Brought(item)
-        with self._queueing:
-            self._queue.append(mine)
-            follows, self._writing = self._writing, True
-        if follows:
-            mine.turn.acquire()
-        if not mine.over:
-            self._lead()
+        """Return what became of `item` when it is known; an error that is none of ours stops the thread that wrote.
+
+        Whoever is stopped while it waits takes along what it brought, unless that is being written already.
+        """
+        mine, known = Brought(item), False
+        try:
+            with self._queueing:
+                self._queue.append(mine)
+                mine.leads, self._writing = not self._writing, True
+            if not mine.leads:
+                mine.turn.acquire()
+            if not mine.over:
+                self._lead()
+            known = True
+        finally:
+            if not known:
+                self._leave(mine)
         return mine
+
+    def _leave(self, mine: Brought[T]) -> None:
+        """Take out what waits still, and call the next where it would have led: nobody else would."""
+        with self._queueing:
+            if mine not in self._queue:
+                return
+            self._queue.remove(mine)
+        if mine.leads:
+            self._hand_over(())
 
     def _lead(self) -> None:
         """Write for those who wait, oneself among them, and call the next to lead."""
@@ -95,7 +112,7 @@ class Turns(Generic[T]):
             if self._gather and self._company >= COMPANY:
                 self._clock.sleep(self._gather)
             with self._queueing:
-                batch = self._taken()
+                self._take(batch)
             self._company = len(batch)
             self._write([brought.item for brought in batch])
             written = True
@@ -111,23 +128,28 @@ class Turns(Generic[T]):
             self._hand_over(batch)
 
     def _hand_over(self, batch: Sequence[Brought[T]]) -> None:
-        """Answer, and wake the next to write last.
+        """Answer, and wake the next to write last; nobody is called who has been answered.
 
         Whoever writes needs the interpreter many times in a row: woken first, it would take it from the others each
         time, and they from it.
         """
         with self._queueing:
+            while self._queue and self._queue[0].over:
+                del self._queue[0]
             following = self._queue[0] if self._queue else None
             self._writing = following is not None
+            if following is not None:
+                following.leads = True
         for brought in (*batch, *((following,) if following is not None else ())):
             brought.turn.release()
 
-    def _taken(self) -> list[Brought[T]]:
+    def _take(self, batch: list[Brought[T]]) -> None:
+        """Move those who are written next from the queue to `batch`; the queue changes last, should it be stopped."""
         count = len(self._queue)
         if self._most is not None:
             count = self._fitting(self._most)
-        batch, self._queue = self._queue[:count], self._queue[count:]
-        return batch
+        batch.extend(self._queue[:count])
+        del self._queue[:count]
 
     def _fitting(self, most: int) -> int:
         """Return how many of those who wait go together; the first goes, however much it is."""

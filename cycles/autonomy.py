@@ -121,6 +121,7 @@ class AutonomyRecord:
         account: str = "",
         key: bytes | None = None,
         caller: Caller | None = None,
+        seen: Sequence[Cap] | None = None,
     ) -> Cap:
         """Cap a class, or lift its cap (`level` None), for an admin who proves to be one.
 
@@ -128,10 +129,12 @@ class AutonomyRecord:
             account: who runs the command, as the operating system knows them.
             key: the person's private key, where they have one.
             caller: whose session or token of the service this is; it stands in place of `account` and `key`.
+            seen: what `kept` said of the class when this was decided; it has to stand still.
 
         Raises:
             InvalidInput: the class is unknown, the person is no admin or did not prove it, or gave no reason.
             DependencyError: it could not be put on record; nothing was changed.
+            ConflictError: it was capped, or its cap lifted, meanwhile; nothing was changed or put on record.
         """
         person = people.named(name) if caller is None else _person_of(people, caller)
         if kind not in CLASSES:
@@ -152,21 +155,19 @@ class AutonomyRecord:
             proof = proof_of(person, account, key, canonical_json(word).encode())
         else:
             proof = Proof(how="session", who=caller.name)
-        record = self._cap_noted(person.name, word, proof)
-        cap = Cap(
-            kind=kind,
-            environment=environment,
-            level=level,
-            by=person.name,
-            reason=reason.strip(),
-            at=now,
-            record=record.sequence,
-            record_hash=record.hash,
-        )
-        self._store.cap(cap)
-        return cap
+
+        def made() -> Cap:
+            record = self._cap_noted(person.name, word, proof)
+            kept = {"by": person.name, "record": record.sequence, "record_hash": record.hash}
+            return Cap.model_validate({**word, **kept, "at": now})
+
+        return self._store.cap(kind, environment, made, seen=seen)
 
     # -- what counts --------------------------------------------------------------------------------------------------
+
+    def kept(self, kind: str, environment: str) -> Sequence[Cap]:
+        """Return every cap and lifting of a class that was kept there, whether or not it counts."""
+        return self._store.caps(kind, environment)
 
     def caps(self, kind: str = "", environment: str = "") -> Sequence[Cap]:
         """Return the caps and liftings that the chain has too, oldest first."""

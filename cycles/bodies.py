@@ -33,7 +33,7 @@ class Form(StrEnum):
 
 _VERSIONS: Mapping[str, Form] = {"4": Form.ALERTMANAGER, "1": Form.GRAFANA}
 _REMEDIES: Mapping[Form | None, str] = {
-    None: "Send an Alertmanager version 4 or Grafana version 1 webhook body",
+    None: "Send an Alertmanager version 4, Grafana version 1 or generic webhook body",
     Form.ALERTMANAGER: "Send an Alertmanager version 4 webhook body",
     Form.GRAFANA: "Send a Grafana version 1 webhook body",
     Form.GENERIC: "See GET /webhooks/generic/schema",
@@ -139,11 +139,13 @@ class Opened:
 
 
 def opened(body: Any, form: Form | None = None) -> Opened:
-    """Return a body opened; `form` is what it has to be, None for either of those that carry a `version`.
+    """Return a body opened; `form` is what it has to be, None for whose it looks like.
 
     Raises:
         InvalidInput: its frame does not fit; names the field.
     """
+    if form is None and form_of(body) is Form.GENERIC:
+        form = Form.GENERIC
     try:
         if form is Form.GENERIC:
             own = _GenericEnvelope.model_validate(body)
@@ -162,6 +164,18 @@ def form_of(body: Any) -> Form | None:
     if not isinstance(body, Mapping):
         return None
     return _VERSIONS.get(str(body["version"])) if "version" in body else Form.GENERIC
+
+
+def form_named(sender: str) -> Form | None:
+    """Return the form of a sender by its name; none where none is named: the body says whose it looks like.
+
+    Raises:
+        InvalidInput: there is no such sender.
+    """
+    known = {form.value: form for form in Form}
+    if sender and sender not in known:
+        raise InvalidInput("from", f"{sender!r} sends no alerts here", f"Use one of: {', '.join(known)}")
+    return known.get(sender)
 
 
 def part_of(raw: Any, number: int, form: Form) -> Part:

@@ -135,7 +135,7 @@ class Desk:
         if self._contract is None:
             book = self.office.rulebook
             if book is not None:
-                self.overrides = self.told("overrides", book.in_force, tuple[Override, ...])
+                self.overrides = self.told("overrides", book.counting, tuple[Override, ...])
             self._contract = applied(self.rules, self.overrides)
         return self._contract
 

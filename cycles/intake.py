@@ -124,7 +124,7 @@ def parse_alerts(body: Any, routing: Routing) -> tuple[list[Alert], list[str], i
     """Return the alerts of a webhook body, why others are none of ours, and how many the sender left out.
 
     Raises:
-        InvalidInput: the body is not what Alertmanager (version 4) or Grafana (version 1) send; names the field.
+        InvalidInput: the body is none of those that there are; names the field.
     """
     found = opened(body)
     parts = [part_of(raw, number, found.form) for number, raw in enumerate(found.parts)]
@@ -137,7 +137,7 @@ def look(raw: str | bytes, routing: Routing, form: Form | None = None) -> Looked
     """Return what a body holds; never raises, and does nothing.
 
     Args:
-        form: what it has to be; None is Alertmanager's or Grafana's, as its `version` says.
+        form: what it has to be; None is whose it looks like.
     """
     try:
         found = opened(json.loads(raw), form)

@@ -89,13 +89,14 @@ def _cooling(desk: Desk) -> StageResult | None:
 
 
 def _still_needed(desk: Desk) -> StageResult | None:
-    """After the wait the platform may be well again: when its signal is measured to be within its limits."""
+    """After the wait the platform may be well again: when all that was off is measured to be within its limits."""
     again = desk.do("signal_snapshot", Nothing(), Role.METRICS_ANALYST, Snapshot, place="after the cool-down")
     desk.keep(COOLED, None)
-    reading = again.readings.get(desk.cycle.alert.signal)
-    if reading is None or reading.breached is not False:
+    was_off = dict.fromkeys([desk.cycle.alert.signal, *(desk.fact("snapshot") or {}).get("breached", ())])
+    found = [again.readings.get(signal) for signal in was_off]
+    if any(reading is None or reading.breached is not False for reading in found):
         return None
-    reason = f"{desk.cycle.alert.signal} is within its limits again after the cool-down"
+    reason = f"{', '.join(was_off)}: within the limits again after the cool-down"
     return desk.finish(OutcomeKind.LEFT_ALONE, reason)
 
 

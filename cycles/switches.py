@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from adapters.audit.base import AuditPort
@@ -80,16 +81,21 @@ class Switchboard:
         by: str,
         reason: str,
         details: Mapping[str, Any] | None = None,
+        seen: Sequence[FlagRow] | None = None,
     ) -> FlagRow:
         """Switch a feature on or off in an environment, or in all.
 
+        Args:
+            seen: the rows of the feature that this was decided by, which have to stand still.
+
         Raises:
             InvalidInput: there is no such flag or environment, or name or reason is missing.
+            ConflictError: other rows stand there; nothing was changed, and nothing put on record.
         """
         if name not in FEATURES:
             said = "is thrown with `evercrew kill`" if name.startswith(KILL_SWITCH) else "is not a flag"
             raise InvalidInput("flag", f"{name!r} {said}", f"Use one of: {', '.join(FEATURES)}")
-        return self._set(name, enabled, environment, by, reason, details or {}, status="flag_set")
+        return self._set(name, enabled, environment, by, reason, details or {}, status="flag_set", seen=seen)
 
     def kill(
         self,
@@ -122,6 +128,7 @@ class Switchboard:
         details: Mapping[str, Any],
         *,
         status: str,
+        seen: Sequence[FlagRow] | None = None,
     ) -> FlagRow:
         if environment not in (EVERYWHERE, *ENVIRONMENTS):
             known = ", ".join((EVERYWHERE, *ENVIRONMENTS))
@@ -139,8 +146,8 @@ class Switchboard:
             status=status,
             body={"flag": name, "environment": environment, "enabled": enabled, "details": dict(row.details)},
         )
-        self._audit.append(entry)
-        self._store.set_flag(row, by=by, at=self._clock.now())
+        at, noted = self._clock.now(), partial(self._audit.append, entry)
+        self._store.set_flag(row, by=by, at=at, seen=seen, first=noted)
         return row
 
 

@@ -1,8 +1,9 @@
 """Verification: does the record of a cycle still prove what it claims?
 
 The chain is whole and signed, and: live digest = git values = registered model = evaluated artifact = trained on that
-DVC revision = caused by that alert. Each link is compared by content; what differs is named with both sides. A cycle
-may be weeks old: later ones and retention are told from damage by what the chain says of them.
+DVC revision = caused by that alert. A success has the watch and the effect that it rests on. Each link is compared by
+content; what differs is named with both sides. A cycle may be weeks old: later ones and retention are told from damage
+by what the chain says of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from cycles.proof import Check, Evidence, guarded
 from cycles.tape_check import check_tape
 from cycles.verify_chain import ChainChecks
 from cycles.verify_links import LinkChecks, named_champion
+from cycles.verify_outcome import check_outcome
 from domain.cycle import Cycle
 from domain.errors import InvalidInput
 
@@ -44,6 +46,8 @@ def _checks(cycle: Cycle, evidence: Evidence) -> Iterator[tuple[str, Callable[[]
     yield "tape", lambda: check_tape(cycle, evidence.store, evidence.audit)
     yield "artifacts", links.artifacts
     yield "alert", links.alert
+    if cycle.stage.terminal:
+        yield "outcome", lambda: check_outcome(cycle, evidence)
     if "dataset" in facts:
         yield "dataset", links.dataset
     if "candidate" in facts:

@@ -186,6 +186,7 @@ class OpenCycle(Intent):
     subjects: tuple[Subject, ...] = Field(default=(), max_length=20)
     do_not_promote: bool = False
     only_diagnose: bool = False
+    at_most_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class _Switch(Intent):

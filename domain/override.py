@@ -10,13 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.canonical import canonical_hash
 
 Kind = Literal["gate", "limit", "rollback"]
+Meaning = Literal["", "absolute", "relative_to_baseline", "min_relative_delta", "max_relative_delta", "min", "max"]
+MOST_UNIT = 20
 
 
 class Override(BaseModel):
     """One override of one environment, in force from `at` until `expires`, or until it was ended.
 
     `kind` says what `name` names: a ``gate`` (its threshold), the ``limit`` of a signal, or the limit of its
-    ``rollback``; `of` says which limit: absolute, or relative to the baseline.
+    ``rollback``; `of` says what the number is: which limit (absolute, or relative to the baseline), or of which kind
+    the gate was when it was given. `unit` is that of a level; a share has none. Gates of earlier releases have no `of`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -24,7 +27,8 @@ class Override(BaseModel):
     id: str
     kind: Kind
     name: str
-    of: Literal["", "absolute", "relative_to_baseline"] = ""
+    of: Meaning = ""
+    unit: str = ""
     threshold: float
     environment: str
     by: str = Field(min_length=1)
@@ -42,7 +46,8 @@ class Override(BaseModel):
     def said(self) -> str:
         """Return it in a sentence."""
         what = f"{self.kind} {self.name}{f' ({self.of})' if self.of else ''}"
-        return f"{what} is {self.threshold:g} until {self.expires:%Y-%m-%d %H:%M} UTC by {self.by}: {self.reason}"
+        number = f"{self.threshold:g}{f' {self.unit}' if self.unit else ''}"
+        return f"{what} is {number} until {self.expires:%Y-%m-%d %H:%M} UTC by {self.by}: {self.reason}"
 
 
 def override(
@@ -50,7 +55,7 @@ def override(
     name: str,
     threshold: float,
     *,
-    of: Literal["", "absolute", "relative_to_baseline"] = "",
+    of: Meaning = "",
     environment: str,
     by: str,
     reason: str,

@@ -3,8 +3,8 @@
 `python -m evals.e2e` starts the search platform with its users, Prometheus, Alertmanager and `evercrew serve`, hurts
 the platform, and waits. Prometheus fires, Alertmanager posts to the webhook, the crew works the cycle up to its
 promotion; a person signs in with Chromium, reads what is to be done, and approves it there; the model goes live, is
-watched, and the alert resolves by itself. At the end every page of the console is pictured. Ends with 1 when a step is
-missed.
+watched, the alert resolves by itself, and what the people were told has come to their channel. At the end every page of
+the console is pictured. Ends with 1 when a step is missed.
 """
 
 from __future__ import annotations
@@ -156,12 +156,15 @@ def _ended(told: Walk, api: Api, place: Site, cycle_id: str, options: argparse.N
     told.done("proved against the live systems", f"{len(proof['checks'])} checks")
     told.wait("the end of the alert", lambda: True if not place.firing() else None, timedelta(minutes=2))
     told.done("the alert has resolved")
+    told.wait("a message to the people", lambda: place.told or None, timedelta(minutes=1))
+    told.done("the people were told", f"{len(place.told)} messages to the channel")
     return {
         "cycle_id": cycle_id,
         "outcome": cycle["outcome"],
         "verified": bool(proof["verified"]),
         "approved_in_the_browser": approved,
         "cycles": len(api.get("/cycles")["items"]),
+        "messages": len(place.told),
     }
 
 

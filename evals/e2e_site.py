@@ -1,14 +1,15 @@
 """A site to run Evercrew on: the search platform with its users, Prometheus, Alertmanager, and `evercrew serve`.
 
-All are processes of their own on loopback. Prometheus scrapes the platform and Evercrew, evaluates the contract's
-rules, and Alertmanager posts what fires to Evercrew's webhook. The profile is that of `dev`, where everything takes
-seconds, but a person has to approve a promotion, and the baseline is minutes long: one that moves on within seconds
-takes what is bad for normal before the crew is done, and the alert resolves without having been healed.
+All are processes of their own on loopback; what goes to Slack goes to a receiver of its webhooks here. Prometheus
+scrapes the platform and Evercrew, evaluates the contract's rules, and Alertmanager posts what fires to Evercrew's
+webhook. The profile is that of `dev`, where everything takes seconds, but a person has to approve a promotion, and the
+baseline is minutes long: one that moves on within seconds takes what is bad for normal before the crew is done, and the
+alert resolves without having been healed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,6 +32,7 @@ from service.surroundings import started
 from testbed.servers.alertmanager import Alertmanager
 from testbed.servers.base import free_port
 from testbed.servers.prometheus import Prometheus
+from testbed.servers.webhook import Webhook
 from testbed.world import World, bootstrap
 from tools.observe.reading import Windows
 
@@ -38,6 +40,8 @@ ENVIRONMENT = "dev"
 WEBHOOK_TOKEN = "e2e-webhook-token-of-a-run-that-ends"
 APPROVER, PASSWORD = "ann", "a long enough password for one run"
 BASELINE, GAP = "2m", "30s"
+NOTIFIED: Mapping[str, Any] = {"slack": {"timeout_s": 5}}
+"""Section `notify`: everything goes to one channel; where that is, is a setting."""
 _EVERY = timedelta(seconds=0.5)
 
 
@@ -51,6 +55,8 @@ class Site:
     alertmanager: Alertmanager
     url: str
     secret: str
+    told: Sequence[Any]
+    """What the people were told, as Slack gets it; it grows."""
 
     def firing(self) -> list[str]:
         """Return the signals whose alerts Alertmanager holds as active."""
@@ -75,8 +81,10 @@ def site(out: Path, running: ExitStack, *, seed: int, documents: int | None, cac
     prometheus = _prometheus(out, world, alertmanager, port)
     started("prometheus", lambda: running.enter_context(prometheus))
     _configured(out, world, prometheus, alertmanager, port, url)
-    served = _served(out, running, port)
-    return Site(out, world, prometheus, alertmanager, url, _secret(served.out))
+    told: list[Any] = []
+    channel = running.enter_context(Webhook(told.append))
+    served = _served(out, running, port, channel.url)
+    return Site(out, world, prometheus, alertmanager, url, _secret(served.out), told)
 
 
 def profile() -> Profile:
@@ -122,13 +130,18 @@ def _configured(
         "metrics": {"kind": "prometheus", "url": prometheus.url},
         "alertmanager": {"url": alertmanager.url},
         "serve": {"port": port, "public_url": url, "metrics_open": True},
+        "notify": {**NOTIFIED, "public_url": url},
     }
     write_config(out, world, DemoOptions(out=out, profile=file), sections)
 
 
-def _served(out: Path, running: ExitStack, port: int) -> Served:
+def _served(out: Path, running: ExitStack, port: int, channel: str) -> Served:
     """Start `evercrew serve` and wait until it is ready; it ends in order with `running`."""
-    settings = {"EVERCREW_WEBHOOK_TOKEN": WEBHOOK_TOKEN, "EVERCREW_TRACES": "mlflow"}
+    settings = {
+        "EVERCREW_WEBHOOK_TOKEN": WEBHOOK_TOKEN,
+        "EVERCREW_TRACES": "mlflow",
+        "EVERCREW_NOTIFY_SLACK_URL": channel,
+    }
     served = Served(out / "evercrew.yaml", port=port, settings=settings)
     served.start()
     running.callback(served.stop)

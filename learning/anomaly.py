@@ -116,13 +116,3 @@ def _robust_noise(values: Floats) -> Noise:
     if scale == 0:
         return estimate_noise(values)
     return estimate_noise(np.clip(values, centre - 4 * scale, centre + 4 * scale))
-
-
-def _badness(deviation: Floats, direction: Direction) -> Floats:
-    match direction:
-        case "down":
-            return -deviation
-        case "up":
-            return deviation
-        case "both":
-            return np.abs(deviation)

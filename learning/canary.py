@@ -1,5 +1,7 @@
 """The watch after a promotion: is the signal worse than before, by a rule whose false-rollback rate is known?
 
+And, once it is over: is the signal better than before, beyond the error of that very comparison?
+
 **The test.** At each look the mean of the points so far is compared with the mean of the points before the promotion.
 Both means carry noise, and neighbouring points are correlated: their variance is that of AR(1) means, with the
 correlation estimated before the promotion and corrected for its small-sample bias. The statistic is weighted by (share
@@ -11,6 +13,10 @@ sequential trials", 1987: shape 1/2 treats all looks alike (Pocock), shape 0 kee
 signal. It is found by simulating AR(1) series of the same lengths and re-estimating everything on each, so that it
 covers the looks, the correlation and the uncertainty of both estimates. It is simulated at a correlation one standard
 error above the estimate.
+
+**The gain** is read once, when the watch is over: its lower bound is the difference of the means less the one-sided
+normal quantile of alpha times the same error. `learning.characteristics.false_gain_rates` says how often an unchanged
+signal is called better.
 
 A rule of "below the baseline at any look" rolls back four of five unchanged models;
 `learning.characteristics.false_rollback_rates` shows both.
@@ -27,6 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from domain.verdict import Judgement, Verdict, combine
+from learning.quantiles import normal_quantile
 from learning.series import (
     Floats,
     Noise,
@@ -42,6 +49,7 @@ from learning.series import (
 )
 
 _NAME = "watch"
+_GAIN = "gain"
 _SIMULATED = 10_000
 _MIN_BASELINE = 6
 
@@ -99,26 +107,86 @@ def judge_watch(
     Figures: baseline, current, relative_delta, statistic, threshold, rho, effective_n, detectable (the relative loss
     that would have been seen with a chance of four in five at the end of the watch).
     """
-    both = examine_both(baseline, "the baseline", design.min_baseline, current, "the watch", design.min_looks)
+    both = _readable(baseline, current, design, sampling_sd, design.min_looks)
     if isinstance(both, Judgement):
         return both.model_copy(update={"name": _NAME})
-    before, since = both
-    if not (math.isfinite(sampling_sd) and sampling_sd >= 0):
-        return judged(Verdict.ERROR, f"sampling_sd is {sampling_sd}, which is no standard error", _NAME)
-    if is_constant(before) and sampling_sd == 0:
-        return judged(Verdict.ERROR, "the baseline does not vary at all: the measurement is stuck", _NAME)
     with np.errstate(all="ignore"):
-        return _judge(before, since, design, 1.0 if higher_is_better else -1.0, sampling_sd)
+        return _judge(*both, design, 1.0 if higher_is_better else -1.0, sampling_sd)
+
+
+def judge_gain(
+    baseline: ArrayLike,
+    current: ArrayLike,
+    design: WatchDesign,
+    *,
+    higher_is_better: bool = True,
+    sampling_sd: float = 0.0,
+) -> Judgement:
+    """Judge whether the signal is better than before, once the watch is over; the arguments are those of `judge_watch`.
+
+    `pass` when the lower bound of the gain is above zero, `fail` when the mean is no better at all, `insufficient` when
+    it is better by no more than its error can tell, or looks are missing. The tolerance of the design has no part in
+    it: what is tolerated as no loss is no gain.
+
+    Figures: baseline, current, gain, lower (in the unit of the signal), relative_delta, relative_lower, alpha.
+    """
+    both = _readable(baseline, current, design, sampling_sd, design.looks)
+    if isinstance(both, Judgement):
+        return both.model_copy(update={"name": _GAIN})
+    with np.errstate(all="ignore"):
+        return _gained(*both, design, 1.0 if higher_is_better else -1.0, sampling_sd)
+
+
+def _readable(
+    baseline: ArrayLike, current: ArrayLike, design: WatchDesign, sampling_sd: float, looks: int
+) -> tuple[Floats, Floats] | Judgement:
+    """Return both series when they can be compared, or the judgement that says why not."""
+    both = examine_both(baseline, "the baseline", design.min_baseline, current, "the watch", looks)
+    if isinstance(both, Judgement):
+        return both
+    if not (math.isfinite(sampling_sd) and sampling_sd >= 0):
+        return judged(Verdict.ERROR, f"sampling_sd is {sampling_sd}, which is no standard error")
+    if is_constant(both[0]) and sampling_sd == 0:
+        return judged(Verdict.ERROR, "the baseline does not vary at all: the measurement is stuck")
+    return both
+
+
+def _error(before: Floats, k: int, sampling_sd: float) -> tuple[Noise, float]:
+    """Return the noise before, and the standard error of the difference from it of the mean of `k` later points."""
+    estimated = estimate_noise(before)
+    noise = Noise(estimated.rho, max(estimated.sd, sampling_sd), estimated.n)
+    return noise, math.sqrt(noise.variance_of_mean(k) + noise.variance_of_mean(noise.n))
+
+
+def _gained(before: Floats, since: Floats, design: WatchDesign, sign: float, sampling_sd: float) -> Judgement:
+    level, now = float(before.mean()), float(since.mean())
+    _, error = _error(before, since.size, sampling_sd)
+    gain = sign * (now - level)
+    lower = gain - normal_quantile(1 - design.alpha) * error
+    if not (error > 0 and math.isfinite(gain) and math.isfinite(lower)):
+        return judged(Verdict.ERROR, "the numbers are too large or too small to be compared", _GAIN)
+    figures: dict[str, float | int | str | None] = {
+        "baseline": level,
+        "current": now,
+        "gain": gain,
+        "lower": lower,
+        "relative_delta": (now - level) / abs(level) if level else math.nan,
+        "relative_lower": lower / abs(level) if level else math.nan,
+        "alpha": design.alpha,
+    }
+    said = f"{gain:+.4f} from {level:.4g} to {now:.4g}, at least {lower:+.4f} with {1 - design.alpha:.0%} confidence"
+    if gain <= 0:
+        return judged(Verdict.FAIL, f"{said}: no gain", _GAIN, **figures)
+    verdict, told = (Verdict.PASS, "beyond") if lower > 0 else (Verdict.INSUFFICIENT, "not beyond")
+    return judged(verdict, f"{said}: {told} its error", _GAIN, **figures)
 
 
 def _judge(before: Floats, since: Floats, design: WatchDesign, sign: float, sampling_sd: float) -> Judgement:
     level, now = float(before.mean()), float(since.mean())
-    estimated = estimate_noise(before)
-    noise = Noise(estimated.rho, max(estimated.sd, sampling_sd), estimated.n)
     k = since.size
+    noise, error = _error(before, k, sampling_sd)
     share = min(k / design.looks, 1.0)
     loss = sign * (now - level) + design.tolerance * abs(level)
-    error = math.sqrt(noise.variance_of_mean(k) + noise.variance_of_mean(noise.n))
     statistic = loss / error * share ** (0.5 - design.shape) if error > 0 else math.nan
     if not math.isfinite(statistic):
         return judged(Verdict.ERROR, "the numbers are too large or too small to be compared", _NAME)

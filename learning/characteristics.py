@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from domain.verdict import Verdict
-from learning.canary import WatchDesign, judge_watch
+from learning.canary import WatchDesign, judge_gain, judge_watch
 from learning.sequential import ArmSummary, SequentialDesign, compare_arms, lift_bounds
 from learning.series import Floats, ar1_paths
 
@@ -150,3 +150,27 @@ def _first_rollback(baseline: Floats, current: Floats, design: WatchDesign) -> i
         if judge_watch(baseline, current[:look], design).verdict is Verdict.FAIL:
             return look
     return None
+
+
+def false_gain_rates(
+    *,
+    rho: float = 0.0,
+    relative_shift: float = 0.0,
+    looks: int = 12,
+    n_baseline: int = 60,
+    mean: float = 0.72,
+    sd: float = 0.00666,
+    runs: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return how often the end of a watch says better: by the bound of the gain, and by the bare difference of means.
+
+    The signal is shifted by `relative_shift`; the default `sd` is that of `false_rollback_rates`.
+    """
+    rng = np.random.default_rng(seed)
+    design = WatchDesign(looks=looks, min_baseline=min(12, n_baseline))
+    paths = mean + sd * ar1_paths(rng, runs, n_baseline + looks, rho)
+    paths[:, n_baseline:] += mean * relative_shift
+    told = [judge_gain(row[:n_baseline], row[n_baseline:], design, sampling_sd=sd).verdict for row in paths]
+    bare = paths[:, n_baseline:].mean(axis=1) > paths[:, :n_baseline].mean(axis=1)
+    return told.count(Verdict.PASS) / runs, float(bare.mean())

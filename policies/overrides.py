@@ -1,5 +1,9 @@
 """What an override does to the contract, and what no override may do.
 
+A number means nothing by itself: 0.2 is a share under one kind of gate and a price under another. So an override keeps
+of which kind its gate or limit was, and in which unit, when it was given. The contract may be changed under it; then it
+counts no more, and the number of the file does.
+
 An override changes a number. Verdicts stay as they are: what is missing is still insufficient, what is not finite is
 still an error. The kill switch, tombstones and the rules of the policy set are no numbers, and nothing here reaches
 them.
@@ -12,19 +16,22 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from domain.errors import InvalidInput
-from domain.override import Override
+from domain.override import MOST_UNIT, Override
 from policies.contract import Contract, GateSpec, Limit, Signal
 
 LONGEST = timedelta(days=30)
 _LEVEL = "_level"
+_ANEW = "End it, and add one for the contract as it is now"
 # A guard may be loosened, but not to where a loss anybody would see is let through.
 LEAST_GUARD = -0.10
 # A candidate may be allowed to be dearer or slower by a share, and never to be more than twice of what is served.
 LARGEST_RISE = 1.0
+# Shares of a baseline; everything else is a level in the unit of its signal.
+_SHARES = frozenset({"relative_to_baseline", "min_relative_delta", "max_relative_delta"})
 
 
 def checked(contract: Contract, override: Override) -> Override:
-    """Return the override when it may be.
+    """Return the override when it may be, with what its number means by this contract.
 
     Raises:
         InvalidInput: it names no gate or signal, its number cannot be, or it lasts for too long.
@@ -38,14 +45,35 @@ def checked(contract: Contract, override: Override) -> Override:
     if not math.isfinite(override.threshold):
         raise InvalidInput("threshold", f"{override.threshold} is not finite", "Give a number")
     _check_number(contract, override)
-    return override
+    found = _meant(contract, override)
+    if len(found.unit) > MOST_UNIT:
+        remedy = f"Give the row of {override.name} a unit of at most {MOST_UNIT} characters"
+        raise InvalidInput("unit", f"{found.unit!r} is too long to be kept", remedy)
+    return found
+
+
+def misfit(contract: Contract, override: Override) -> str:
+    """Return why an override does not count by this contract, in words; nothing where it does.
+
+    One of a gate that does not say its kind, as earlier releases wrote them, counts only where it is a level: nobody
+    knows what its number was meant for.
+    """
+    level = _spec_name(contract, override.name) != override.name
+    if override.kind == "gate" and not override.of and not level:
+        return f"it does not say for which kind of gate its number was given: end it, and add one for {override.name}"
+    try:
+        _check_number(contract, override)
+    except InvalidInput as problem:
+        return str(problem)
+    return ""
 
 
 def applied(contract: Contract, overrides: Iterable[Override]) -> Contract:
     """Return the contract with the numbers of the overrides in place of its own; of two for one, the newer counts.
 
-    The contract may have changed since an override was added: one that it would refuse now is left out, and the number
-    of the file counts.
+    The contract may have changed since an override was added: one that it would refuse now, or whose gate is of another
+    kind or unit now, is left out, and the number of the file counts. A gate's override without a kind is taken at its
+    word: it is one that a tape of an earlier release holds beside the contract it was given for.
     """
     signals, gates, guards = dict(contract.signals), dict(contract.quality_gates), dict(contract.guards)
     for each in sorted(overrides, key=lambda o: o.at):
@@ -74,6 +102,22 @@ def _check_number(contract: Contract, override: Override) -> None:
         _check_gate(contract, override)
     else:
         _check_limit(contract, override)
+    now, name = _meant(contract, override), override.name
+    if override.of and override.of != now.of:
+        raise InvalidInput("of", f"it was given for {override.of}, and {name} is {now.of} now", _ANEW)
+    if override.unit and override.unit != now.unit:
+        raise InvalidInput("unit", f"it was given in {override.unit!r}, and {name} is in {now.unit!r} now", _ANEW)
+
+
+def _meant(contract: Contract, override: Override) -> Override:
+    """Return the override with the kind and the unit that its number has by this contract."""
+    of, signal = override.of, override.name
+    if override.kind == "gate":
+        name = _spec_name(contract, override.name)
+        spec = contract.quality_gates.get(name) or contract.guards[name]
+        of, signal = ("min" if override.name != name else spec.kind), spec.signal
+    unit = "" if of in _SHARES else contract.signal(signal).unit
+    return override.model_copy(update={"of": of, "unit": unit})
 
 
 def _spec_name(contract: Contract, name: str) -> str:
@@ -100,9 +144,11 @@ def _limited(row: Signal, override: Override) -> Signal:
 def _check_gate(contract: Contract, override: Override) -> None:
     name = _spec_name(contract, override.name)
     contract.gate(name)
-    if override.name.endswith(_LEVEL):
-        return
     spec = contract.quality_gates.get(name) or contract.guards[name]
+    if override.name != name:
+        if not spec.kind.startswith("min"):
+            raise InvalidInput("gate", f"{name} is a gate of kind {spec.kind}; it has no level", f"Override {name}")
+        return
     least = 0.0 if name in contract.quality_gates else LEAST_GUARD
     if spec.kind == "min_relative_delta" and override.threshold < least:
         remedy = f"Give {least:g} or more: what is measured to be worse is never let through"

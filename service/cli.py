@@ -32,9 +32,10 @@ from service.cli_notify import notify
 from service.cli_overrides import overrides
 from service.cli_policy import policy
 from service.cli_report import report
-from service.cli_rollback import rollback
+from service.cli_rollback import roll_back
 from service.cli_schedule import schedule
 from service.cli_serve import serve
+from service.cli_shape import Root, Whole, text_of
 from service.cli_traces import traces
 from service.cli_users import tokens, users
 from service.cli_worker import inbox, worker
@@ -49,37 +50,40 @@ DONE, NO, MISUSE, DEPENDENCY = 0, 1, 2, 3
 
 app = typer.Typer(
     name="evercrew",
+    cls=Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(cycles, name="cycles")
-app.add_typer(api, name="api")
-app.add_typer(approvals, name="approvals")
-app.add_typer(autonomy, name="autonomy")
-app.add_typer(kill, name="kill")
-app.add_typer(flags, name="flags")
-app.add_typer(policy, name="policy")
-app.add_typer(overrides, name="overrides")
-app.add_typer(rollback, name="rollback")
-app.add_typer(schedule, name="schedule")
-app.add_typer(audit, name="audit")
-app.add_typer(users, name="users")
-app.add_typer(tokens, name="tokens")
-app.add_typer(backup, name="backup")
-app.add_typer(budget, name="budget")
-app.add_typer(bench, name="bench")
-app.add_typer(traces, name="traces")
-app.add_typer(inbox, name="inbox")
-app.add_typer(alerts, name="alerts")
+app.add_typer(cycles, name="cycles", cls=Whole)
+app.add_typer(api, name="api", cls=Whole)
+app.add_typer(approvals, name="approvals", cls=Whole)
+app.add_typer(autonomy, name="autonomy", cls=Whole)
+app.add_typer(kill, name="kill", cls=Whole)
+app.add_typer(flags, name="flags", cls=Whole)
+app.add_typer(policy, name="policy", cls=Whole)
+app.add_typer(overrides, name="overrides", cls=Whole)
+app.add_typer(schedule, name="schedule", cls=Whole)
+app.add_typer(audit, name="audit", cls=Whole)
+app.add_typer(users, name="users", cls=Whole)
+app.add_typer(tokens, name="tokens", cls=Whole)
+app.add_typer(backup, name="backup", cls=Whole)
+app.add_typer(budget, name="budget", cls=Whole)
+app.add_typer(bench, name="bench", cls=Whole)
+app.add_typer(traces, name="traces", cls=Whole)
+app.add_typer(inbox, name="inbox", cls=Whole)
+app.add_typer(alerts, name="alerts", cls=Whole)
+app.add_typer(notify, name="notify", cls=Whole)
+app.add_typer(report, name="report", cls=Whole)
 app.command("chat", epilog="Example: evercrew chat 'why did NDCG drop last night?'")(chat)
 app.command("serve", epilog="Example: evercrew serve --config evercrew.yaml --port 8080")(serve)
-app.add_typer(notify, name="notify")
-app.add_typer(report, name="report")
 app.command(
     "init",
     epilog="Example: evercrew init --platform http://search.example:8080 --prometheus http://prometheus.example:9090",
 )(init)
+app.command(
+    "rollback", epilog="Example: evercrew rollback --to gold --by 'A. Person' --reason 'quality fell' --dry-run"
+)(roll_back)
 app.command("mcp", epilog="Example: EVERCREW_MCP_TOKEN=evc_... evercrew mcp --config evercrew.yaml")(mcp)
 app.command("worker", epilog="Example: EVERCREW_EXECUTOR_ID=worker-2 evercrew worker --slots 8")(worker)
 app.command("llm-studio-gateway", epilog="Example: evercrew llm-studio-gateway --port 8090")(gateway)
@@ -204,7 +208,7 @@ def _reported(built: App, summary: DemoSummary, found: Stage) -> None:
 
 @app.command(epilog="Example: evercrew run --alert alert.json --config evercrew.yaml")
 def run(
-    alert: Annotated[Path, typer.Option(help="An Alertmanager (v4) or Grafana webhook body; - reads it from stdin.")],
+    alert: Annotated[Path, typer.Option(help="A webhook body; - reads it from stdin.")],
     config: ConfigPath = None,
     as_json: AsJson = False,
     detach: Annotated[bool, typer.Option("--detach", help="Open the cycles and return.")] = False,
@@ -242,14 +246,10 @@ def run(
 
 def _body(alert: Path) -> Any:
     try:
-        text = sys.stdin.read() if str(alert) == "-" else alert.read_text(encoding="utf-8")
-        return json.loads(text)
-    except OSError as problem:
-        raise InvalidInput("alert", f"cannot be read: {problem}", "Name a readable file") from problem
+        return json.loads(text_of(alert, "alert"))
     except ValueError as problem:
-        raise InvalidInput(
-            "alert", f"is not JSON: {problem}", "Give the webhook body as the sender posts it"
-        ) from problem
+        remedy = "Give the webhook body as the sender posts it"
+        raise InvalidInput("alert", f"is not JSON: {problem}", remedy) from problem
 
 
 def _ended(built: App, cycle_id: str) -> dict[str, Any]:
@@ -284,6 +284,9 @@ def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
     else:
         for check in found:
             typer.echo(f"{'ok    ' if check.ok else 'BROKEN'}  {check.name:<12} {check.detail}")
+        broken = [check.name for check in found if not check.ok]
+        if broken:
+            typer.echo(f"{len(broken)} of {len(found)} are broken: {', '.join(broken)}", err=True)
     raise typer.Exit(DONE if all(check.ok for check in found) else DEPENDENCY)
 
 

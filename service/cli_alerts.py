@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.errors import InvalidInput
+from service.cli_shape import Sender
 
 if TYPE_CHECKING:
     from service.webhooks.trial import Tried
@@ -26,9 +27,7 @@ _LEAST_INTERVAL = timedelta(seconds=1)
 @alerts.command("test", epilog="Example: evercrew alerts test alert.json --json")
 def try_alerts(
     body: Annotated[Path, typer.Argument(help="A webhook body; - reads it from stdin.")],
-    sender: Annotated[
-        str, typer.Option("--from", help="alertmanager, grafana or generic (default: by its looks).")
-    ] = "",
+    sender: Sender = "",
     config: Annotated[Path | None, typer.Option("--config", help="The configuration file (EVERCREW_CONFIG).")] = None,
     as_json: AsJson = False,
 ) -> None:

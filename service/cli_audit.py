@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,8 +84,17 @@ def verify(
         typer.echo(json.dumps(result, indent=2))
     else:
         for name, value in result.items():
-            typer.echo(f"{name:<12} {value}")
+            typer.echo(f"{name.replace('_', ' '):<12} {_told(value)}")
     raise typer.Exit(_DONE if result["verified"] else _NO)
+
+
+def _told(value: object) -> object:
+    """Return a fact of the proof as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {each}" for name, each in value.items()) or "none"
+    return value
 
 
 def _elsewhere(opened: _Opened) -> tuple[list[Anchor], dict[str, str]]:
@@ -143,7 +153,8 @@ def export_chain(
         return
     typer.echo(f"wrote records {done.first} to {done.last} ({done.scope}) to {out}, signed by key {done.key}")
     if beside is not None:
-        typer.echo(f"verify with: python -I {beside.name} {out.name} {public}")
+        script, file = (shlex.quote(str(path)) for path in (out.parent / beside.name, out))
+        typer.echo(f"verify with: python -I {script} {file} {public}")
 
 
 @audit.command("tail", epilog="Example: evercrew audit tail -n 50 --follow")

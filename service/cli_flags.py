@@ -126,7 +126,11 @@ def lift(
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lift it. Ends with 1 when another switch keeps this environment stopped."""
+    """Lift that switch, and say which others are still on, and how each is lifted.
+
+    Without --env it is the one of `all`: one that was thrown in an environment stays on there. Ends with 1 when another
+    switch keeps this environment stopped.
+    """
     _switch(False, by, reason, environment, agent, tool, config, as_json)
 
 
@@ -171,9 +175,14 @@ def _switch(
             details={ACCOUNT: account()},
         )
         here = records.profile.name
-    typer.echo(done.model_dump_json(indent=2) if as_json else _row(done.switch))
-    if done.still_on and not as_json:
-        typer.echo(f"{here} stays stopped: {'; '.join(done.still_on)}")
+    if as_json:
+        typer.echo(done.model_dump_json(indent=2))
+    else:
+        typer.echo(_row(done.switch))
+        for row in () if on else done.switches:
+            typer.echo(f"STILL ON  {_row(row)}\n          lift it with: {_lifting(row)}")
+        if done.still_on:
+            typer.echo(f"{here} stays stopped: {'; '.join(done.still_on)}")
     raise typer.Exit(_NO if done.still_on else 0)
 
 
@@ -190,6 +199,13 @@ def _object(text: str) -> dict[str, Any]:
 def _row(row: FlagRow) -> str:
     said = f" ({row.details['reason']}; {row.details['by']})" if "by" in row.details else ""
     return f"{'on ' if row.enabled else 'off'}  {row.name:<26} {row.environment:<11}{said}"
+
+
+def _lifting(row: FlagRow) -> str:
+    """Return the command that lifts a kill switch, but for who and why."""
+    kind, _, name = row.name.partition("/")[2].partition("/")
+    narrowed = f" --{kind} {name}" if kind else ""
+    return f"evercrew kill off --env {row.environment}{narrowed} --by NAME --reason TEXT"
 
 
 def _change(change: FlagChange) -> str:

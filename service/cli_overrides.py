@@ -36,13 +36,23 @@ def list_overrides(
     with records_of(config) as records:
         found = list(records.rulebook.listed() if everything else records.rulebook.in_force())
         now = records.clock.now()
+        left = {each.id: records.rulebook.left_out(each) for each in found if each.in_force(now)}
     if as_json:
-        rows = [{**each.model_dump(mode="json"), "in_force": each.in_force(now)} for each in found]
+        rows = [
+            {
+                **each.model_dump(mode="json"),
+                "in_force": each.in_force(now),
+                "left_out": left.get(each.id, ""),
+            }
+            for each in found
+        ]
         typer.echo(json.dumps(rows, indent=2))
         return
     for each in found:
         state = "in force" if each.in_force(now) else ("ended" if each.ended_at else "expired")
-        typer.echo(f"{each.id}  {state:<8}  {each.said()}")
+        typer.echo(f"{each.id}  {'LEFT OUT' if left.get(each.id) else state:<8}  {each.said()}")
+        if left.get(each.id):
+            typer.echo(f"{'':<13}  {'':<8}  it does not count: {left[each.id]}")
     if not found:
         typer.echo("no overrides")
 
@@ -91,6 +101,7 @@ def add(
             at=records.clock.now(),
             lasts=lasts,
         )
+        wanted = records.rulebook.meant(wanted)
         proof = proof_of_admin(records.config, by, private_key(key), wanted.model_dump(mode="json"))
         made = records.rulebook.add(wanted, proof)
     _tell(made, as_json)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from domain.errors import InvalidInput
+from domain.errors import ConfigurationError, InvalidInput
 from service.cli_replay import backtest
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ def _point(folder: Path | None) -> PolicyDecisionPoint:
 def _context(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
-    import yaml
+    from policies.loading import read_yaml
 
     try:
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        given = read_yaml(file.read_text(encoding="utf-8"), file=file.name)
+    except (OSError, UnicodeDecodeError, ConfigurationError) as problem:
         raise InvalidInput("context", f"cannot be read: {problem}", "Name a YAML or JSON file") from problem
     plain = isinstance(given, dict) and all(isinstance(v, bool | int | str) for v in given.values())
     if not plain:

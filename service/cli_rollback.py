@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from service.wiring import App
     from tools.deliver.restore import Destination, Restorer, Step
 
-rollback = typer.Typer(help="Go back to a gold baseline, a revision or a day.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 ConfigPath = Annotated[Path | None, typer.Option("--config", help="The configuration file (EVERCREW_CONFIG).")]
@@ -39,10 +38,6 @@ def restorer_of(built: App) -> Restorer:
     )
 
 
-@rollback.callback(
-    invoke_without_command=True,
-    epilog="Example: evercrew rollback --to gold --by 'A. Person' --reason 'quality fell' --dry-run",
-)
 def roll_back(
     to: Annotated[
         str,
@@ -59,7 +54,7 @@ def roll_back(
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Restore the values as they stood then, and wait until the platform reports them live.
+    """Go back to a gold baseline, a revision or a day, and wait until the platform reports it live.
 
     Ends with 1 when a dry run finds a step that would fail.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domain.errors import DependencyUnavailable, InvalidInput
+from domain.errors import DependencyUnavailable
+from service.cli_shape import Sender, text_of
 
 if TYPE_CHECKING:
     from adapters.inbox.base import Turn
@@ -73,24 +73,23 @@ def _stop_when_idle(built: App, stop: threading.Event) -> None:
 
 @inbox.command("put", epilog="Example: evercrew inbox put alert.json")
 def put(
-    body: Annotated[Path, typer.Argument(help="An Alertmanager (v4) or Grafana webhook body; - reads it from stdin.")],
+    body: Annotated[Path, typer.Argument(help="A webhook body; - reads it from stdin.")],
+    sender: Sender = "",
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
     """Accept a webhook body as the endpoint does: what is accepted is on disk.
 
-    Ends with 1 when something of it did not fit.
+    It takes what `evercrew alerts test` takes. Ends with 1 when something of it did not fit.
     """
+    from cycles.bodies import form_named
     from cycles.intake import accept
     from service.cli import wired
 
-    try:
-        raw = sys.stdin.read() if str(body) == "-" else body.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InvalidInput("body", f"cannot be read: {problem}", "Name a readable file of JSON") from problem
+    raw, form = text_of(body, "body"), form_named(sender)
     built = wired(config, workflow=False)
     try:
-        receipt = accept(raw, built.routing, built.inbox)
+        receipt = accept(raw, built.routing, built.inbox, form)
     finally:
         built.close()
     told = {
@@ -99,8 +98,14 @@ def put(
         "malformed": list(receipt.malformed),
         "truncated": receipt.truncated,
     }
-    typer.echo(json.dumps(told, indent=2) if as_json else "\n".join(f"{name}: {value}" for name, value in told.items()))
+    typer.echo(
+        json.dumps(told, indent=2) if as_json else "\n".join(f"{name}: {_said(value)}" for name, value in told.items())
+    )
     raise typer.Exit(1 if receipt.malformed else 0)
+
+
+def _said(value: object) -> object:
+    return ("; ".join(value) or "none") if isinstance(value, list) else value
 
 
 @inbox.command("show", epilog="Example: evercrew inbox show --json")

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from domain.errors import ConfigurationError
 from domain.signal import SignalSpec
+from policies.loading import read_yaml
 from service.access_sections import AccessConfig
 from service.delivery_sections import (
     AlertmanagerConfig,
@@ -96,29 +96,24 @@ def load_config(path: Path) -> Config:
         ConfigurationError: it is missing, not YAML, or a field is wrong; names the field and the remedy.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigurationError(
             str(path), "there is no such file", "Write one with `evercrew init`, or name it with --config"
         ) from None
     except OSError as problem:
         raise ConfigurationError(str(path), f"cannot be read: {problem.strerror}", "Name a readable file") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise ConfigurationError(str(path), f"is not YAML: {_where(problem)}", "Mend the file") from None
+    except UnicodeDecodeError as problem:
+        raise ConfigurationError(str(path), f"is not YAML: it is no text ({problem})", "Mend the file") from None
+    raw = read_yaml(text, file=str(path))
     try:
         config = Config.model_validate(raw)
     except ValidationError as problem:
         field, wrong, remedy = misfit(problem, Config)
         raise ConfigurationError(f"{path.name}: {field or 'the file'}", wrong, remedy) from None
+    except OverflowError as problem:
+        raise ConfigurationError(str(path), f"holds a number out of range: {problem}", "Write a smaller one") from None
     return _absolute(config, path.parent.resolve())
-
-
-def _where(problem: UnicodeDecodeError | yaml.YAMLError) -> str:
-    """Return in one line what stops the reader, with the line and the column where it is known."""
-    if isinstance(problem, yaml.MarkedYAMLError) and problem.problem_mark is not None:
-        mark = problem.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {problem.problem}"
-    return " ".join(str(problem).split())
 
 
 def _absolute(config: Config, base: Path) -> Config:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from policies.profiles import Profile
 from policies.soundness import unsound
 from service.catalog import catalog
 from service.config import Config
+from service.stamps import stamp_of
 
 if TYPE_CHECKING:
     from policies.live_contract import ContractChange, LiveContract
@@ -38,15 +38,10 @@ class ContractFile:
 
     def stamp(self) -> Stamp:
         """See `PolicySource.stamp`."""
-        from policies.watched import Stamp
-
         try:
-            resolved = self._path.resolve(strict=True)
-            found = resolved.stat()
+            return stamp_of(self._path, self._clock)
         except (OSError, RuntimeError) as problem:
             raise self._unreadable(problem) from problem
-        mark = (str(resolved), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        return Stamp(mark=mark, age=self._clock.now() - datetime.fromtimestamp(found.st_ctime, UTC))
 
     def read(self) -> Mapping[str, bytes]:
         """See `PolicySource.read`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -57,32 +57,42 @@ class Finding(BaseModel):
     detail: str
 
 
-def examine(app: App) -> list[Finding]:
-    """Return a finding for every connection."""
-    return [_asked(name, check) for name, check in _checks(app)]
+def examine(app: App, known: Mapping[str, Finding] | None = None) -> list[Finding]:
+    """Return a finding for every connection: what is `known` of it already, or else what it says now."""
+    known = known or {}
+    return [known.get(name) or _asked(name, check) for name, check in _checks(app, contract="contract" not in known)]
 
 
 def diagnosed(config: Path, settings: Settings) -> list[Finding]:
-    """Build what the file names, look at it, and take it down; what cannot even be built is the one finding."""
-    named = "configuration"
+    """Build what the file names, look at it, and take it down; what cannot even be built is the one finding.
+
+    Where the contract cannot be used, the packaged one stands in for it, so that everything else is looked at too.
+    """
+    known: dict[str, Finding] = {}
     try:
         loaded = load_config(config)
         profile = profile_of(loaded)
-        named = "contract"
-        contract_of(loaded, profile)
-        named = "configuration"
+        try:
+            contract_of(loaded, profile)
+        except EvercrewError as problem:
+            told = Finding(name="contract", ok=False, detail=str(problem))
+            known, loaded = {told.name: told}, loaded.model_copy(update={"contract": None})
+            contract_of(loaded, profile)
         app = build(loaded, settings, workflow=False)
     except EvercrewError as problem:
-        return [Finding(name=named, ok=False, detail=str(problem))]
+        found = Finding(name="configuration", ok=False, detail=str(problem))
+        return [*known.values(), found]
     try:
-        return examine(app)
+        return examine(app, known)
     finally:
         app.close()
 
 
-def _checks(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
+def _checks(app: App, *, contract: bool = True) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Yield what is looked at; `contract` says whether the application's contract is its own."""
     ports = app.ports
-    yield "policies", lambda: f"{len(app.contract.signals)} signals, profile {app.profile.name}, {app.policies.check()}"
+    signals = f"{len(app.contract.signals)} signals" if contract else "signals not known"
+    yield "policies", lambda: f"{signals}, profile {app.profile.name}, {app.policies.check()}"
     yield "contract", app.rules.check
     yield "platform", ports.platform.check
     yield "metrics", ports.metrics.check

@@ -27,6 +27,7 @@ from service.wording import (
     duration,
     gate_label,
     percent,
+    readable,
     role_label,
     score,
     signal_label,
@@ -177,7 +178,7 @@ def closing(facts: DemoSummary) -> Panel:
     rows.add_column(width=10, no_wrap=True, style=QUIET)
     rows.add_column(ratio=1, overflow="fold")
     rows.add_row("action", Text(f"{words(facts.action)} \u2192 {words(facts.outcome)}", style="bold"))
-    rows.add_row("because", Text(clean(facts.reason)))
+    rows.add_row("because", Text(readable(facts.reason)))
     for label, content in _sections(facts):
         rows.add_row("", "")
         rows.add_row(label, content)
@@ -237,7 +238,9 @@ def _gates(facts: DemoSummary) -> RenderableType:
     table.add_column(ratio=1, overflow="fold")
     for gate in facts.gates:
         verdict = Text(clean(gate.verdict, 12), style=_VERDICTS.get(gate.verdict, "red"))
-        table.add_row(verdict, Text(gate_label(gate.name)), Text(clean(gate.reason, 160), style=QUIET))
+        table.add_row(
+            verdict, Text(gate_label(gate.name)), Text(readable(gate.reason, 160, about=gate.name), style=QUIET)
+        )
     return table
 
 

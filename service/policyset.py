@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from domain.errors import PolicySetBroken
 from domain.events import Event, Observer
 from domain.receipt import AuditEntry, RecordKind
 from policies.packaged import packaged_policy_files
+from service.stamps import stamp_of
 
 if TYPE_CHECKING:
     from policies.live import LivePolicies, PolicyChange
@@ -38,20 +38,10 @@ class PolicyFolder:
 
     def stamp(self) -> Stamp:
         """See `PolicySource.stamp`."""
-        from policies.watched import Stamp
-
         try:
-            resolved = self._folder.resolve(strict=True)
-            own = resolved.stat()
-            seen = [(path.name, path.stat()) for path in self._files(resolved)]
+            return stamp_of(self._folder, self._clock, self._files)
         except (OSError, RuntimeError) as problem:
             raise self._unreadable(problem) from problem
-        marks = tuple((name, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in seen)
-        newest = max([own.st_ctime, *(s.st_ctime for _, s in seen)])
-        return Stamp(
-            mark=(str(resolved), own.st_ino, own.st_mtime_ns, own.st_ctime_ns, marks),
-            age=self._clock.now() - datetime.fromtimestamp(newest, UTC),
-        )
 
     def read(self) -> Mapping[str, bytes]:
         """See `PolicySource.read`."""

@@ -30,9 +30,11 @@ def pages() -> dict[str, str]:
     return {"cli.md": commands(), "settings.md": settings(), "configuration.md": configuration()}
 
 
-def leaves(command: Any, path: str) -> Iterator[tuple[str, TyperCommand]]:
-    """Return every command below this one, with the words that call it."""
+def leaves(command: Any, path: str) -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
+    """Return every command below this one, with the words that call it; a group that does something itself is one."""
     if isinstance(command, TyperGroup):
+        if command.invoke_without_command and path.count(" "):
+            yield path, command
         for name, each in command.commands.items():
             if not each.hidden:
                 yield from leaves(each, f"{path} {name}")

@@ -40,12 +40,13 @@ from domain.actor import Role
 from domain.canonical import json_ready
 from domain.clock import FrozenClock
 from domain.cycle import Cycle
-from domain.errors import InvalidInput
+from domain.errors import ConfigurationError, InvalidInput
 from domain.events import nobody
 from domain.people import People
 from domain.receipt import AuditEntry, AuditRecord
 from domain.tape import StepTape
 from policies.contract import Contract, load_contract
+from policies.loading import read_yaml
 from policies.pdp import BrokenPolicies, PolicyDecisionPoint
 from policies.profiles import Profile
 from service.consents import consent_of
@@ -223,9 +224,9 @@ def contract_of(rules: Rules, gates: str | None = None) -> Contract:
         return Contract.model_validate_json(rules.contract)
     ours = json.loads(rules.contract)
     try:
-        given = yaml.safe_load(gates)
-    except yaml.YAMLError as problem:
-        raise InvalidInput("gates", f"is no YAML: {problem}", "Give a contract.yaml, or a part of one") from problem
+        given = read_yaml(gates, file="--gates")
+    except ConfigurationError as problem:
+        raise InvalidInput("gates", problem.problem, "Give a contract.yaml, or a part of one") from problem
     if not isinstance(given, Mapping) or not given.keys() & ours.keys():
         known = ", ".join(sorted(ours))
         raise InvalidInput("gates", f"holds none of {known}", "Give a contract.yaml, or a part of one")

@@ -40,10 +40,14 @@ class KillStatus(_Frozen):
 
 
 class Switched(_Frozen):
-    """A kill switch that was thrown or lifted, and what keeps this environment stopped all the same."""
+    """A kill switch that was thrown or lifted, what keeps this environment stopped all the same, and all that are on.
+
+    `switches` are those of every environment, role and tool.
+    """
 
     switch: FlagRow
     still_on: tuple[str, ...]
+    switches: tuple[FlagRow, ...] = ()
 
 
 def features(store: StorePort, profile: Profile) -> tuple[Feature, ...]:
@@ -68,7 +72,7 @@ def features(store: StorePort, profile: Profile) -> tuple[Feature, ...]:
 def kill_status(store: StorePort, profile: Profile) -> KillStatus:
     """Return how the kill switch stands for the profile's environment."""
     thrown = flags_of(store, profile).thrown(profile.name)
-    rows = tuple(r for r in store.flags() if r.enabled and r.name.split("/")[0] == KILL_SWITCH)
+    rows = _thrown(store)
     held = tuple(c.id for c in store.cycles(open_only=True, limit=MOST_OPEN) if c.facts.get("held"))
     return KillStatus(environment=profile.name, killed=bool(thrown), because=tuple(thrown), switches=rows, held=held)
 
@@ -96,7 +100,11 @@ def switched(
     row = board.kill(name, on, environment=environment, by=by, reason=reason, details=details)
     here = environment in (EVERYWHERE, profile.name)
     still = flags_of(store, profile).thrown(profile.name, role=agent, tool=tool) if not on and here else []
-    return Switched(switch=row, still_on=tuple(still))
+    return Switched(switch=row, still_on=tuple(still), switches=_thrown(store))
+
+
+def _thrown(store: StorePort) -> tuple[FlagRow, ...]:
+    return tuple(row for row in store.flags() if row.enabled and row.name.split("/")[0] == KILL_SWITCH)
 
 
 def tools_there_are() -> tuple[Sequence[str], Sequence[str]]:

@@ -17,21 +17,25 @@ if TYPE_CHECKING:
 # Of many looks of one stage so many are shown at each end, unless all are asked for.
 FEW = 2
 _REASON = 160
+# What goes to a file or a pipe is cut nowhere.
+_ENDLESS = 10_000
 _COLOURS = {"allow": "green", "deny": "red", "escalate": "yellow", "done": "green"}
 
 
 def as_tree(found: Review, *, whole: bool = False, console: Any = None) -> None:
-    """Print a review as a tree."""
+    """Print a review as a tree: wrapped in a terminal, a line each elsewhere."""
     from rich.console import Console
     from rich.tree import Tree
 
-    console = console or Console(highlight=False, soft_wrap=True)
+    if console is None:
+        console = Console(highlight=False)
+        console.width = console.width if console.is_terminal else _ENDLESS
     tree = Tree(_label(found.tree))
     for child in shown(found.tree.children, whole=whole):
         _grow(tree, child, whole=whole)
     console.print(tree)
     for line in facts(found):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _grow(tree: Tree, node: Reviewed, *, whole: bool) -> None:

@@ -16,7 +16,7 @@ from domain.events import Event
 from service import panels
 from service.board import Board
 from service.summary import DemoSummary
-from service.wording import clean, signal_label, signal_value, stage_label
+from service.wording import clean, readable, signal_label, signal_value, stage_label
 
 # In a log, signals are said this often and no more (seconds).
 SIGNALS_EVERY = 10.0
@@ -120,7 +120,7 @@ class LiveView:
                 self._say("note", clean(event.what), now)
 
     def _log_stage(self, event: Event, now: float, fresh: bool) -> None:
-        reason = clean(event.details.get("reason", ""))
+        reason = readable(event.details.get("reason", ""))
         name = stage_label(event.stage)
         if event.what == "begin":
             if fresh:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,8 @@ _SIGNALS = {
     "sample_ratio": "sample ratio",
 }
 _WHERE = {"evaluation": "offline", "ab_test_results": "A/B", "watch": "watch"}
+# A signal's name where it stands by itself, not as a part of a path, of an address or of a longer name.
+_NAMED = re.compile(rf"(?<![\w./-])({'|'.join(name for name in _SIGNALS if '_' in name)})(?![\w/-]|\.\w)")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -40,6 +43,16 @@ def clean(text: object, limit: int = 400) -> str:
 def visible(line: str) -> str:
     """Return a line without control, escape and direction characters, its spaces kept."""
     return "".join(c for c in line.expandtabs(4) if unicodedata.category(c) not in _INVISIBLE)
+
+
+def readable(text: object, limit: int = 400, *, about: str = "") -> str:
+    """Return a sentence of the record as people read it: names of signals are their labels.
+
+    Args:
+        about: the gate (as `gate_label` takes it) that stands beside the sentence: its name is not said once more.
+    """
+    said = " ".join(str(text).split()).removeprefix(f"{about.rpartition(': ')[2]}: ").replace(".; ", "; ")
+    return clean(_NAMED.sub(lambda found: _SIGNALS[found[0]], said), limit)
 
 
 def stage_label(name: str) -> str:
@@ -109,6 +122,11 @@ def percent(value: Any, digits: int = 1) -> str:
         return MISSING
     rounded = round(100 * number, digits)
     return f"{rounded:+.{digits}f} %".replace("-", "\N{MINUS SIGN}") if rounded else "0 %"
+
+
+def dollars(value: float) -> str:
+    """Return an amount of US dollars; a small one is not rounded to nothing."""
+    return f"${value:,.2f}" if value >= 0.01 or not value else f"${value:.4f}"
 
 
 def duration(seconds: float | timedelta) -> str:

@@ -217,6 +217,8 @@ def world_key(seed: int, documents: int | None, collection: Path | None, history
     total = hashlib.sha256(f"{seed}:{documents}:{history}:{environment_key()}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         total.update(path.read_bytes())
+    # A folder without a file is no collection, and not the world that is made without one.
+    total.update(b"" if collection is None else b":collection")
     for name in sorted(collection.glob("*")) if collection is not None else ():
         total.update(name.read_bytes() if name.is_file() else b"")
     return total.hexdigest()[:24]

@@ -40,6 +40,12 @@ In = TypeVar("In", bound=Arguments)
 Out = TypeVar("Out", bound=Result)
 
 
+# How long a call is waited for whose tool does not say otherwise. What does not answer is given up by its adapter,
+# after seconds; this is for when that fails. It is no measure of speed: a report that reads a whole corpus is slow on a
+# busy machine, and a call that is given up leaves an agent without evidence, or a person with an effect nobody knows.
+PATIENCE = timedelta(minutes=2)
+
+
 @dataclass(frozen=True)
 class ToolSpec:
     """Name, effect and limits of a tool. `effects` are the adapter effects its permit covers; empty for reads."""
@@ -48,7 +54,7 @@ class ToolSpec:
     summary: str
     effect: Effect = Effect.READ
     effects: tuple[str, ...] = ()
-    timeout: timedelta = timedelta(seconds=30)
+    timeout: timedelta = PATIENCE
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ grant the service SELECT and INSERT on ``audit_records``, SELECT and UPDATE on `
 from __future__ import annotations
 
 import select
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -23,6 +22,7 @@ import psycopg
 
 from adapters.audit.base import Head, Link
 from adapters.audit.chain import DatabaseChain, Prepared, RecordUnknown
+from adapters.audit.lending import Lending
 from adapters.audit.postgresql_schema import SCHEMA
 from adapters.audit.walk import link_of
 from adapters.sql import database_url, held_ms, milliseconds
@@ -85,23 +85,23 @@ class PostgresAudit(DatabaseChain):
         self._name = f"{parsed.host or parsed.query.get('host', '')}/{parsed.database or ''}"
         self._busy = busy
         self._writer: _Impatient | None = None
-        self._idle: list[_Impatient] = []
-        self._lending = threading.Lock()
+        self._readers = Lending(self._connect, _alive)
         self._closed = False
         with self._guarded("opened"), closing(self._connect()) as connection:
             _make(connection)
 
     def close(self) -> None:
         """Close the connections; appending afterwards is an `AuditUnavailable`."""
-        with self._pen, self._lending:
+        with self._pen:
             self._closed = True
-            for connection in (*self._idle, *([self._writer] if self._writer else ())):
-                connection.close()
-            self._idle, self._writer = [], None
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None
+            self._readers.close()
 
     def check(self) -> str:
         """Return one line for `doctor`: the server, and whether what it says is on disk is."""
-        with self._reading() as connection:
+        with self._guarded("read"), self._readers.lent() as connection:
             ((version,), (fsync,)) = (_rows(connection, f"SHOW {name}")[0] for name in ("server_version", "fsync"))
         lasting = "" if fsync == "on" else "; its fsync is off: a record may be lost with the power"
         return f"PostgreSQL {version} at {self._name}{lasting}"
@@ -177,17 +177,15 @@ class PostgresAudit(DatabaseChain):
 
     def _asked(self, statement: str, values: tuple[str, ...] = ()) -> list[Any]:
         """Return rows; a connection that died while it lay idle is not the server's last word."""
-        spare = bool(self._idle)
+        spare = self._readers.spare()
         try:
-            with self._reading() as connection:
+            with self._guarded("read"), self._readers.lent() as connection:
                 return _rows(connection, statement, values)
         except AuditUnavailable:
             if not spare:
                 raise
-        with self._lending:
-            while self._idle:
-                self._idle.pop().close()
-        with self._reading() as connection:
+        self._readers.forget()
+        with self._guarded("read"), self._readers.lent() as connection:
             return _rows(connection, statement, values)
 
     @contextmanager
@@ -204,25 +202,6 @@ class PostgresAudit(DatabaseChain):
                         yield Link._make(row)
 
             yield links(), lambda: heads
-
-    @contextmanager
-    def _reading(self) -> Iterator[_Impatient]:
-        """Lend a connection; one that failed is not lent again, one that died while it lay idle is replaced."""
-        with self._guarded("read"):
-            with self._lending:
-                connection = self._idle.pop() if self._idle else None
-            if connection is not None and not _alive(connection):
-                connection = None
-            connection = connection or self._connect()
-            sound = False
-            try:
-                yield connection
-                sound = True
-            finally:
-                if not sound:
-                    connection.close()
-            with self._lending:
-                self._idle.append(connection)
 
     @contextmanager
     def _guarded(self, verb: str) -> Iterator[None]:

@@ -13,7 +13,6 @@ file are against that.
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from adapters.audit.base import Head, Link
 from adapters.audit.chain import DatabaseChain, Prepared
+from adapters.audit.lending import Lending
 from adapters.audit.walk import link_of
 from adapters.sqlite_turn import BEGIN, begun
 from domain.clock import Clock
@@ -73,8 +73,7 @@ class SqliteAudit(DatabaseChain):
         super().__init__(clock)
         self._path = path
         self._busy = busy
-        self._idle: list[sqlite3.Connection] = []
-        self._lending = threading.Lock()
+        self._readers = Lending(self._connect)
         with self._guarded("opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._connect()
@@ -83,10 +82,9 @@ class SqliteAudit(DatabaseChain):
 
     def close(self) -> None:
         """Close the file; appending afterwards is an `AuditUnavailable`."""
-        with self._pen, self._lending:
+        with self._pen:
             self._connection.close()
-            while self._idle:
-                self._idle.pop().close()
+            self._readers.close()
 
     def _commit(self, entries: Sequence[Prepared]) -> list[AuditRecord]:
         with self._guarded("written"):
@@ -133,7 +131,7 @@ class SqliteAudit(DatabaseChain):
                     self._connection.execute("ROLLBACK")
 
     def _select(self, where: str, values: tuple[str, ...]) -> list[Link]:
-        with self._reading() as connection:
+        with self._guarded("read"), self._readers.lent() as connection:
             found = connection.execute(f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY sequence", values)
             return [Link(*row) for row in found.fetchall()]
 
@@ -157,23 +155,6 @@ class SqliteAudit(DatabaseChain):
             connection.execute("BEGIN")
             with _damage_named(lambda: place + 1):
                 yield links(), heads
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection; one that failed is not lent again."""
-        with self._guarded("read"):
-            with self._lending:
-                connection = self._idle.pop() if self._idle else None
-            connection = connection or self._connect()
-            sound = False
-            try:
-                yield connection
-                sound = True
-            finally:
-                if not sound:
-                    connection.close()
-            with self._lending:
-                self._idle.append(connection)
 
     @contextmanager
     def _guarded(self, verb: str) -> Iterator[None]:

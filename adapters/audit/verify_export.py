@@ -43,7 +43,8 @@ def main(path: str, *trusted: str) -> str:
                 known = made["sequence"] < header["first"] or seen.get(made["sequence"]) == made["hash"]
                 ensure(known, f"record {made['sequence']} is not the one that checkpoint {place} was made of")
         ensure((place, last) == (header["last"], header["hash"]), f"truncated: it ends at {place} of {header['last']}")
-    return f"verified: records {header['first']} to {place}, signed by key {header['key']} at {header['at']}\n"
+    by = "" if trusted else " (the file's own word: give the public key you were told)"
+    return f"verified: records {header['first']} to {place}, signed by key {header['key']}{by} at {header['at']}\n"
 
 
-sys.stdout.write(main(*sys.argv[1:]) if __name__ == "__main__" else "")
+sys.stdout.write(main(*sys.argv[1:] or sys.exit(__doc__)) if __name__ == "__main__" else "")

@@ -6,7 +6,7 @@ keeps what it is given: what counts is decided by who reads, against the audit c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -24,8 +24,17 @@ class AutonomyPort(Protocol):
         """Return the trials after a moment, oldest first."""
         ...
 
-    def cap(self, cap: Cap) -> None:
-        """Keep a cap, or the lifting of one."""
+    def cap(self, kind: str, environment: str, made: Callable[[], Cap], *, seen: Sequence[Cap] | None = None) -> Cap:
+        """Keep the cap of a class, or the lifting of one, that `made` returns, and return it.
+
+        Args:
+            made: called where nobody else can cap until it is kept; what it raises keeps it from being kept. It must
+                not write to the same database.
+            seen: the caps of the class there, as they have to stand still.
+
+        Raises:
+            ConflictError: there are others than `seen`; `made` was not called.
+        """
         ...
 
     def caps(self, kind: str = "", environment: str = "") -> Sequence[Cap]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from adapters.seen import check_seen
 from domain.autonomy import Cap, Trial
 
 
@@ -28,10 +29,13 @@ class MemoryAutonomy:
             found = [t for t in self._trials.values() if (t.kind, t.environment) == (kind, environment)]
         return sorted((t for t in found if t.at > since), key=lambda trial: (trial.at, trial.cycle_id))
 
-    def cap(self, cap: Cap) -> None:
+    def cap(self, kind: str, environment: str, made: Callable[[], Cap], *, seen: Sequence[Cap] | None = None) -> Cap:
         """See `AutonomyPort.cap`."""
         with self._lock:
-            self._caps.append(cap)
+            here = [cap for cap in self._caps if (cap.kind, cap.environment) == (kind, environment)]
+            check_seen(f"the cap of {kind}", seen, here)
+            self._caps.append(made())
+            return self._caps[-1]
 
     def caps(self, kind: str = "", environment: str = "") -> Sequence[Cap]:
         """See `AutonomyPort.caps`."""

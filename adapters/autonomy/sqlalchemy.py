@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -10,8 +10,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.autonomy.models import CapRow, TrialRow
 from adapters.database import Database
+from adapters.seen import check_seen
 from domain.autonomy import Cap, Level, Trial
 from domain.outcome import OutcomeKind
+
+_CAPPING = 7_031_452_122  # any constant: the key of the advisory lock that those who cap take
 
 
 class SqlAutonomy:
@@ -34,11 +37,15 @@ class SqlAutonomy:
             rows = session.scalars(select(TrialRow).where(*mine).order_by(TrialRow.at, TrialRow.cycle_id))
             return [_trial(row) for row in rows]
 
-    def cap(self, cap: Cap) -> None:
+    def cap(self, kind: str, environment: str, made: Callable[[], Cap], *, seen: Sequence[Cap] | None = None) -> Cap:
         """See `AutonomyPort.cap`."""
-        level = cap.level.value if cap.level else None
+        here = select(CapRow).where(CapRow.kind == kind, CapRow.environment == environment)
         with self._database.session(write=True) as session:
-            session.add(CapRow(**{**cap.model_dump(), "level": level}))
+            self._database.alone(session, _CAPPING)
+            check_seen(f"the cap of {kind}", seen, [_cap(row) for row in session.scalars(here)])
+            cap = made()
+            session.add(CapRow(**{**cap.model_dump(), "level": cap.level.value if cap.level else None}))
+        return cap
 
     def caps(self, kind: str = "", environment: str = "") -> Sequence[Cap]:
         """See `AutonomyPort.caps`."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from adapters.seen import check_seen
 from domain.errors import InvalidInput
 from domain.override import Override
 
@@ -20,22 +21,44 @@ class MemoryRules:
         self._kept: dict[str, Override] = {}
         self._seen: set[str] = set()
 
-    def add(self, override: Override) -> None:
+    def add(
+        self,
+        override: Override,
+        *,
+        seen: Sequence[Override] | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> None:
         """See `RulesPort.add`."""
         with self._lock:
-            known = self._kept.setdefault(override.id, override)
-        if known != override:
-            raise InvalidInput("override", f"{override.id} is another one already", "Add it once more")
+            here = [each for each in self._kept.values() if each.environment == override.environment]
+            check_seen("the overrides", seen, here)
+            known = self._kept.get(override.id)
+            if known not in (None, override):
+                raise InvalidInput("override", f"{override.id} is another one already", "Add it once more")
+            if first is not None:
+                first()
+            self._kept[override.id] = override
 
-    def end(self, override_id: str, *, by: str, at: datetime) -> Override:
+    def end(
+        self,
+        override_id: str,
+        *,
+        by: str,
+        at: datetime,
+        seen: Override | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> Override:
         """See `RulesPort.end`."""
         with self._lock:
             known = self._kept.get(override_id)
             if known is None:
                 raise InvalidInput("override", f"{override_id} is not an override", NO_SUCH)
+            check_seen(override_id, None if seen is None else [seen], [known])
             if known.ended_at is None:
                 if known.expires <= at:
                     raise InvalidInput("override", f"{override_id} has expired", NO_SUCH)
+                if first is not None:
+                    first()
                 known = known.model_copy(update={"ended_at": at, "ended_by": by})
                 self._kept[override_id] = known
             return known

@@ -11,7 +11,7 @@ from adapters.store.models import Base, UtcDateTime
 
 
 class OverrideRow(Base):
-    """An override; `seen` once somebody noticed that it has expired."""
+    """An override; `seen` once somebody noticed that it has expired. `of` has the unit of a level behind it."""
 
     __tablename__ = "overrides"
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select, update
 
 from adapters.database import Database
 from adapters.rules.models import OverrideRow
+from adapters.seen import check_seen
 from domain.errors import InvalidInput
 from domain.override import Override
 
 NO_SUCH = "See `evercrew overrides list --all`"
+_ADDING = 7_031_452_121  # any constant: the key of the advisory lock that those who change overrides take
 _FIELDS = tuple(Override.model_fields)
 
 
@@ -22,24 +24,47 @@ class SqlRules:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, override: Override) -> None:
+    def add(
+        self,
+        override: Override,
+        *,
+        seen: Sequence[Override] | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> None:
         """See `RulesPort.add`."""
+        here = select(OverrideRow).where(OverrideRow.environment == override.environment)
         with self._database.session(write=True) as session:
+            self._database.alone(session, _ADDING)
+            if seen is not None:
+                check_seen("the overrides", seen, [_override(row) for row in session.scalars(here.with_for_update())])
             known = session.get(OverrideRow, override.id)
-            if known is None:
-                session.add(OverrideRow(**override.__dict__, seen=False))
-            elif _override(known) != override:
+            if known is not None and _override(known) != override:
                 raise InvalidInput("override", f"{override.id} is another one already", "Add it once more")
+            if first is not None:
+                first()
+            if known is None:
+                session.add(_row(override))
 
-    def end(self, override_id: str, *, by: str, at: datetime) -> Override:
+    def end(
+        self,
+        override_id: str,
+        *,
+        by: str,
+        at: datetime,
+        seen: Override | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> Override:
         """See `RulesPort.end`."""
         with self._database.session(write=True) as session:
             row = session.get(OverrideRow, override_id, with_for_update=True)
             if row is None:
                 raise InvalidInput("override", f"{override_id} is not an override", NO_SUCH)
+            check_seen(override_id, None if seen is None else [seen], [_override(row)])
             if row.ended_at is None:
                 if row.expires <= at:
                     raise InvalidInput("override", f"{override_id} has expired", NO_SUCH)
+                if first is not None:
+                    first()
                 row.ended_at, row.ended_by = at, by
             return _override(row)
 
@@ -69,5 +94,13 @@ class SqlRules:
             return changed.scalar() is not None
 
 
+def _row(override: Override) -> OverrideRow:
+    fields = dict(override.__dict__)
+    unit = fields.pop("unit")
+    return OverrideRow(**{**fields, "of": f"{override.of} {unit}".strip()}, seen=False)
+
+
 def _override(row: OverrideRow) -> Override:
-    return Override.model_validate({name: getattr(row, name) for name in _FIELDS})
+    of, _, unit = row.of.partition(" ")
+    kept = {name: getattr(row, name) for name in _FIELDS if name not in ("of", "unit")}
+    return Override.model_validate({**kept, "of": of, "unit": unit})

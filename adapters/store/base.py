@@ -7,7 +7,7 @@ undone by a `save` that did not know of it. A store that cannot be reached raise
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -125,8 +125,25 @@ class StorePort(Protocol):
         """Return all flags."""
         ...
 
-    def set_flag(self, flag: FlagRow, *, by: str, at: datetime) -> None:
-        """Insert or replace a flag; the change goes to the history with it."""
+    def set_flag(
+        self,
+        flag: FlagRow,
+        *,
+        by: str,
+        at: datetime,
+        seen: Sequence[FlagRow] | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> None:
+        """Insert or replace a flag; the change goes to the history with it.
+
+        Args:
+            seen: the rows of that name, in any order, as they have to stand still, whichever process wrote last.
+            first: called before it is written, where nobody else can set a flag until it is; what it raises keeps it
+                from being written. It must not write to the store.
+
+        Raises:
+            ConflictError: the rows of that name are others than `seen`; `first` was not called.
+        """
         ...
 
     def flag_history(self, name: str = "", *, limit: int = 100) -> Sequence[FlagChange]:

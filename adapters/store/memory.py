@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters.seen import check_seen
 from adapters.store.base import FlagChange, FlagRow, Moment, Recording, Tombstone
 from domain.alert import Alert
 from domain.canonical import json_ready
@@ -109,10 +110,21 @@ class MemoryStore:
         with self._lock:
             return [self._flags[key] for key in sorted(self._flags)]
 
-    def set_flag(self, flag: FlagRow, *, by: str, at: datetime) -> None:
+    def set_flag(
+        self,
+        flag: FlagRow,
+        *,
+        by: str,
+        at: datetime,
+        seen: Sequence[FlagRow] | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> None:
         """See `StorePort.set_flag`."""
         plain = flag.model_copy(update={"details": _plain("details", flag.details)})
         with self._lock:
+            check_seen(flag.name, seen, [row for row in self._flags.values() if row.name == flag.name])
+            if first is not None:
+                first()
             self._flags[(flag.name, flag.environment)] = plain
             self._changes.append(FlagChange(**plain.__dict__, by=by, at=at))
 

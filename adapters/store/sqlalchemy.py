@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from adapters.database import Database
 from adapters.query import Query
+from adapters.seen import check_seen
 from adapters.store.base import FlagChange, FlagRow, Moment, Recording, Tombstone
 from adapters.store.listing import listing
 from adapters.store.migrations import current_revision
@@ -34,7 +35,8 @@ from domain.outcome import OutcomeKind
 from domain.stage import Stage
 from domain.wanted import Wanted
 
-_OPENING = 7_031_452_119  # any constant: the key of the advisory lock that those who open cycles take
+# Any constants: the keys of the advisory locks that those who open cycles take, and those who set flags.
+_OPENING, _SWITCHING = 7_031_452_119, 7_031_452_120
 
 
 class _Kept(NamedTuple):
@@ -146,10 +148,23 @@ class SqlStore:
         with self._database.reading() as cursor:
             return [_flag(row) for row in self._flags(cursor)]
 
-    def set_flag(self, flag: FlagRow, *, by: str, at: datetime) -> None:
+    def set_flag(
+        self,
+        flag: FlagRow,
+        *,
+        by: str,
+        at: datetime,
+        seen: Sequence[FlagRow] | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> None:
         """See `StorePort.set_flag`; who changed it and when goes to ``flag_history`` in the same transaction."""
         details = _plain("details", flag.details)
         with self._database.session(write=True) as session:
+            self._database.alone(session, _SWITCHING)
+            present = session.scalars(select(FlagTableRow).where(FlagTableRow.name == flag.name))
+            check_seen(flag.name, seen, [_flag(row) for row in present])
+            if first is not None:
+                first()
             session.merge(
                 FlagTableRow(name=flag.name, environment=flag.environment, enabled=flag.enabled, details=details)
             )

@@ -32,7 +32,6 @@ from domain.errors import (
 
 NAME = "ray"
 MOST_BYTES = 1024 * 1024 * 1024
-_CONNECT = 20
 _MIB = 1024 * 1024
 
 

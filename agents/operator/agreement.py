@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from agents.operator.bounds import promoted
 from agents.operator.heard import Heard
 from agents.operator.lexicon import word_set
 from agents.operator.likeness import Likeness
 from agents.operator.limits import beside, called_off, given
 from agents.operator.orders import ORDERS, is_identity
-from agents.operator.questions import Candidate, questions
+from agents.operator.questions import QUESTIONS, Candidate
 from agents.operator.reading import Reading, reading_of
+from agents.operator.tongues import tongue
 from domain.intent import WRITES, Intent, Kind, OpenCycle, SetFlag, is_write, kind_of
 
 # How far the best kind has to be ahead of the next: to read a question where the grammar asks back; to read another
@@ -38,9 +40,12 @@ _HELD, _LOOK = "held", "look"
 
 def agreed(heard: Heard, like: Likeness, grammar: Reading) -> Reading:
     """Return what a sentence means, given what the grammar made of it and what it is most like."""
-    if grammar.final or grammar.missing or len(heard.words) > LONGEST or like.familiar < FAMILIAR:
+    if grammar.final or grammar.missing or len(heard.words) > LONGEST:
         return grammar
     intent = grammar.intent
+    if like.familiar < FAMILIAR or tongue(heard.said):
+        strange = intent is not None and is_write(intent) and _left_over(heard, ORDERS[kind_of(intent)](heard))
+        return _asked_back(grammar, intent) if intent is not None and strange else grammar
     if intent is None:
         return _instead(heard, like, grammar)
     if is_write(intent):
@@ -72,6 +77,10 @@ def _instead(heard: Heard, like: Likeness, grammar: Reading) -> Reading:
         return grammar
     if like.kind not in WRITES:
         return grammar if grammar.wanted else _question(heard, like.kind) or grammar
+    if like.kind is Kind.OPEN and like.tag in (_HELD, _LOOK):
+        narrow = _narrowed(heard, like)
+        if narrow is not None:
+            return reading_of(narrow)
     if grammar.wanted is not None:
         # The grammar knew the verb, and was not satisfied with the rest.
         return grammar
@@ -81,7 +90,7 @@ def _instead(heard: Heard, like: Likeness, grammar: Reading) -> Reading:
 
 def _question(heard: Heard, kind: Kind) -> Reading | None:
     """Return the question of a kind, with the slots that the grammar finds; None where it lacks one."""
-    found = reading_of(next(each for each in questions(heard) if each.kind is kind))
+    found = reading_of(QUESTIONS[kind](heard))
     return found if found.clear else None
 
 
@@ -93,6 +102,24 @@ def _no_order(heard: Heard) -> bool:
     return asks or bool(told) or past or bool(called_off(heard))
 
 
+def _narrowed(heard: Heard, like: Likeness) -> Candidate | None:
+    """Return a training, or a look, bound as narrowly as can be, where it is put like one that has a bound and the
+    grammar did not understand which; None where it was not ordered, where it is to be promoted, or where words stand
+    before it that nobody understood: they may tell of it.
+    """
+    if like.ahead < OTHER or like.tag_ahead < TAG or _no_order(heard) or promoted(heard):
+        return None
+    narrow = heard.narrowed()
+    order = ORDERS[Kind.OPEN](narrow)
+    looks = bool(order.slots.get("only_diagnose"))
+    if order.score <= 0 or order.missing or looks is not (like.tag == _LOOK) or not given(narrow, order):
+        return None
+    known = order.places | beside(heard, order)
+    first = min(heard.at("retrain", "investigate"), default=0)
+    before = heard.unexplained({*known, *range(first, len(heard.words))})
+    return order if not before and len(heard.unexplained(known)) <= _LEFT else None
+
+
 def _order(heard: Heard, like: Likeness, kind: Kind) -> Candidate | None:
     """Return the order that a sentence is like, where nothing speaks against it."""
     if like.ahead < ORDER or _no_order(heard):
@@ -101,16 +128,20 @@ def _order(heard: Heard, like: Likeness, kind: Kind) -> Candidate | None:
         return None
     verb = like.tag if kind is Kind.FLAG else _VERBS.get(kind, "investigate" if like.tag == _LOOK else "retrain")
     leaning = heard.leaning_to(verb)
-    order = next(each for each in (one(leaning) for one in ORDERS) if each.kind is kind)
+    order = ORDERS[kind](leaning)
     stands = kind not in (Kind.APPROVE, Kind.DENY) and {"is", "are"} & {word.text for word in heard.words}
     if order.score <= 0 or stands or not given(leaning, order):
         return None
     held = bool(order.slots.get("do_not_promote") or order.slots.get("only_diagnose"))
     if kind is Kind.OPEN and not held:
         return None
-    known = order.places | beside(heard, order) | {word.place for word in heard.words if is_identity(word.text)}
-    if len(heard.unexplained(known)) > (_LEFT if held else 0) or (
-        heard.nots - known and not held and kind is not Kind.FLAG
-    ):
+    loose = heard.nots - order.places - beside(heard, order)
+    if len(_left_over(heard, order)) > (_LEFT if held else 0) or (loose and not held and kind is not Kind.FLAG):
         return None
     return order
+
+
+def _left_over(heard: Heard, order: Candidate) -> tuple[str, ...]:
+    """Return the words that an order does not account for."""
+    named = {word.place for word in heard.words if is_identity(word.text)}
+    return heard.unexplained(order.places | beside(heard, order) | named)

@@ -7,14 +7,15 @@ meant just the same. In doubt an order is asked back.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import pairwise
 
 from agents.operator.heard import Heard
 from agents.operator.lexicon import word_set
-from agents.operator.moments import days_named
 from agents.operator.names import ENVIRONMENTS
 from agents.operator.questions import Candidate
-from agents.operator.remarks import apart
+from agents.operator.remarks import unremarked
+from agents.operator.times import other_time
 from agents.operator.words import HAVE, Word, stem
 from domain.intent import Kind
 
@@ -35,6 +36,7 @@ _NOT_GIVEN = re.compile(
     r"\b(?:forget|postpone|delay|avoid|abandon|reconsider|rethink|consider|hold off|put off|instead of|rather than|quit"
     r"|stop|cease|refrain|think|talk|speak|wait)\b(?: \w+){0,2} (?P<doing>\w{3,}ing)\b"
 )
+_TRAINING = frozenset(map(stem, ("retraining", "training", "refitting", "finetuning", "diagnosing", "investigating")))
 _FORGET = re.compile(r"\bforget about\b|\b(?:hold|put|wait)(?: it)? off\b")
 # *Given errors* is a condition, *given the errors* a reason.
 _GIVEN = re.compile(
@@ -50,21 +52,6 @@ _QUOTES = {
     "`": "`",
     "\u2018": "\u2019'",
 }
-_SPAN = r"(?:morning|evening|afternoon|night|day|week|month|hour|minute|quarter|time|weekday|weekend|sprint|release)s?"
-_WEEKDAY = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?)"
-_TIMES = re.compile(
-    rf"\bin (?:the )?(?:morning|evening|afternoon|night)s?\b|\b(?:every|each|any) (?:\w+ )?(?:{_SPAN}|{_WEEKDAY})\b"
-    r"|\b(?:at|by|before|till|until|towards?) (?:dusk|night|nightfall|sunrise|sunset|lunch\w*|breakfast|dinner)\b"
-    r"|\b(?:at|on|by|before|till|until) (?:the )?weekends?\b"
-    r"|\bthis (?:evening|afternoon|night|weekend)\b|\b(?:just|only) for (?:today|now|tonight)\b"
-    r"|\bfor (?:a|the) (?:moment|while|bit|second|time being|little|short)\b|\b(?:off and on|on and off)\b"
-    r"|\b(?:nightly|daily|hourly|weekly|monthly|repeatedly|periodically|regularly)\b"
-)
-# These are looked for in what was written: a courtesy or a slip of the fingers hides none of them.
-_WRITTEN = re.compile(r"\bdawn\b|\bfor today\b|\btoday only\b|\bfor (?:a|the|one) (?:moment|while|bit|second|minute)\b")
-# An override lasts for a while anyhow.
-_WHILE = re.compile(r"\b(?:temporar\w+|brief(?:ly)?)\b")
-_HOUR = re.compile(r"\b(?:at|by|around|towards?|till|until) \d{1,2}(?:[:.]?\d\d)?(?![\w%])")
 # Said of many, where an order is about one.
 _MANY = frozenset({"all", "every", "everything", "each", "both", "any", "since", "cycles", "requests", "approvals"})
 _OF_ONE = (Kind.CANCEL, Kind.RESUME, Kind.APPROVE, Kind.DENY)
@@ -74,6 +61,7 @@ _VERBS: Mapping[Kind, tuple[str, ...]] = {
     Kind.ROLL_BACK: ("rollback",),
     Kind.FLAG: ("enable", "disable"),
     Kind.OPEN: ("retrain", "investigate"),
+    Kind.OVERRIDE: ("override",),
 }
 _NAMES = "|".join(
     sorted({p.strip() for said in ENVIRONMENTS.values() for p in said.split(",") if p.strip()}, key=len, reverse=True)
@@ -101,39 +89,20 @@ def doubtful(heard: Heard, order: Candidate) -> bool:
     if taken_back(said, order.kind) or _quoted(said, order.kind) or _compound(said, order.kind):
         return True
     held = bool(order.slots.get("do_not_promote") or order.slots.get("only_diagnose"))
-    if not held and _not_given(said):
+    if _not_given(said, _TRAINING if held else word_set("deed_verbs")):
         return True
     if order.kind is not Kind.DENY and _GIVEN.search(said):
         return True
-    left = _left(heard, order)
-    return _timed(heard, left, order) or _told(heard, order) or (not held and _in_part(heard, left, order))
+    left = unremarked(heard, order)
+    return other_time(heard, order, left) or _told(heard, order) or (not held and _in_part(heard, left, order))
 
 
-def _not_given(said: str) -> bool:
-    """*Forget about cancelling it*, *stop retraining*: the deed is spoken of; *stop everything* does it."""
-    deeds = (stem(found["doing"]) for found in _NOT_GIVEN.finditer(said))
-    return _FORGET.search(said) is not None or any(deed in word_set("deed_verbs") for deed in deeds)
-
-
-def _left(heard: Heard, order: Candidate) -> tuple[Word, ...]:
-    """Return the words that are no remark, and no reason of a denial."""
-    away = heard.remarks | heard.at("quiet")
-    if order.kind is Kind.DENY:
-        away |= apart(heard, order.places | heard.places_of_ids())
-    return tuple(word for word in heard.words if word.place not in away)
-
-
-def _timed(heard: Heard, left: tuple[Word, ...], order: Candidate) -> bool:
-    """Whether it speaks of another time than now, of a while, or of every such time."""
-    text = " ".join(word.text for word in left)
-    written = heard.said.replace(heard.reason, "") if heard.reason else heard.said
-    if _TIMES.search(text) or _WRITTEN.search(written):
-        return True
-    if order.kind is not Kind.OVERRIDE and (_WHILE.search(written) or _HOUR.search(text)):
-        return True
-    named = days_named(heard.words)
-    days = {word.text for word in left if word.place in named} - {"today", "yesterday"}
-    return order.slots.get("action") == "retrain" and bool(days)
+def _not_given(said: str, deeds: Collection[str]) -> bool:
+    """*Forget about cancelling it*, *stop retraining*: the deed is spoken of; *stop everything* does it. Where a bound
+    is kept, only what is bound counts: *hold off promoting* is the bound.
+    """
+    spoken = (stem(found["doing"]) for found in _NOT_GIVEN.finditer(said))
+    return (deeds is not _TRAINING and _FORGET.search(said) is not None) or any(deed in deeds for deed in spoken)
 
 
 def _in_part(heard: Heard, left: tuple[Word, ...], order: Candidate) -> bool:
@@ -163,7 +132,7 @@ def _told(heard: Heard, order: Candidate) -> bool:
         # *It looks good* is a vote.
         bent = bent and (order.kind not in _OF_ONE or word.stem in word_set("deed_verbs"))
         following = heard.words[word.place + 1].text if word.place + 1 < len(heard.words) else ""
-        if bent or (following == "of" and len(mention.places) == 1):
+        if bent or (following == "of" and len(mention.places) == 1) or _announced(heard, word):
             return True
     verbs = {heard.words[m.places[0]].clause for m in mentions if m.ordered}
     aimed = {heard.words[p].clause for p in heard.at("everything", "everywhere") | heard.places("role")}
@@ -172,6 +141,13 @@ def _told(heard: Heard, order: Candidate) -> bool:
     placed = {heard.words[p].clause for p in heard.places("environment")}
     stands = {word.clause for word in heard.words if word.stem in ("be", HAVE)}
     return not verbs & placed and any(clause > min(verbs) for clause in placed & stands)
+
+
+def _announced(heard: Heard, verb: Word) -> bool:
+    """*I will stop it*: whoever says so does it themselves; *I will need it stopped* orders it."""
+    before = [word.text for word in heard.words if word.clause == verb.clause and word.place < verb.place]
+    pairs = [pair for pair in pairwise(before) if pair[0] in ("i", "we") and pair[1] in ("will", "shall")]
+    return bool(pairs) and not {"need", "want", "like", "have"} & {*before}
 
 
 def _compound(said: str, kind: Kind) -> bool:

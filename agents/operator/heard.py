@@ -65,13 +65,19 @@ class Heard:
         said, self.reason = without_reason(put.text)
         self.words = mended(words(said), known_stems() | vocabulary.stems | DECIDING, FILLER | COMMON | DECIDING)
         self._calendar = Calendar(now)
-        self.leaning = ""
+        self.leaning, self.narrow = "", False
         self.today = now.date()
 
     def leaning_to(self, concept: str) -> Heard:
         """Return the same sentence, as if a verb of this concept ordered something in it."""
         other = copy(self)
         other.leaning = concept
+        return other
+
+    def narrowed(self) -> Heard:
+        """Return the same sentence, as if what it has done were bound as narrowly as can be."""
+        other = copy(self)
+        other.narrow = True
         return other
 
     # -- names -------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ MARGIN = 0.5
 UNEXPLAINED = 0.15
 UNEXPLAINED_ORDER = 0.6
 MOST_UNEXPLAINED, MOST_OF_A_BOUND, MOST_OF_A_DENIAL = 0, 2, 3
+_SAID = {"rollback": "roll back", "enable": "switch it on"}
 # What a question gains by accounting for every word.
 WHOLE = 0.4
 
@@ -62,16 +63,17 @@ class Interpreter:
             other = self._else_asked(heard, now)
             if other is not None:
                 return other
-            return Reading(None, final=True, why=f"it says not to {off[0]}")
+            return Reading(None, final=True, why=f"it says not to {_SAID.get(off[0], off[0])}")
         if best_order is not None and best_order.score >= ENOUGH_ORDER - 0.5 * bool(best_order.missing):
             return self._order(heard, best_order, ordered, asked)
-        tried = [each for each in (one(heard) for one in ORDERS) if each.score >= ENOUGH_ORDER - MARGIN]
+        tried = [each for each in (one(heard) for one in ORDERS.values()) if each.score >= ENOUGH_ORDER - MARGIN]
         if tried and not (heard.question or heard.conditional or heard.reported):
             first = max(asked, key=lambda each: each.score)
             if taken_back(heard.said, tried[0].kind):
                 return Reading(None, final=True, wanted=tried[0].kind, why="it takes back what it says")
-            asked_back = between([tried[0], first], "it sounds like an order, and not all of it was understood")
-            return replace(asked_back, wanted=tried[0].kind)
+            near = [tried[0], *([first] if first.score >= ENOUGH else [])]
+            asked_back = between(near, "it sounds like an order, and not all of it was understood")
+            return replace(asked_back, wanted=tried[0].kind, missing=tried[0].missing)
         return self._question(asked, best_order)
 
     def _else_asked(self, heard: Heard, now: datetime) -> Reading | None:
@@ -98,7 +100,7 @@ class Interpreter:
         if heard.question and better.score >= ENOUGH:
             return self._question(asked, None)
         left = heard.unexplained(best.places | _identities(heard))
-        if len(left) > _most(best):
+        if len(left) > _most(heard, best):
             return Reading(None, wanted=best.kind, why=f"these words were not understood: {', '.join(left[:5])}")
         loose = heard.nots - best.places
         if loose and not bounded(best):
@@ -113,7 +115,7 @@ class Interpreter:
         best, second = ranked[0], ranked[1]
         if best.score < ENOUGH:
             near = [each for each in (*ranked[:2], *([order] if order else [])) if each.score >= 1.0]
-            return between(near[:2], "it was not understood well enough")
+            return between(near[:2], "")
         if best.score - second.score < MARGIN:
             return between([best, second], "it can be read in two ways")
         return reading_of(best)
@@ -134,11 +136,13 @@ def _besides(heard: Heard, order: Candidate) -> Candidate:
     return replace(order, places=order.places | beside(heard, order))
 
 
-def _most(order: Candidate) -> int:
-    """Return how many words an order may leave that nobody understood; a denial is told why in whatever words."""
+def _most(heard: Heard, order: Candidate) -> int:
+    """Return how many words an order may leave that nobody understood; a denial is told why in whatever words, and
+    what stands behind a colon, as in *the plan: retrain it*, may be told.
+    """
     if order.kind is Kind.DENY:
         return MOST_OF_A_DENIAL
-    if order.kind is Kind.OPEN and bounded(order):
+    if order.kind is Kind.OPEN and bounded(order) and ":" not in heard.put:
         return MOST_OF_A_BOUND
     return MOST_UNEXPLAINED
 

@@ -1,4 +1,4 @@
-"""What a sentence is most like: learned from sentences that people wrote (`prompts/operator_examples`).
+"""What a sentence is most like: learned from sentences that people wrote (`prompts/operator_examples`), and kept.
 
 The grammar (`questions`, `orders`) knows the words it was given; this reader generalises over the ways people put a
 thing. It says which kind of intent a sentence is, and no more: slots are the grammar's, and so is every veto. Names are
@@ -7,20 +7,24 @@ put as what they are names of, so that it learns nothing about them (`learning.p
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import yaml
 
 from agents.operator.names import Vocabulary, named
 from agents.operator.words import Word, normalised, stem, words
 from domain.intent import Kind
-from learning.phrasing import Phrasing
+from learning.phrasing import Phrasing, learned
 from prompts.library import source
 
 NO_ORDER = "ask_back"
+KEPT = "operator_likeness.json"
+"""What was learned, below `prompts`; `python -m evals.likeness` writes it anew."""
 _NAMES = ("environment", "flag", "model", "signal", "role")
 _FORMS = tuple(
     (re.compile(form), f"x{name}")
@@ -53,8 +57,8 @@ class Likeness:
 
 def likeness(text: str, vocabulary: Vocabulary) -> Likeness:
     """Return what a sentence is most like."""
-    learned, put = _learned(), features(text, vocabulary)
-    scored = sorted(zip(learned.fitted.values(put), learned.labels, strict=True), reverse=True)
+    known, put = kept(), features(text, vocabulary)
+    scored = sorted(zip(known.phrasing.values(put), known.labels, strict=True), reverse=True)
     (best, (kind, tag)) = scored[0]
     other = next(value for value, (named_kind, _) in scored if named_kind != kind)
     same = next((value for value, (named_kind, named_tag) in scored if named_kind == kind and named_tag != tag), None)
@@ -64,7 +68,7 @@ def likeness(text: str, vocabulary: Vocabulary) -> Likeness:
         tag=tag,
         ahead=best - other,
         tag_ahead=best - same if same is not None else best - other,
-        familiar=sum(word in learned.words for word in said) / len(said) if said else 0.0,
+        familiar=sum(word in known.phrasing.words for word in said) / len(said) if said else 0.0,
     )
 
 
@@ -78,23 +82,35 @@ def examples() -> Sequence[tuple[str, str, str]]:
 
 
 @dataclass(frozen=True)
-class _Learned:
-    """What there is to say, and in which words the examples say it."""
+class Learned:
+    """What there is to say, and how it is said."""
 
-    fitted: Phrasing
     labels: tuple[tuple[str, str], ...]
-    words: frozenset[str]
+    phrasing: Phrasing
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return {"labels": [list(label) for label in self.labels], **self.phrasing.plain()}
 
 
-@cache
-def _learned() -> _Learned:
-    """Learn: a second or two, once for a process."""
+def learn() -> Learned:
+    """Learn from the examples: a second or two."""
     vocabulary, told = Vocabulary(), examples()
     labels = tuple(sorted({(kind, tag) for kind, tag, _ in told}))
     number = {label: place for place, label in enumerate(labels)}
     sentences = [features(said, vocabulary) for _, _, said in told]
-    fitted = Phrasing(sentences, [number[kind, tag] for kind, tag, _ in told])
-    return _Learned(fitted, labels, frozenset(word for sentence in sentences for word in sentence.split()))
+    return Learned(labels, learned(sentences, [number[kind, tag] for kind, tag, _ in told]))
+
+
+@cache
+def kept() -> Learned:
+    """Return what was learned, as it is kept beside the examples: a test holds that it is what they teach.
+
+    Raises:
+        ConfigurationError: there is no such file.
+    """
+    plain = json.loads(source(KEPT))
+    return Learned(tuple((kind, tag) for kind, tag in plain["labels"]), Phrasing.of(plain))
 
 
 def features(text: str, vocabulary: Vocabulary) -> str:

@@ -6,8 +6,7 @@ for it would be carried out without.
 
 from __future__ import annotations
 
-import re
-
+from agents.operator.bounds import REMEDIES, left_alone, unheld
 from agents.operator.choices import pick
 from agents.operator.doubts import doubtful
 from agents.operator.heard import Heard
@@ -24,72 +23,8 @@ _BOUNDS = ("promote", "change")
 _LETTING = ("enable", "override", "start")
 # So far before a verb its *not* stands, in words.
 _REACH = 4
-_UNTIL, _COMING = frozenset({"until", "till"}), frozenset({"next", "coming", "following"})
-# What may stand before a duration and puts nothing off: *during the next two hours*.
-_LASTING = frozenset({"during", *_COMING})
-_CLOCK = re.compile(
-    r"\b(?:at|by|from|around) (?:\d{1,2}:\d\d|\d{1,2}\s?(?:am|pm|o'clock)\b|noon|midnight)"
-    r"|\bin (?:the )?(?:a|an|one|two|three|four|five|six|ten|\d+|half an|next) ?(?:few |couple of )?"
-    r"(?:h|hours?|minutes?|mins?|days?|weeks?)\b|\bend of (?:the )?(?:day|week|month|year|business)\b"
-)
 # The fewest words that ask something.
 _FEWEST = 3
-
-
-# Orders that have no time of their own.
-_TIMELESS = (*(Kind.STOP, Kind.START, Kind.CANCEL, Kind.RESUME, Kind.APPROVE, Kind.DENY, Kind.FLAG, Kind.OVERRIDE),)
-# Those that hold until somebody says otherwise.
-_ENDLESS = (*(Kind.STOP, Kind.START, Kind.CANCEL, Kind.RESUME, Kind.APPROVE, Kind.DENY, Kind.FLAG, Kind.ROLL_BACK),)
-
-
-def _put_off(heard: Heard, kind: Kind) -> bool:
-    """Whether an order is for another time than now, or for a while: none but an override of a gate can be."""
-    dated = bool(heard.when[1] - heard.remarks - heard.at("quiet"))
-    return _later(heard) or (
-        (kind in _TIMELESS and dated) or (kind in _ENDLESS and bool(heard.lasting[1] - heard.remarks))
-    )
-
-
-def _later(heard: Heard) -> bool:
-    """Whether it speaks of a time that is to come: an order is for now."""
-    spans = {place - step for place in heard.lasting[1] for step in (0, 1, 2, 3)}
-    taken = heard.remarks | _behind_bounds(heard)
-    for word in heard.words:
-        if word.place in taken or (word.place in spans and word.text in _LASTING):
-            continue
-        coming = word.text in _COMING and after(heard.words, word.place) in word_set("spans")
-        until = word.text in _UNTIL and not _open_end(heard, word.place)
-        if coming or until or word.text in word_set("later"):
-            return True
-    return _not_yet(heard) or bool(_CLOCK.search(heard.put))
-
-
-def _behind_bounds(heard: Heard) -> set[int]:
-    """Return the places behind a bound in its clause: *never before the release* is of the bound, not of the order."""
-    first: dict[int, int] = {}
-    for place in sorted(heard.at("keep_back", "touch_nothing"), reverse=True):
-        first[heard.words[place].clause] = place
-    ordering = {heard.words[place].clause for place in heard.at("retrain", "investigate")}
-    return {
-        word.place
-        for word in heard.words
-        if word.clause in first and (word.place > first[word.clause] or word.clause not in ordering)
-    }
-
-
-def _not_yet(heard: Heard) -> bool:
-    """*Stop it, but not yet*: a clause that says nothing else."""
-    clauses: dict[int, set[str]] = {}
-    for word in heard.words:
-        clauses.setdefault(word.clause, set()).add(word.text)
-    return any(
-        "not" in said and said <= {"but", "not", "yet", "now", "just", "so", "fast"} for said in clauses.values()
-    )
-
-
-def _open_end(heard: Heard, place: int) -> bool:
-    """*Until I tell you*, *until further notice*: until somebody says so, as every stop."""
-    return after(heard.words, place) in ("i", "we", "further", "told", "you", "someone", "somebody")
 
 
 def _excepted(heard: Heard, order: Candidate) -> bool:
@@ -97,16 +32,20 @@ def _excepted(heard: Heard, order: Candidate) -> bool:
     held = order.slots.get("do_not_promote") or order.slots.get("only_diagnose")
     if order.kind is Kind.OPEN and held:
         more = heard.at(*_BOUNDS, "keep_back", "touch_nothing")
-        return any(word.text == "or" and word.place + 1 not in more for word in heard.words)
+        # *Do not promote or deploy it* leaves no choice; *retrain it or leave it* does.
+        first = min(more, default=len(heard.words))
+        return any(word.text == "or" and not (first < word.place and word.place + 1 in more) for word in heard.words)
     fits = heard.places("environment") | heard.lasting[1] | heard.at("quiet")
     beside_place = {place + step for place in fits for step in (-1, 1)}
+    # *Only on the new subjects*: that is what such a training is aimed at.
+    aimed = {place + step for place in heard.at("new_subjects") for step in (-3, -2, -1, 1)}
     first = min(order.places, default=0)
     for word in heard.words:
         if word.place in heard.remarks or word.place in order.places or word.text not in word_set("exceptions"):
             continue
         if word.text == "just" and (word.place < first or order.kind is not Kind.OPEN):
             continue
-        if word.text in ("only", "just") and word.place in beside_place:
+        if word.text in ("only", "just") and word.place in beside_place | aimed:
             continue
         return True
     return False
@@ -116,7 +55,8 @@ def given(heard: Heard, order: Candidate) -> bool:
     """Whether an order that was read is one to be carried out now, as it was read."""
     doubted = "?" in heard.put.rstrip(" ?!.") and not (heard.polite or heard.courteous)
     unsure = doubted or _hedged(heard) or _for_a_look(heard, order)
-    return not (unsure or _put_off(heard, order.kind) or _excepted(heard, order) or doubtful(heard, order))
+    unsure = unsure or (order.slots.get("action") == "retrain" and unheld(heard, order.places))
+    return not (unsure or _excepted(heard, order) or doubtful(heard, order))
 
 
 def _for_a_look(heard: Heard, order: Candidate) -> bool:
@@ -156,6 +96,8 @@ def called_off(heard: Heard) -> tuple[str, ...]:
     ]
     # *Don't approve it, reject it*: the one is the other.
     meant = {other for one, other in (("deny", "approve"), ("approve", "deny")) if heard.ordered(one)}
+    # *Look into it, don't retrain* bounds the look.
+    meant |= {*REMEDIES} if left_alone(heard) else set()
     return tuple(each for each in dict.fromkeys(found) if each not in meant)
 
 

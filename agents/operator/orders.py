@@ -5,9 +5,10 @@ is not negated and not conditional, and hardly a word is left that nothing accou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from agents.operator.bounds import at_most_usd, left_alone
 from agents.operator.choices import approve, deny, flag, pick, pointed
 from agents.operator.heard import Heard, Mention
 from agents.operator.limits import given
@@ -49,8 +50,10 @@ def open_cycle(heard: Heard) -> Candidate:
         return Candidate(Kind.OPEN, 0.0)
     signal, model = heard.name("signal"), heard.name("model")
     signal = None if heard.places("signal") <= heard.places("model") else signal
-    only_look = heard.has("touch_nothing") or any(m.negated for m in heard.mentions.get("change", ()))
+    only_look = heard.narrow or heard.has("touch_nothing") or any(m.negated for m in heard.mentions.get("change", ()))
     kept_back = heard.has("keep_back") or any(m.negated for m in heard.mentions.get("promote", ()))
+    # *Look into it, but do not retrain*: what is looked into is not changed at all.
+    only_look = only_look or bool(left_alone(heard))
     # A training that is to leave something alone makes a candidate and nothing else.
     kept_back = kept_back or bool(train and only_look)
     topics = heard.has("new_subjects")
@@ -61,6 +64,7 @@ def open_cycle(heard: Heard) -> Candidate:
         "new_subjects": topics,
         "do_not_promote": bool(kept_back),
         "only_diagnose": only_look and not train,
+        "at_most_usd": at_most_usd(heard)[0],
     }
     unclear = train is not None and not kept_back and _loose_promotion(heard)
     score = (
@@ -82,11 +86,22 @@ def open_cycle(heard: Heard) -> Candidate:
         | heard.at("change", "retrain" if train else "investigate")
     )
     places |= heard.at("everything") if kept_back or only_look else frozenset()
+    places |= at_most_usd(heard)[1] | left_alone(heard)
     missing: tuple[str, ...] = ("signal",) if not train and signal is None else ()
-    # A cycle works where this Evercrew does.
-    elsewhere = {each.name for each in heard.names["environment"] if not {*each.places} & heard.remarks}
-    missing += ("environment",) if elsewhere - {heard.vocabulary.home} and not (kept_back or only_look) else ()
+    missing += ("environment",) if _elsewhere(heard, bound=(kept_back or only_look) and not heard.narrow) else ()
     return Candidate(Kind.OPEN, score - NAMES * unclear, slots, places, missing)
+
+
+def _elsewhere(heard: Heard, *, bound: bool) -> bool:
+    """Whether it is to be done in another environment: a cycle works where this Evercrew does. Behind a bound, or
+    without a preposition, an environment may be of the bound: *keep it out of production*.
+    """
+    named = [each for each in heard.names["environment"] if not {*each.places} & heard.remarks]
+    if bound:
+        first = min(heard.at("keep_back", "promote", "touch_nothing", "change"), default=len(heard.words))
+        aimed = {word.place + 1 for word in heard.words if word.text in ("in", "on", "for")}
+        named = [each for each in named if each.places[0] < first and each.places[0] in aimed]
+    return any(each.name != heard.vocabulary.home for each in named)
 
 
 def _loose_promotion(heard: Heard) -> bool:
@@ -235,9 +250,18 @@ def override(heard: Heard) -> Candidate:
     return Candidate(Kind.OVERRIDE, score, slots, places | heard.lasting[1], missing)
 
 
-ORDERS: tuple[Callable[[Heard], Candidate], ...] = (
-    *(open_cycle, stop, start, roll_back, cancel, resume, approve, deny, flag, override),
-)
+ORDERS: Mapping[Kind, Callable[[Heard], Candidate]] = {
+    Kind.OPEN: open_cycle,
+    Kind.STOP: stop,
+    Kind.START: start,
+    Kind.ROLL_BACK: roll_back,
+    Kind.CANCEL: cancel,
+    Kind.RESUME: resume,
+    Kind.APPROVE: approve,
+    Kind.DENY: deny,
+    Kind.FLAG: flag,
+    Kind.OVERRIDE: override,
+}
 
 
 def orders(heard: Heard) -> Iterator[Candidate]:
@@ -245,7 +269,7 @@ def orders(heard: Heard) -> Iterator[Candidate]:
     somebody else said, gives none."""
     if heard.conditional or heard.reported:
         return iter(())
-    found = (each(heard) for each in ORDERS)
+    found = (each(heard) for each in ORDERS.values())
     return (order for order in found if order.score > 0 and given(heard, order))
 
 

@@ -6,7 +6,7 @@ usually goes with it, a half for what fits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -278,11 +278,23 @@ def status(heard: Heard) -> Candidate:
     return Candidate(Kind.STATUS, score, {"environment": environment}, heard.at("status") | heard.places("environment"))
 
 
-QUESTIONS: tuple[Callable[[Heard], Candidate], ...] = (
-    *(explain, why_action, cost, spent, waiting, history, cycles, cycle, what_would, policy, report, help_, status),
-)
+QUESTIONS: Mapping[Kind, Callable[[Heard], Candidate]] = {
+    Kind.EXPLAIN: explain,
+    Kind.WHY: why_action,
+    Kind.COST: cost,
+    Kind.SPENT: spent,
+    Kind.WAITING: waiting,
+    Kind.HISTORY: history,
+    Kind.CYCLES: cycles,
+    Kind.CYCLE: cycle,
+    Kind.WHAT_WOULD: what_would,
+    Kind.POLICY: policy,
+    Kind.REPORT: report,
+    Kind.HELP: help_,
+    Kind.STATUS: status,
+}
 
 
 def questions(heard: Heard) -> Iterator[Candidate]:
     """Return how well each question fits."""
-    return (each(heard) for each in QUESTIONS)
+    return (each(heard) for each in QUESTIONS.values())

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from agents.operator.lexicon import negates, word_set
 from agents.operator.words import HAVE, Word
+from domain.intent import Kind
 
 if TYPE_CHECKING:
     from agents.operator.heard import Heard
+    from agents.operator.questions import Candidate
 
 _BECAUSE = re.compile(
     r"\s(?:because(?: of)?|due to|owing to|reason:|since (?:it|the|that|this|we|they|there)|as (?:it|the|we|they|there)"
@@ -73,6 +75,14 @@ def apart(heard: Heard, places: frozenset[int]) -> frozenset[int]:
     return frozenset(word.place for word in heard.words if word.clause not in own)
 
 
+def unremarked(heard: Heard, order: Candidate) -> tuple[Word, ...]:
+    """Return the words that are no remark, and no reason of a denial."""
+    away = heard.remarks | heard.at("quiet")
+    if order.kind is Kind.DENY:
+        away |= apart(heard, order.places | heard.places_of_ids())
+    return tuple(word for word in heard.words if word.place not in away)
+
+
 def told_at(heard: Heard, places: frozenset[int]) -> str:
     """Return the words at places."""
     return " ".join(word.text for word in heard.words if word.place in places)
@@ -81,7 +91,8 @@ def told_at(heard: Heard, places: frozenset[int]) -> str:
 def _bound(heard: Heard) -> frozenset[int]:
     """Return the places of what a remark must not hold."""
     ordered = {p for said in heard.mentions.values() for m in said if m.ordered for p in m.places}
-    named = {p for sort in _NAMES for p in heard.places(sort)}
+    # A gate is named as its signal is: *users are complaining* speaks of no gate where nothing else does.
+    named = {p for sort in _NAMES for p in heard.places(sort) if sort != "gate" or heard.at("gate", "override")}
     numbers = {word.place for word in heard.words if word.text[0].isdigit() or "_" in word.text}
     past = {word.place for word in heard.words if word.text.endswith("ed")}
     bounds = heard.at(*_BOUNDS) - (heard.at("change") & past)

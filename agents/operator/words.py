@@ -60,6 +60,10 @@ _CONTRACTIONS = (
     (r"\b(dunno|idk)\b", "i do not know"),
     (r"\bu\b", "you"),
     (r"\b(ndcg|recall|map|mrr|precision)\s?@\s?\d+\b", r"\1"),
+    (r"\$\s?(\d+(?:\.\d+)?)", r"\1 dollars"),
+    (r"\b(\d+(?:\.\d+)?)\s?\$", r"\1 dollars"),
+    # *Do not forget to*: it is to be done, and is a reminder more than an order.
+    (r"\b(?:do not|never) (?:forget|fail|neglect|omit|hesitate) to\b", "remember to"),
     (r"\bw/o\b", "without"),
     (r"\bw/", "with "),
     (r"\bppl\b", "people"),
@@ -93,7 +97,10 @@ _IRREGULAR = {
 # The stem of *have*, *has* and *had*.
 HAVE = "hav"
 # Names whose stems are too short to tell a slip by.
-WHOLE = ("development", "production", "staging")
+WHOLE = (
+    *("development", "production", "staging"),
+    *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
+)
 # Of all slips at a keyboard this one is the most common.
 EXCHANGED = 0.9
 
@@ -208,7 +215,8 @@ def _mended(word: Word, known: Collection[str], common: Collection[str]) -> Word
     plain = word.text.isalpha() and len(word.text) >= 4
     if not plain or word.stem in known or word.stem in common or word.text in common:
         return word
-    near = _nearest(word.text, WHOLE) or _nearest(word.stem, tuple(sorted(known)))
+    every = tuple(sorted(known))
+    near = _nearest(word.text, WHOLE) or _nearest(word.stem, every) or _nearest(word.text, every)
     return replace(word, text=near, stem=stem(near) if near in WHOLE else near, guessed=True) if near else word
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from cycles.desk import Desk
 from domain.actor import Role
+from domain.errors import DigestMismatch
 from domain.outcome import OutcomeKind
 from domain.stage import Stage, StageResult
 from domain.verdict import Judgement, Verdict, combine
@@ -41,6 +42,7 @@ def run(desk: Desk) -> StageResult:
     attempt = int(desk.fact("evaluations", 0))
     args = EvaluateArgs(baseline=live.digest, candidate=candidate.digest)
     scored = desk.do("offline_evaluation", args, Role.ML_ENGINEER, Evaluated, place=f"look {attempt}")
+    _check_scored(scored, args)
     gates = judge(desk, scored)
     overall = combine(gates, "evaluate")
     _write(desk, scored, gates, overall)
@@ -55,6 +57,18 @@ def run(desk: Desk) -> StageResult:
             return desk.finish(
                 OutcomeKind.NOT_PROMOTED, f"offline evaluation: {overall.verdict.value}: {overall.reason}"
             )
+
+
+def _check_scored(scored: Evaluated, asked: EvaluateArgs) -> None:
+    """Check that the scores are those of the models that were asked about.
+
+    Raises:
+        DigestMismatch: they are another model's.
+    """
+    found = {"baseline": scored.baseline.digest, "candidate": scored.candidate.digest}
+    for name, wanted in asked.model_dump().items():
+        if found[name] != wanted:
+            raise DigestMismatch(f"the {name} that was evaluated is {found[name]}, and {wanted} was asked for")
 
 
 def judge(desk: Desk, scored: Evaluated) -> list[Judgement]:

@@ -8,7 +8,7 @@ from domain.diagnosis import Action
 from domain.measurement import Measurement
 from domain.verdict import Judgement, Verdict
 from learning.gates import judge_gate
-from policies.contract import QualityGate, rollback_due
+from policies.contract import QualityGate, judge_limits, rollback_due
 from tools.observe.anomaly import AnomalyArgs, AnomalyResult
 
 # A repair has made it worse when the signal is this share further off than before; less is the noise of a look.
@@ -33,12 +33,17 @@ def still_off(desk: Desk) -> str:
 def well(desk: Desk, check: AnomalyResult) -> bool:
     """Whether a signal is within its limit, or off it within its noise.
 
-    No noise excuses what is beyond an absolute limit, and what cannot be told is not well.
+    No noise excuses what is beyond an absolute limit, whatever other limits its row has; what cannot be told is not
+    well.
     """
-    if not check.breached:
-        return check.breached is False or check.anomalous is False
-    absolute = all(limit.kind == "absolute" for limit in desk.contract.signal(check.signal).limits)
-    return check.anomalous is False and not absolute
+    if check.breached is False:
+        return True
+    row = desk.contract.signal(check.signal)
+    levels = tuple(limit for limit in row.limits if limit.kind == "absolute")
+    if check.anomalous is not False or len(levels) == len(row.limits):
+        return False
+    current = Measurement(value=check.current, unit=row.unit, n=1)
+    return not levels or judge_limits(check.signal, row.bad_direction, levels, current, None).passed
 
 
 def checked(desk: Desk, signal: str, place: str) -> AnomalyResult:

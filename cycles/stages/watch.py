@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cycles.desk import Desk
 from cycles.stages.announce import let_through, quietened
+from cycles.stages.claim import claim_of
 from cycles.stages.guards import checked, judge_guards, well, worse
+from cycles.stages.looks import QUALITY, judge_kept, judge_promotion
 from domain.actor import Role
 from domain.diagnosis import Action
 from domain.measurement import Measurement
 from domain.outcome import OutcomeKind
 from domain.stage import Stage, StageResult
 from domain.verdict import Judgement, Verdict
-from learning.canary import WatchDesign, conclude_watch, judge_watch
+from learning.canary import conclude_watch
 from policies.contract import rollback_due
 from tools.model.train import AliasArgs, AliasSet
 from tools.observe.anomaly import AnomalyResult
 from tools.observe.points import Points, PointsArgs
 
-QUALITY = "ndcg_at_10"
 LATENCY = "latency_p95_ms"
 # A repair has shown once this share of the loss is made good and the rest is within the noise.
 RECOVERED = 0.6
@@ -47,11 +48,16 @@ _REPAIRED = {
 def run(desk: Desk) -> StageResult:
     """Look once: at a promoted model by the sequential rule, at a repair by whether the signal came back."""
     repairs = desk.cycle.action in _REPAIRED
-    quietened(desk, (PATIENCE + 1) * (desk.profile.measure.current if repairs else desk.profile.watch.window))
+    quietened(desk, (PATIENCE + 1) * (desk.profile.measure.current if repairs else _longest(desk)))
     result = _repair(desk) if repairs else _promotion(desk)
     if result.next is not Stage.WATCH:
         let_through(desk)
     return result
+
+
+def _longest(desk: Desk) -> timedelta:
+    """The window by which patience with a promotion is counted: whole looks, and a whole reading of any signal."""
+    return max(desk.profile.watch.window, desk.profile.measure.current)
 
 
 # -- a promoted model -------------------------------------------------------------------------------------------------
@@ -76,41 +82,12 @@ def _promotion(desk: Desk) -> StageResult:
             _write(desk, "promotion", before, verdict, profile.alpha)
             return StageResult(next=Stage.ROLL_BACK, reason=verdict.reason)
         case Verdict.PASS:
-            return _kept(desk, before, now, verdict)
+            return _kept(desk, before, now, verdict, look=due)
         case _ if elapsed > PATIENCE * profile.window:
             return _undecided(desk, before, verdict)
         case _:
             following = max((due + 1) * profile.interval, elapsed + profile.interval / 10)
             return StageResult(next=Stage.WATCH, reason=verdict.reason, wait=following - elapsed)
-
-
-def judge_promotion(desk: Desk, before: Sequence[Measurement], now: Sequence[Measurement]) -> Judgement:
-    """Judge the points since the promotion; a point without enough samples is a gap, and gaps are not guessed.
-
-    The row of the quality says by which test; without one, the planned looks have to be there, and only limits judge.
-    """
-    profile = desk.profile.watch
-    design = WatchDesign(
-        looks=profile.checks, alpha=profile.alpha, min_baseline=profile.baseline_checks, tolerance=profile.tolerance
-    )
-    errors = [m.stderr for m in before if m.stderr]
-    spread = max(errors) if errors else 0.0
-    values = [_value(m, profile.min_samples) for m in now]
-    usable = [v for v in values if v is not None]
-    if len(usable) < min(max(1, len(values) // 2), profile.checks):
-        reason = f"{len(values) - len(usable)} of {len(values)} looks have too few samples"
-        return Judgement(verdict=Verdict.INSUFFICIENT, reason=reason, name=QUALITY)
-    if desk.contract.signal(QUALITY).rollback.test == "none":
-        seen = len(usable) >= profile.checks
-        reason = f"{len(usable)} of {profile.checks} looks; the contract asks for no test of {QUALITY}"
-        return Judgement(verdict=Verdict.PASS if seen else Verdict.INSUFFICIENT, reason=reason, name=QUALITY)
-    earlier = [v for m in before if (v := _value(m, 1)) is not None]
-    return judge_watch(earlier, usable[: profile.checks], design, sampling_sd=spread)
-
-
-def _value(measurement: Measurement, minimum: int) -> float | None:
-    usable = measurement.usable and measurement.n >= minimum
-    return measurement.finite() if usable else None
 
 
 def _baseline(desk: Desk, start: datetime) -> list[Measurement]:
@@ -166,22 +143,18 @@ def _median(points: Sequence[Measurement]) -> Measurement | None:
     return usable[len(usable) // 2] if usable else None
 
 
-def _kept(desk: Desk, before: Sequence[Measurement], now: Sequence[Measurement], verdict: Judgement) -> StageResult:
+def _kept(
+    desk: Desk, before: Sequence[Measurement], now: Sequence[Measurement], verdict: Judgement, *, look: int
+) -> StageResult:
+    """End a watch that passed with what may be claimed; or look on, while a later look can still say more."""
+    found = claim_of(desk, judge_kept(desk, before, now), f"look {look}")
+    if found.unsettled and desk.since("changed_at") <= PATIENCE * _longest(desk):
+        wait = desk.profile.watch.interval
+        return StageResult(next=Stage.WATCH, reason=f"{verdict.reason}; {found.reason}", wait=wait)
     _write(desk, "promotion", before, verdict, desk.profile.watch.alpha)
     digest = str(desk.fact("live")["digest"])
     desk.do("set_alias", AliasArgs(alias="champion", digest=digest), Role.ML_ENGINEER, AliasSet)
-    was, is_now = _pooled(before), _pooled(now)
-    if was is None or is_now is None or is_now <= was:
-        said = f"nDCG@10 {_said(was)} before, {_said(is_now)} after"
-        return desk.finish(OutcomeKind.UNVERIFIED, f"not worse, and no gain was measured: {said}")
-    return desk.finish(OutcomeKind.IMPROVED, f"nDCG@10 {was:.3f} before, {is_now:.3f} after, on live traffic")
-
-
-def _pooled(points: Sequence[Measurement]) -> float | None:
-    usable = [p for p in points if p.usable]
-    total = sum(p.n for p in usable)
-    mean = sum(p.finite() * p.n for p in usable) / total if total else math.nan
-    return mean if math.isfinite(mean) else None
+    return desk.finish(found.outcome, found.reason)
 
 
 def _undecided(desk: Desk, before: Sequence[Measurement], verdict: Judgement) -> StageResult:
@@ -218,9 +191,14 @@ def _repair(desk: Desk) -> StageResult:
     _note_look(desk, measured, verdict)
     if verdict.passed:
         _write(desk, "repair", [], verdict, None)
+        said = f"{lead.signal} is back at {_said(lead.current)} (baseline {_said(lead.baseline)})"
+        if desk.cycle.action is Action.DATA_FIX and desk.fact("quarantined") == 0:
+            return desk.finish(
+                OutcomeKind.UNVERIFIED, f"{said}, and nothing of ours did it: no judgement was set aside"
+            )
         action = desk.cycle.action
         outcome = _REPAIRED[action] if action is not None else OutcomeKind.UNVERIFIED
-        return desk.finish(outcome, f"{lead.signal} is back at {_said(lead.current)} (baseline {_said(lead.baseline)})")
+        return desk.finish(outcome, said)
     if verdict.verdict is Verdict.FAIL and (taken_back := _take_back(desk, verdict)):
         _write(desk, "repair", [], verdict, None)
         return taken_back

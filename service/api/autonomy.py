@@ -137,7 +137,7 @@ def put_cap(
     def work() -> StandingView:
         _known(kind)
         office, here = on.app.office, on.app.profile.name
-        with unchanged(if_match, lambda: _one(on, kind)):
+        with unchanged(if_match, lambda: office.autonomy.kept(kind, here), lambda: _one(on, kind)) as seen:
             office.autonomy.put_cap(
                 office.consent.rules.people,
                 caller.name,
@@ -146,6 +146,7 @@ def put_cap(
                 environment=here,
                 reason=wish.reason.strip(),
                 caller=caller,
+                seen=seen,
             )
         return tagged(response, "", _one(on, kind))
 

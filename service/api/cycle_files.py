@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Header, Query, Response
 from pydantic import StringConstraints
 
 from domain.access import ApiAction, Caller
@@ -21,12 +21,12 @@ from service.api.problems import documented, not_found
 from service.api.routing import router_of
 from service.api.serving import Serving, serving
 from service.api.shapes import CycleId, Reply
+from service.api.streamed import streamed, tag_of
 from service.report.write import HTML, MARKDOWN
 
 router = router_of("cycles")
 On = Annotated[Serving, Depends(serving)]
 Viewer = Annotated[Caller, Depends(may(ApiAction.VIEW))]
-MOST_BYTES = 64 << 20
 # A name of a file in one folder: no separator, and no name that begins with a dot.
 ArtifactName = Annotated[str, StringConstraints(max_length=120, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 TYPES: Mapping[str, str] = {
@@ -81,7 +81,7 @@ def report(
     path = on.app.office.artifacts.root / cycle.id / name
     if not _fresh(path, cycle):
         written(on.app, cycle)
-    return sent(path.name, _read(path), if_none_match, shown=True)
+    return _from_disk(path, if_none_match, shown=True)
 
 
 @router.get("/cycles/{cycle_id}/artifacts")
@@ -104,17 +104,27 @@ def listed(on: On, caller: Viewer, cycle_id: CycleId) -> ArtifactsView:
     )
 
 
-@router.get("/cycles/{cycle_id}/artifacts/{name}", response_class=Response, responses=_media(*TYPES.values(), _BYTES))
+@router.get(
+    "/cycles/{cycle_id}/artifacts/{name}",
+    response_class=Response,
+    responses={**_media(*TYPES.values(), _BYTES), 206: {"description": "The part of it that was asked for"}},
+)
 @bounded()
 def download(
-    on: On, caller: Viewer, cycle_id: CycleId, name: ArtifactName, if_none_match: IfNoneMatch = ""
+    on: On,
+    caller: Viewer,
+    cycle_id: CycleId,
+    name: ArtifactName,
+    if_none_match: IfNoneMatch = "",
+    wanted: Annotated[str, Header(alias="Range", max_length=200, description="A part of it: `bytes=0-999`.")] = "",
+    if_range: Annotated[str, Header(alias="If-Range", max_length=200, description="A part of this tag only.")] = "",
 ) -> Response:
-    """Return a file of a cycle, to be kept."""
+    """Return a file of a cycle, to be kept: all of it, or a part, however large it is."""
     cycle = known(on, cycle_id)
     path = _files(on, cycle.id).get(name)
     if path is None:
         raise not_found("a file of this cycle", name, f"See GET /api/v1/cycles/{cycle.id}/artifacts", field="name")
-    return sent(path.name, _read(path), if_none_match)
+    return _from_disk(path, if_none_match, wanted=wanted, if_range=if_range)
 
 
 def names_of(on: Serving, cycle_id: str) -> list[str]:
@@ -134,34 +144,36 @@ def _files(on: Serving, cycle_id: str) -> dict[str, Path]:
         raise _unreadable(problem) from problem
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as problem:
-        raise _unreadable(problem) from problem
-    if len(content) > MOST_BYTES:
-        raise DependencyUnavailable("artifacts", f"{path.name} has more than {MOST_BYTES} bytes", "Copy it from disk")
-    return content
-
-
-def sent(name: str, content: bytes, if_none_match: str, *, shown: bool = False) -> Response:
-    """Return a file as it is sent: to be shown, or to be kept.
+def sent(name: str, content: bytes, if_none_match: str) -> Response:
+    """Return a text that was just written as it is sent, to be shown.
 
     Raises:
         NotModified: the client has it.
     """
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    tag = tag_of(hashlib.sha256(content).hexdigest())
     if matches(if_none_match, tag, weakly=True):
         raise NotModified(tag)
-    kept = "inline" if shown else "attachment"
-    headers = {
-        "ETag": tag,
+    headers = {**_headers(name, shown=True), "ETag": tag}
+    return Response(content, headers=headers, media_type=_type(name))
+
+
+def _from_disk(
+    path: Path, if_none_match: str, *, shown: bool = False, wanted: str = "", if_range: str = ""
+) -> Response:
+    """Return a file as it is sent, part by part: to be shown, or to be kept."""
+    headers, kind = _headers(path.name, shown=shown), _type(path.name)
+    try:
+        return streamed(path, headers, kind, if_none_match=if_none_match, wanted=wanted, if_range=if_range)
+    except OSError as problem:
+        raise _unreadable(problem) from problem
+
+
+def _headers(name: str, *, shown: bool) -> dict[str, str]:
+    return {
         "Cache-Control": "private, no-cache",
-        "Content-Disposition": f'{kept}; filename="{name}"',
+        "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{name}"',
         "Content-Security-Policy": _PAGE,
     }
-    return Response(content, headers=headers, media_type=_type(name))
 
 
 def _type(name: str) -> str:

@@ -5,8 +5,7 @@ A tag is the hash of what is sent, so that it is the same in every process and a
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -14,13 +13,13 @@ from fastapi import FastAPI, Header, Request, Response
 from pydantic import BaseModel
 
 from domain.canonical import canonical_hash, json_ready
+from domain.errors import ConflictError
 from service.api.problems import Problem
 
 M = TypeVar("M", bound=BaseModel)
+S = TypeVar("S")
 _DIGITS = 32
-# Between a look and a write nothing else of this process writes; another process is as a client that came a moment
-# later, and the record says who was last.
-_ONE = threading.Lock()
+_ANY = "*"
 
 IfMatch = Annotated[
     str, Header(alias="If-Match", max_length=2000, description="Write only while the thing has this entity tag.")
@@ -60,25 +59,45 @@ def tagged(response: Response, if_none_match: str, body: M, *, of: Any = None) -
 
 
 @contextmanager
-def unchanged(if_match: str, present: Any) -> Iterator[None]:
+def unchanged(if_match: str, kept: Callable[[], S], present: Callable[[], Any]) -> Iterator[S | None]:
     """Let a write be made while `present()` still has the tag the client named; without one nothing is asked.
+
+    What is yielded is what the write has to find still, in the transaction that makes it: between the look and the
+    write another process may have written.
+
+    Args:
+        kept: what is kept of the thing; read before it is shown, so that what comes between is found out.
 
     Raises:
         Problem: 412, it has changed.
     """
-    with _ONE:
-        if if_match and not matches(if_match, etag_of(present())):
-            remedy = "Read it again, and decide by what it says now; leave If-Match out to write whatever it says"
-            raise Problem(412, "It has changed meanwhile", "another state is there", field="If-Match", remedy=remedy)
-        yield
+    if not if_match or _ANY in _given(if_match):
+        yield None
+        return
+    seen = kept()
+    if not matches(if_match, etag_of(present())):
+        raise _changed()
+    try:
+        yield seen
+    except ConflictError as problem:
+        raise _changed() from problem
+
+
+def _changed() -> Problem:
+    remedy = "Read it again, and decide by what it says now; leave If-Match out to write whatever it says"
+    return Problem(412, "It has changed meanwhile", "another state is there", field="If-Match", remedy=remedy)
 
 
 def matches(header: str, tag: str, *, weakly: bool = False) -> bool:
     """Whether a list of tags, or ``*``, has this one; a weak tag matches where it is only about reading (RFC 9110)."""
-    given = [part.strip() for part in header.split(",")]
+    given = _given(header)
     if weakly:
         given = [part.removeprefix("W/") for part in given]
-    return "*" in given or tag in given
+    return _ANY in given or tag in given
+
+
+def _given(header: str) -> list[str]:
+    return [part.strip() for part in header.split(",")]
 
 
 def install(app: FastAPI) -> None:

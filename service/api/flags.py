@@ -133,7 +133,7 @@ def set_flag(
 
     def work() -> FlagView:
         _one(on, name)
-        with unchanged(if_match, lambda: _one(on, name)):
+        with unchanged(if_match, lambda: _rows(on, name), lambda: _one(on, name)) as seen:
             _switchboard(on).set_feature(
                 name,
                 wish.enabled,
@@ -141,6 +141,7 @@ def set_flag(
                 by=caller.name,
                 reason=wish.reason.strip(),
                 details=wish.details,
+                seen=seen,
             )
         return tagged(response, "", _one(on, name))
 
@@ -180,6 +181,10 @@ def _one(on: Serving, name: str) -> FlagView:
     if name not in found:
         raise not_found("a flag", name, f"Use one of: {', '.join(FEATURES)}", field="name")
     return FlagView(**found[name].model_dump())
+
+
+def _rows(on: Serving, name: str) -> list[FlagRow]:
+    return [row for row in on.app.ports.store.flags() if row.name == name]
 
 
 def _change(change: FlagChange) -> ChangeView:

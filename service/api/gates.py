@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Response
@@ -43,7 +45,8 @@ class OverrideView(Reply):
     id: str
     kind: str
     name: str
-    of: str
+    of: str = Field(description="Which limit of a signal, or of which kind the gate was when the number was given.")
+    unit: str = Field(description="Of a level; a share of the baseline has none.")
     threshold: float
     environment: str
     by: str
@@ -53,11 +56,13 @@ class OverrideView(Reply):
     ended_at: datetime | None
     ended_by: str
     in_force: bool
+    left_out: str = Field(description="Why it does not count though it is its time: the contract was changed under it.")
 
     @classmethod
-    def of_override(cls, found: Override, now: datetime) -> OverrideView:
+    def of_override(cls, found: Override, book: Rulebook, now: datetime) -> OverrideView:
         """Return it as it is sent."""
-        return cls(**found.model_dump(), in_force=found.in_force(now))
+        in_force = found.in_force(now)
+        return cls(**found.model_dump(), in_force=in_force, left_out=book.left_out(found) if in_force else "")
 
 
 class GateView(Reply):
@@ -138,9 +143,10 @@ def put_override(
     """Put an admin's number in place of the contract's, at once, until it expires. It is on record first."""
 
     def work() -> GateView:
-        spec = _spec(on.app.contract, name)
-        with unchanged(if_match, lambda: _gate(on, _book(on).contract(), name)):
-            _add(on, caller, "gate", _named(name, spec, of), threshold, "", expires, reason.strip() or _OVER_HTTP)
+        spec = _spec(_book(on).contract(), name)
+        said = reason.strip() or _OVER_HTTP
+        with unchanged(if_match, _book(on).listed, lambda: _gate(on, _book(on).contract(), name)) as seen:
+            _add(on, caller, "gate", _named(name, spec, of), threshold, "", expires, said, seen=seen)
         return tagged(response, "", _gate(on, _book(on).contract(), name))
 
     return once(caller, work)
@@ -157,7 +163,7 @@ def overrides(
     """List the overrides of this environment, newest first."""
     book, now = _book(on), on.clock.now()
     found = book.listed() if everything == "true" else book.in_force()
-    return page.of([OverrideView.of_override(each, now) for each in reversed(found)], lambda each: each.id)
+    return page.of([OverrideView.of_override(each, book, now) for each in reversed(found)], lambda each: each.id)
 
 
 @router.post("/optimizer/overrides", status_code=201)
@@ -176,7 +182,7 @@ def show_override(
     on: On, caller: Viewer, identity: OverrideId, response: Response, if_none_match: IfNoneMatch = ""
 ) -> OverrideView:
     """Show an override; the entity tag is what If-Match of its end takes."""
-    return tagged(response, if_none_match, OverrideView.of_override(_known(on, identity), on.clock.now()))
+    return tagged(response, if_none_match, OverrideView.of_override(_known(on, identity), _book(on), on.clock.now()))
 
 
 @router.post("/optimizer/overrides/{identity}/end")
@@ -187,10 +193,11 @@ def end_override(
     """End an override before its time."""
 
     def work() -> OverrideView:
-        _known(on, identity)
-        with unchanged(if_match, lambda: OverrideView.of_override(_known(on, identity), on.clock.now())):
-            ended = _book(on).end(identity, by=caller.name, reason=wish.reason.strip())
-        return OverrideView.of_override(ended, on.clock.now())
+        known, book = _known(on, identity), _book(on)
+        shown = partial(OverrideView.of_override, known, book, on.clock.now())
+        with unchanged(if_match, lambda: known, shown) as seen:
+            ended = book.end(identity, by=caller.name, reason=wish.reason.strip(), seen=seen)
+        return OverrideView.of_override(ended, book, on.clock.now())
 
     return once(caller, work)
 
@@ -204,6 +211,8 @@ def _add(
     of: Literal["", "absolute", "relative_to_baseline"],
     expires: str,
     reason: str,
+    *,
+    seen: Sequence[Override] | None = None,
 ) -> OverrideView:
     now = on.clock.now()
     made = override(
@@ -217,7 +226,8 @@ def _add(
         at=now,
         lasts=_lasting(expires),
     )
-    return OverrideView.of_override(_book(on).add(made), now)
+    book = _book(on)
+    return OverrideView.of_override(book.add(made, seen=seen), book, now)
 
 
 def _gate(on: Serving, contract: Contract, name: str) -> GateView:
@@ -230,7 +240,7 @@ def _gate(on: Serving, contract: Contract, name: str) -> GateView:
         threshold=spec.threshold,
         level=spec.min_level,
         guard=name in contract.guards,
-        overrides=[OverrideView.of_override(each, now) for each in mine],
+        overrides=[OverrideView.of_override(each, _book(on), now) for each in mine],
     )
 
 

@@ -111,4 +111,4 @@ def show(
     except InvalidInput as problem:
         remedy = "See GET /api/v1/reports/weekly"
         raise not_found("a weekly report", identity, remedy) from problem
-    return sent(f"{identity}.{form}", text.encode(), if_none_match, shown=True)
+    return sent(f"{identity}.{form}", text.encode(), if_none_match)

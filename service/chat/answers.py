@@ -31,6 +31,7 @@ from service.chat.told import (
     LOOK_BACK,
     UNKNOWN,
     cite,
+    counted,
     cycle_cite,
     cycle_line,
     diagnosis_of,
@@ -102,7 +103,7 @@ class Answers:
         for cycle in found[:2]:
             yield from self._explained(cycle)
         if len(found) > 2:
-            yield from tell(f"{len(found) - 2} earlier cycles looked into it as well.")
+            yield from tell(f"So did {counted(len(found) - 2, 'earlier cycle')}.")
 
     def about(self, asked: Explain) -> list[Cycle]:
         """Return the cycles that looked into what is asked about, newest first."""
@@ -123,8 +124,8 @@ class Answers:
         waiting = app.office.consent.store.requests(waiting_at=app.clock.now(), limit=LOOK_BACK)
         yield from tell(
             f"{here} {stopped}.",
-            f"{len(opened)} cycles are open, {len(waiting)} requests wait for people, "
-            f"{app.inbox.counts().waiting} alerts wait to be taken.",
+            f"Open: {counted(len(opened), 'cycle')}. Waiting for people: {counted(len(waiting), 'request')}. "
+            f"Waiting to be taken: {counted(app.inbox.counts().waiting, 'alert')}.",
         )
         yield from listed([cycle_line(cycle) for cycle in opened], "Nothing is being worked on.")
         ended = app.ports.store.ended(app.config.target, here, limit=1)
@@ -214,7 +215,8 @@ class Answers:
             yield from tell("There is no diagnosis yet.")
         claims = [c for c in found.get("claims", ()) if isinstance(c, Mapping)][:_CLAIMS]
         yield from tell(*(f"- {one_line(str(c.get('statement', '')), 300)}" for c in claims))
-        yield from tell(f"Why it stands there: {reason_line(cycle)}" if reason_line(cycle) else "")
+        why = "How it ended" if cycle.outcome is not None else "Why it stands there"
+        yield from tell(f"{why}: {reason_line(cycle)}" if reason_line(cycle) else "")
         calls = dict.fromkeys(str(c["call"]) for c in claims if c.get("call"))
         made = {r.place for r in self._app.ports.store.recordings(cycle.id) if r.kind == "tool"} if calls else set()
         yield from cite(cycle_cite(cycle), *(Cite(kind="call", id=call, of=cycle.id) for call in calls if call in made))
@@ -232,7 +234,7 @@ class Answers:
             )
         done = ", ".join(dict.fromkeys(r.entry.tool for r in effects))
         yield from tell(f"Effects: {done}." if done else "It has changed nothing.")
-        yield from tell(f"The door refused {len(refusals)} calls." if refusals else "")
+        yield from tell(f"The door refused {counted(len(refusals), 'call')}." if refusals else "")
         shown = (*steps[-1:], *effects[-5:], *refusals[-3:])
         yield from cite(
             *(Cite(kind="record", id=str(r.sequence), of=cycle.id, label=r.entry.tool or r.entry.status) for r in shown)
@@ -246,8 +248,8 @@ class Answers:
         verified = [c for c in ended if c.outcome is not None and c.outcome.verified]
         span = during(period) or " in the last seven days"
         yield from tell(
-            f"{len(inside)} cycles were opened{span}; {len(ended)} ended, "
-            f"{len(verified)} of them with a verified outcome."
+            f"Opened{span}: {counted(len(inside), 'cycle')}; ended: {len(ended)}, "
+            f"with a verified outcome: {len(verified)}."
         )
         yield from listed([cycle_line(c) for c in ended], "None has ended.")
         yield from tell("The whole report, with its figures, is made by `evercrew report weekly`.")

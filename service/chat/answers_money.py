@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from domain.budget import KINDS, MICROS, amount_said
 from domain.intent import CostEstimate, CostSpent
 from service.chat.events import ChatEvent, Cite
-from service.chat.told import LOOK_BACK, UNKNOWN, cite, cycle_cite, during, known, tell, within
+from service.chat.told import LOOK_BACK, UNKNOWN, cite, counted, cycle_cite, during, known, tell, within
 
 if TYPE_CHECKING:
     from adapters.ledger.base import Standing
@@ -23,14 +23,16 @@ def cost(app: App, asked: CostEstimate) -> Iterator[ChatEvent]:
     alike = [c for c in past if c.action is not None and asked.action in (None, c.action.value)]
     paid_for = [(cycle, usd) for cycle in alike for usd in (paid(app, cycle),) if usd is not None]
     sums = sorted(usd for _, usd in paid_for)
-    what = f"cycles that led to {asked.action.replace('_', ' ')}" if asked.action else "past cycles"
-    if sums:
-        half = median(sums)
+    what = f" that led to {asked.action.replace('_', ' ')}" if asked.action else ""
+    if len(sums) > 1:
         yield from tell(
-            f"{len(sums)} {what} cost {sums[0]:.4f} to {sums[-1]:.4f} USD, half of them at most {half:.4f} USD."
+            f"{len(sums)} cycles{what} cost {sums[0]:.4f} to {sums[-1]:.4f} USD, half of them at most "
+            f"{median(sums):.4f} USD."
         )
+    elif sums:
+        yield from tell(f"The one cycle{what} that has an account cost {sums[0]:.4f} USD.")
     else:
-        yield from tell(f"{UNKNOWN} from experience: there is no record of what {what} cost.")
+        yield from tell(f"{UNKNOWN} from experience: no cycle{what} has ended with an account.")
     limit = app.profile.budget.cycle_usd
     yield from tell(f"A cycle may cost {limit:g} USD here at most; what would exceed it is refused.")
     yield from cite(*(cycle_cite(cycle) for cycle, _ in paid_for[:5]))
@@ -49,13 +51,13 @@ def spent(app: App, asked: CostSpent) -> Iterator[ChatEvent]:
         return
     if asked.period is not None:
         inside = [c for c in app.ports.store.cycles(limit=LOOK_BACK) if within(c, asked.period)]
-        counted = [(c, usd) for c in inside for usd in (paid(app, c),) if usd is not None]
-        total = sum(usd for _, usd in counted)
+        paid_for = [(c, usd) for c in inside for usd in (paid(app, c),) if usd is not None]
+        total = sum(usd for _, usd in paid_for)
         yield from tell(
-            f"{len(inside)} cycles were opened{during(asked.period)}; {len(counted)} have an account, "
+            f"Opened{during(asked.period)}: {counted(len(inside), 'cycle')}, {len(paid_for)} with an account, "
             f"{total:.4f} USD in all."
         )
-        yield from cite(*(cycle_cite(c) for c, _ in counted))
+        yield from cite(*(cycle_cite(c) for c, _ in paid_for))
     yield from left(app)
 
 
@@ -89,6 +91,7 @@ def _line(standing: Standing) -> str:
     for kind in KINDS:
         limit, gone = standing.ceiling.of(kind), standing.spent.of(kind)
         if limit is not None or gone:
-            of = f" of {amount_said(kind, limit)}" if limit is not None else ""
-            parts.append(f"{amount_said(kind, gone)}{of}")
-    return f"Account {standing.name}, spent so far: {'; '.join(parts)}." if parts else ""
+            # *1 of 500 cycles*: the unit is said once.
+            so_far = amount_said(kind, gone)
+            parts.append(so_far if limit is None else f"{so_far.partition(' ')[0]} of {amount_said(kind, limit)}")
+    return f"Account {standing.name}: {'; '.join(parts)} so far." if parts else ""

@@ -28,12 +28,18 @@ def what_would(app: App, asked: WhatWould) -> Iterator[ChatEvent]:
 
 
 def _row(name: str, row: Signal) -> str:
-    limits = " or ".join(f"{limit.kind.replace('_', ' ')} {limit.threshold:g}" for limit in row.limits)
+    side = "above" if row.bad_direction == "up" else "below"
+    limits = " or ".join(
+        f"{side} {limit.threshold:g} {row.unit}"
+        if limit.kind == "absolute"
+        else f"{limit.threshold:.0%} {side} its baseline"
+        for limit in row.limits
+    )
     approval = " People approve it first." if row.needs_approval else ""
     return (
-        f"{name}: a breach is {limits} ({row.unit}, bad is {row.bad_direction}). A cycle opens and diagnoses, and may "
-        f"{', '.join(row.actions)}; what goes live has to meet {', '.join(row.gates)}.{approval} The first remedy is "
-        f"due within {row.reaction}."
+        f"A breach of {name} is {limits}. A cycle opens and diagnoses, and may {', '.join(row.actions)}; what goes "
+        f"live has to meet {', '.join(row.gates)}.{approval} The first remedy is due within "
+        f"{row.reaction.total_seconds() / 60:g} minutes."
     )
 
 

@@ -15,7 +15,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from adapters.conversations.base import ConversationsPort
-from agents.operator.reading import Reading
 from domain.access import ApiAction, Caller
 from domain.conversation import LONGEST, Conversation, Message, Proposal
 from domain.decision import Decision
@@ -24,11 +23,11 @@ from domain.intent import IRREVERSIBLE, Explain, Intent, is_write, kind_of, need
 from domain.untrusted import one_line
 from service.chat.acts import Acts
 from service.chat.answers import Answers
-from service.chat.events import AsksBack, ChatEvent, Done, Option, Proposes, Refused
+from service.chat.events import ChatEvent, Done, Proposes, Refused
+from service.chat.refusing import asked_back, failed, refusal
 from service.chat.settling import Settling
 from service.chat.spoken import followed
 from service.chat.understanding import Heed, Understanding, plain, text_of
-from service.chat.wording import said
 
 if TYPE_CHECKING:
     from service.chat.specialists import Specialists
@@ -37,16 +36,6 @@ if TYPE_CHECKING:
 LASTS = timedelta(minutes=10)
 """How long a proposal can be confirmed."""
 _REMEMBERED = 12
-_SLOTS = {
-    "to": "where to: gold, a day, or a revision",
-    "environment": "in which environment: dev, staging or production",
-    "cycle": "which cycle, e.g. si_2026_01_31_001",
-    "approval": "which request, e.g. ap_3f2a...",
-    "signal": "which signal, e.g. nDCG, latency or recall",
-    "gate": "which gate",
-    "threshold": "which number it is to count",
-    "hours": "for how long, e.g. two hours",
-}
 
 
 class Guard(Protocol):
@@ -142,7 +131,7 @@ class ChatDesk:
         now = self._app.clock.now()
         may = self._access.allowed(caller, ApiAction.CHAT)
         if not may.allowed:
-            yield _refusal(may, ApiAction.CHAT)
+            yield refusal(may, ApiAction.CHAT)
             return
         alone = self._understanding.read(text, now)
         meant = followed(text, alone, before, lambda said_: self._understanding.read(said_, now))
@@ -156,7 +145,7 @@ class ChatDesk:
         if heed is not None and not heed.problem:
             yield from self._heeded(caller, talk, heed, text)
             return
-        yield _back(reading)
+        yield asked_back(reading, text)
         yield Done(conversation_id=talk.id, models=heed.models if heed else ())
 
     def _heeded(self, caller: Caller, talk: Conversation, heed: Heed, text: str) -> Iterator[ChatEvent]:
@@ -180,7 +169,7 @@ class ChatDesk:
     ) -> Iterator[ChatEvent]:
         decision = self._access.allowed(caller, needed(intent))
         if not decision.allowed:
-            yield _refusal(decision, needed(intent))
+            yield refusal(decision, needed(intent))
             return
         try:
             if is_write(intent):
@@ -189,7 +178,7 @@ class ChatDesk:
                 yield from self._answers.to(intent, caller)
                 yield from self._by_specialists(talk, intent, text)
         except EvercrewError as problem:
-            yield Refused(reason=one_line(str(problem), 600), remedy=getattr(problem, "remedy", ""))
+            yield failed(problem)
 
     def _by_specialists(self, talk: Conversation, intent: Intent, text: str) -> Iterator[ChatEvent]:
         """What needs several specialists is worked on by them, after what the record says."""
@@ -227,7 +216,7 @@ class ChatDesk:
         action = needed(proposal.intent)
         decision = self._access.allowed(caller, action)
         if not decision.allowed:
-            yield _refusal(decision, action)
+            yield refusal(decision, action)
             yield Done(conversation_id=talk.id, source=proposal.source)
             return
         now = self._app.clock.now()
@@ -241,7 +230,7 @@ class ChatDesk:
         try:
             yield from self._acts.do(taken, caller)
         except EvercrewError as problem:
-            yield Refused(reason=one_line(str(problem), 600), remedy=getattr(problem, "remedy", ""))
+            yield failed(problem)
         yield Done(conversation_id=talk.id, source=proposal.source)
 
     # -- keeping -----------------------------------------------------------------------------------------------------
@@ -270,25 +259,6 @@ class ChatDesk:
             now = self._app.clock.now()
             message = Message(conversation_id=talk.id, who="evercrew", text=text, at=now, events=plain(heard))
             self._kept.add(message)
-
-
-def _refusal(decision: Decision, action: ApiAction) -> Refused:
-    remedy = f"Ask somebody whose role allows {action.value}"
-    return Refused(
-        reason=decision.reason or f"{action.value} is not allowed", policies=decision.policies, remedy=remedy
-    )
-
-
-def _back(reading: Reading) -> AsksBack:
-    """Ask what is missing, or which of the readings is meant."""
-    if reading.wanted is not None and reading.missing:
-        asked = "; ".join(_SLOTS.get(name, name) for name in reading.missing)
-        return AsksBack(question=f"Say {asked}. Nothing was done.")
-    options = tuple(Option(intent=o.model_dump(mode="json", exclude_none=True), said=said(o)) for o in reading.options)
-    if options:
-        return AsksBack(question=f"I am not sure what you mean ({reading.why}). Nothing was done.", options=options)
-    why = f" ({one_line(reading.why, 200)})" if reading.why else ""
-    return AsksBack(question=f"I did not understand that{why}. Nothing was done. Say `help` for what can be asked.")
 
 
 def _no_such(identity: str) -> InvalidInput:

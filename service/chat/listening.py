@@ -216,7 +216,8 @@ class _Noted:
         return (
             f"signal: one of {', '.join(v.signals)}; gate: one of {', '.join(v.gates)}; flag: one of "
             f"{', '.join(v.flags)}; environment: dev, staging, production, or all for stop, start and set_flag; cycle: "
-            "si_YYYY_MM_DD_NNN; approval: ap_...; to: {how: gold|day|version, value}; period: {start, end} with zone"
+            "si_YYYY_MM_DD_NNN; approval: ap_...; at_most_usd: a number; "
+            "to: {how: gold|day|version, value}; period: {start, end} with zone"
         )
 
 

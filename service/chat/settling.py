@@ -125,6 +125,7 @@ class Settling:
             raise InvalidInput("signal", f"{signal!r} is no signal", f"Name one of: {', '.join(signals)}")
         if intent.action == "retrain" and intent.model not in (None, app.config.tracking.model, "reranker"):
             raise InvalidInput("model", f"a cycle does not train {intent.model!r}", "Name the re-ranker")
+        self._affordable(intent.at_most_usd)
         present = self._present()
         if present is not None:
             raise ConflictError(
@@ -206,6 +207,13 @@ class Settling:
         if environment != here:
             problem = f"this Evercrew looks after {here}, not {environment}"
             raise InvalidInput("environment", problem, f"Ask the Evercrew of {environment}")
+
+    def _affordable(self, at_most_usd: float | None) -> None:
+        """A price is kept by the budget of a cycle, which nobody raises or lowers for one of them."""
+        limit = self._app.profile.budget.cycle_usd
+        if at_most_usd is not None and limit > at_most_usd:
+            problem = f"a cycle may cost {limit:g} USD here, more than the {at_most_usd:g} you name"
+            raise InvalidInput("at_most_usd", problem, "Lower budget.cycle_usd of the profile, or name no limit")
 
     def _present(self) -> Cycle | None:
         config = self._app.config

@@ -45,6 +45,11 @@ def cycle_line(cycle: Cycle) -> str:
     return f"{cycle.id}: {cycle.alert.signal} on {cycle.target} ({cycle.environment}), {did}, {ended}"
 
 
+def counted(number: int, what: str) -> str:
+    """Return so many of something: *1 cycle*, *2 cycles*."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def reason_line(cycle: Cycle) -> str:
     """Return why a cycle stands where it does; the words may quote what came from outside."""
     reason = str(cycle.facts.get("outcome_reason") or cycle.reason)

@@ -89,6 +89,8 @@ def _opened(intent: OpenCycle) -> str:
         parts.append("nothing is changed: it ends with the diagnosis")
     if not (intent.do_not_promote or intent.only_diagnose):
         parts.append("it may go live where gates, policies and approvals let it")
+    if intent.at_most_usd is not None:
+        parts.append(f"for at most {intent.at_most_usd:g} USD")
     return "; ".join(parts)
 
 

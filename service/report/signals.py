@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from service.report.svg import Canvas, Scale, lanes, padded, ticks
+from service.report.svg import BROAD, SLIM, Canvas, Scale, lanes, padded, ticks
 from service.wording import clean, duration, finite, signal_label, signal_value
 
-FULL = (920, 300)
+FULL = (BROAD, 300)
 HALF = (450, 170)
+PHONE = (SLIM, 230)
 MOST_POINTS = 600
 MOST_LANES = 4
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10800, 21600, 43200, 86400, 172800, 604800)
@@ -43,14 +44,18 @@ def signal_chart(
     if len(known) < 2:
         return None
     width, height = size
-    marks = sorted((at.timestamp(), clean(text, 40)) for at, text in events)
-    x = Scale(points[0][0], max([points[-1][0], *(t for t, _ in marks)]), 66, width - 66)
+    slim = size == PHONE
+    marks = sorted((at.timestamp(), clean(text, 20 if slim else 40)) for at, text in events)
+    x = Scale(
+        points[0][0], max([points[-1][0], *(t for t, _ in marks)]), *((48, width - 60) if slim else (66, width - 66))
+    )
     placed = lanes([(x.clamped(t), text) for t, text in marks], width - 6, MOST_LANES)
     used = 1 + max((lane for _, lane, _ in placed), default=-1)
     levels = [v for _, v in known] + ([] if trouble.baseline is None else [trouble.baseline])
     # A steady signal should look steady: the axis spans at least a tenth of the level.
     y = Scale(*padded(levels, least=max(0.1 * max(map(abs, levels)), 0.01)), height - 30, 14 + 15 * used)
-    canvas = Canvas(f"signal-{name}", width, height, f"{signal_label(name)} over time", _said(name, known, marks))
+    called = f"signal-{name}-slim" if slim else f"signal-{name}"
+    canvas = Canvas(called, width, height, f"{signal_label(name)} over time", _said(name, known, marks))
     begin, end = x.clamped(trouble.begin.timestamp()), x.clamped(trouble.end.timestamp())
     canvas.rect(begin, y.end, end - begin, y.start - y.end, "trouble", hint="from the alert to the change")
     _frame(canvas, x, y, name)
@@ -74,7 +79,7 @@ def _frame(canvas: Canvas, x: Scale, y: Scale, name: str) -> None:
     for value in ticks(y.low, y.high, 4):
         canvas.line(x.start, y(value), x.end, y(value), "grid")
         canvas.text(x.start - 8, y(value) + 4, signal_value(name, value), "label muted", "end")
-    most = 8 if canvas.width == FULL[0] else 4
+    most = {BROAD: 8, SLIM: 3}.get(canvas.width, 4)
     step = next((s for s in _STEPS if (x.high - x.low) / s <= most), _STEPS[-1])
     for k in range(math.ceil(x.low / step), math.floor(x.high / step) + 1):
         canvas.line(x(k * step), y.start, x(k * step), y.start + 4, "axis")

@@ -17,6 +17,8 @@ from service.wording import clean
 
 # Mean width of a character at the size of the labels, for keeping labels apart.
 CHARACTER = 6.3
+# Widths of pictures: of a page, and of a phone, where labels are shorter and marks fewer.
+BROAD, SLIM = 920, 340
 
 
 @dataclass(frozen=True)

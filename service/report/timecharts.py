@@ -9,10 +9,8 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from service.report.svg import Canvas, Scale, padded, ticks
+from service.report.svg import BROAD, SLIM, Canvas, Scale, padded, ticks
 from service.wording import clean, duration, finite, signal_label, signal_value, stage_label
-
-WIDTH = 920
 
 
 @dataclass(frozen=True)
@@ -25,12 +23,18 @@ class Segment:
 
 
 def watch_chart(
-    name: str, baseline: Sequence[float | None], looks: Sequence[tuple[float | None, str]], healthy: float | None
+    name: str,
+    baseline: Sequence[float | None],
+    looks: Sequence[tuple[float | None, str]],
+    healthy: float | None,
+    *,
+    slim: bool = False,
 ) -> Markup | None:
     """Draw the points before the change and the looks after it; None without a look that has a value.
 
     Args:
         healthy: the level a repair has to come back to; without it the mean of the points before is drawn.
+        slim: whether it is for a phone.
     """
     before = [finite(v) for v in baseline]
     after = [(finite(v), verdict) for v, verdict in looks]
@@ -40,14 +44,13 @@ def watch_chart(
     usual = [v for v in before if v is not None]
     level = finite(healthy) if healthy is not None or not usual else sum(usual) / len(usual)
     count = len(before) + len(after)
-    x = Scale(-0.5, count - 0.5, 62, WIDTH - 66)
+    x = Scale(-0.5, count - 0.5, *((48, SLIM - 50) if slim else (62, BROAD - 66)))
     levels = [*known, *([level] if level is not None else [])]
     y = Scale(*padded(levels, 0.25, 0.1 * max(map(abs, levels))), 196, 30)
     said = [f"look {k}: {signal_value(name, v)} ({verdict})" for k, (v, verdict) in enumerate(after, 1)]
     title = f"{signal_label(name)} at each look after the change"
-    canvas = Canvas(
-        "watch", WIDTH, 226, title, f"Level {_level(healthy)}: {signal_value(name, level)}. " + "; ".join(said)
-    )
+    description = f"Level {_level(healthy)}: {signal_value(name, level)}. " + "; ".join(said)
+    canvas = Canvas("watch-slim" if slim else "watch", SLIM if slim else BROAD, 226, title, description)
     for value in ticks(y.low, y.high, 4):
         canvas.line(x.start, y(value), x.end, y(value), "grid")
         canvas.text(x.start - 8, y(value) + 4, signal_value(name, value), "label muted", "end")
@@ -56,15 +59,18 @@ def watch_chart(
         canvas.text(x.end + 6, y(level) + 4, _level(healthy), "label muted")
     change = x(len(before) - 0.5)
     canvas.line(change, 16, change, 196, "mark")
-    canvas.text(change + 5, 20, "the change is live", "label")
+    late = change > canvas.width / 2
+    canvas.text(change - 5 if late else change + 5, 20, "the change is live", "label", "end" if late else "start")
     for k, earlier in enumerate(before):
         if earlier is not None:
             canvas.dot(x(k), y(earlier), 5, "hollow", hint=f"before: {signal_value(name, earlier)}")
-    every = math.ceil(len(after) / 16)
+    every = math.ceil(len(after) / (4 if slim else 16))
     for k, (seen, verdict) in enumerate(after):
         at = x(len(before) + k)
         if k % every == 0:
-            canvas.text(at, 216, f"look {k + 1}" if len(after) < 9 else str(k + 1), "label muted", "middle")
+            canvas.text(
+                at, 216, f"look {k + 1}" if len(after) < 9 and not slim else str(k + 1), "label muted", "middle"
+            )
         if seen is not None:
             hint = f"look {k + 1}: {signal_value(name, seen)}, {verdict}"
             canvas.dot(at, y(seen), 6, f"verdict-{verdict}", hint=hint)
@@ -72,20 +78,21 @@ def watch_chart(
 
 
 def stage_chart(
-    segments: Sequence[Segment], effects: Sequence[tuple[datetime, str]], opened_at: datetime
+    segments: Sequence[Segment], effects: Sequence[tuple[datetime, str]], opened_at: datetime, *, slim: bool = False
 ) -> Markup | None:
-    """Draw when each stage ran, with the moments of effects; None without a segment."""
+    """Draw when each stage ran, with the moments of effects; None without a segment. A slim one is for a phone."""
     if not segments:
         return None
     names = list(dict.fromkeys(s.stage for s in segments))
     begin = min(opened_at, *(s.begin for s in segments)).timestamp()
     end = max(s.end for s in segments).timestamp()
-    x = Scale(begin, max(end, begin + 0.1), 110, WIDTH - 90)
+    x = Scale(begin, max(end, begin + 0.1), *((66, SLIM - 76) if slim else (110, BROAD - 90)))
     height = 26 * len(names) + 44
     totals = {n: sum((s.end - s.begin for s in segments if s.stage == n), timedelta()) for n in names}
     said = "; ".join(f"{stage_label(n)} {duration(totals[n])}" for n in names)
-    canvas = Canvas("stages", WIDTH, height, "The stages of the cycle over time", said)
-    for second in ticks(0, x.high - x.low, 7):
+    called, width = ("stages-slim", SLIM) if slim else ("stages", BROAD)
+    canvas = Canvas(called, width, height, "The stages of the cycle over time", said)
+    for second in ticks(0, x.high - x.low, 3 if slim else 7):
         at = x(begin + second)
         canvas.line(at, 8, at, height - 30, "grid")
         canvas.text(at, height - 12, _tick(second), "label muted", "middle")

@@ -159,6 +159,7 @@ def _environment() -> Environment:
         "duration": wording.duration,
         "found": _found,
         "percent": wording.percent,
+        "readable": wording.readable,
         "role": wording.role_label,
         "score": wording.score,
         "sentence": _sentence,

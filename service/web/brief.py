@@ -16,7 +16,7 @@ from service.web.asked import call_said
 from service.web.health import limits_said
 from service.web.money import AccountCard, amount
 from service.web.standing import answer_of, did_of, reading_of, wants_of
-from service.wording import clean, duration, signal_label, signal_value, stage_label, words
+from service.wording import clean, duration, readable, signal_label, signal_value, stage_label, words
 from tools.gate import Gate
 
 
@@ -95,7 +95,7 @@ def _wants(cycle: Cycle, asked: Sequence[ApprovalRequest]) -> Point:
     for request in asked:
         more.append(f"Now asks to {call_said(request.binding.tool, request.args)}")
     if not asked:
-        reason = f": {clean(cycle.reason, 200)}" if cycle.reason else ""
+        reason = f": {readable(cycle.reason, 200)}" if cycle.reason else ""
         more.append(f"Now at {stage_label(cycle.stage.value)}{reason}")
     plan = _plan(cycle)
     if plan:
@@ -106,7 +106,7 @@ def _wants(cycle: Cycle, asked: Sequence[ApprovalRequest]) -> Point:
 def _ended(cycle: Cycle) -> str:
     took = duration((cycle.updated_at - cycle.opened_at).total_seconds())
     kind = words(cycle.outcome.value) if cycle.outcome else words(cycle.stage.value)
-    return f"Ended after {took}, {kind}{f': {clean(cycle.reason, 300)}' if cycle.reason else ''}"
+    return f"Ended after {took}, {kind}{f': {readable(cycle.reason, 300)}' if cycle.reason else ''}"
 
 
 def _plan(cycle: Cycle) -> str:
@@ -134,7 +134,7 @@ def _why(cycle: Cycle) -> Point:
     held = f"{claims - dropped} of {claims} claims hold, each looked up in the tool call it cites" if claims else ""
     if claims and "unsupported_claims" not in cycle.facts:
         held = f"{claims} {'claim' if claims == 1 else 'claims'}, not checked yet"
-    return Point(clean(diagnosis.get("summary", ""), 400), tuple(part for part in (f"Cause: {cause}", held) if part))
+    return Point(readable(diagnosis.get("summary", ""), 400), tuple(part for part in (f"Cause: {cause}", held) if part))
 
 
 def _costs(cycle: Cycle, account: AccountCard | None, asked: Sequence[ApprovalRequest], price: Amounts | None) -> Point:

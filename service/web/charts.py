@@ -24,7 +24,10 @@ _BEFORE, _AFTER = ("k-before", "before the alert"), ("k-accent", "after it")
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture with its title, what it says, what its colours mean, and the same as a table."""
+    """A picture with its title, what it says, what its colours mean, and the same as a table.
+
+    `slim` is the picture as a phone shows it; one without is small enough for both.
+    """
 
     name: str
     title: str
@@ -34,6 +37,7 @@ class Chart:
     heads: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     half: bool = False
+    slim: Markup | None = None
 
 
 def charts_of(
@@ -73,20 +77,17 @@ def _signals(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, Any]
     for name in names:
         first = name == names[0]
         trouble = _trouble(material, artifacts, name, now)
-        picture = signals.signal_chart(
-            name,
-            material.series[name],
-            sorted(material.events) if first else (),
-            trouble,
-            signals.FULL if first else signals.HALF,
-        )
+        events = sorted(material.events) if first else ()
+        sizes = (signals.FULL, signals.PHONE) if first else (signals.HALF,)
+        drawn = [signals.signal_chart(name, material.series[name], events, trouble, size) for size in sizes]
+        picture, slim = drawn[0], drawn[1] if first else None
         if picture is not None:
             keys: tuple[Key, ...] = (
                 ("k-accent", signal_label(name)),
                 ("k-trouble", (_SINCE if ongoing(material.cycle) else _ANSWERED) if first else "the trouble"),
             )
             said = "As the platform reported it." if first else ""
-            found.append(Chart(f"signal-{name}", signal_label(name), said, picture, keys, half=not first))
+            found.append(Chart(f"signal-{name}", signal_label(name), said, picture, keys, half=not first, slim=slim))
     return found
 
 
@@ -105,32 +106,39 @@ def ongoing(cycle: Cycle) -> bool:
 
 
 def _slices(name: str, title: str, of: str, pairs: Sequence[Pair]) -> list[Chart]:
-    picture = comparisons.dumbbell(name, f"nDCG@10 by subject: {title.lower()}", pairs, score, judged=True)
+    picture, slim = (
+        comparisons.dumbbell(name, f"nDCG@10 by subject: {title.lower()}", pairs, score, judged=True, slim=slim)
+        for slim in (False, True)
+    )
     if picture is None:
         return []
     keys = (("k-before", "before"), ("", "after, better"), ("k-bad", "after, worse"), ("k-accent", "new"))
     rows = tuple((pair.name, score(pair.before), score(pair.after), pair.note.removeprefix("n ")) for pair in pairs)
     heads = ("Subject", "Before", "After", "Sample")
     said = f"nDCG@10 of {of}; new subjects first, then the largest change."
-    return [Chart(name, title, said, picture, keys, heads, rows)]
+    return [Chart(name, title, said, picture, keys, heads, rows, slim=slim)]
 
 
 def _attribution(material: ReportMaterial) -> list[Chart]:
     pairs = [Pair(share.feature, share.before, share.after) for share in material.attribution or ()]
-    picture = comparisons.dumbbell("attribution", "What the re-ranker attends to", pairs, _share, judged=False)
+    title = "What the re-ranker attends to"
+    picture, slim = (
+        comparisons.dumbbell("attribution", title, pairs, _share, judged=False, slim=slim) for slim in (False, True)
+    )
     if picture is None:
         return []
     rows = tuple((pair.name, _share(pair.before), _share(pair.after)) for pair in pairs)
     said = "Share of each feature in the scores of the live model (TreeSHAP), on queries before and after the alert."
     heads = ("Feature", "Before", "After")
-    return [Chart("attribution", "What the re-ranker attends to", said, picture, (_BEFORE, _AFTER), heads, rows)]
+    return [Chart("attribution", title, said, picture, (_BEFORE, _AFTER), heads, rows, slim=slim)]
 
 
 def _ab(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, Any]], asked: float | None) -> list[Chart]:
     ab = artifacts.get("ab_test_results.json") or material.cycle.facts.get("ab") or {}
     looks = list(ab.get("looks") or ())
     margin = _margin(ab)
-    picture = comparisons.lift_chart(looks, asked if margin is None else margin) if looks else None
+    wanted = asked if margin is None else margin
+    picture, slim = (comparisons.lift_chart(looks, wanted, slim=slim) if looks else None for slim in (False, True))
     if picture is None:
         return []
     keys = (("k-accent", "lift and its interval, not decided yet"), ("", "pass"), ("k-bad", "fail"))
@@ -151,7 +159,7 @@ def _ab(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, Any]], as
         for number, look in enumerate(looks, 1)
     )
     heads = ("Look", "Users, live", "Users, candidate", "Lift", "Interval", "Verdict")
-    return [Chart("ab", "A/B test on live traffic", said, picture, keys, heads, rows)]
+    return [Chart("ab", "A/B test on live traffic", said, picture, keys, heads, rows, slim=slim)]
 
 
 def _margin(ab: Mapping[str, Any]) -> float | None:
@@ -164,7 +172,10 @@ def _watch(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, Any]])
     looks = artifacts.get("watch.json", {}).get("looks") or material.cycle.facts.get("watch") or ()
     seen = story.watched(material, artifacts)
     marks = [(finite(look.get("value")), str(look.get("verdict", ""))) for look in looks]
-    picture = timecharts.watch_chart(seen.signal, seen.before, marks, seen.healthy) if marks else None
+    picture, slim = (
+        timecharts.watch_chart(seen.signal, seen.before, marks, seen.healthy, slim=slim) if marks else None
+        for slim in (False, True)
+    )
     if picture is None:
         return []
     keys = (("k-before", "before the change"), ("k-accent", "not decided yet"), ("", "pass"), ("k-bad", "fail"))
@@ -178,9 +189,8 @@ def _watch(material: ReportMaterial, artifacts: Mapping[str, Mapping[str, Any]])
         for number, look in enumerate(looks, 1)
     )
     said = f"{signal_label(seen.signal)} at each look since the change went live."
-    return [
-        Chart("watch", "Before and after the change", said, picture, keys, ("Look", "Value", "Sample", "Verdict"), rows)
-    ]
+    heads = ("Look", "Value", "Sample", "Verdict")
+    return [Chart("watch", "Before and after the change", said, picture, keys, heads, rows, slim=slim)]
 
 
 def _stages(material: ReportMaterial, now: datetime) -> list[Chart]:
@@ -189,11 +199,12 @@ def _stages(material: ReportMaterial, now: datetime) -> list[Chart]:
     if not cycle.stage.terminal:
         begin = segments[-1].end if segments else cycle.opened_at
         segments = [*segments, Segment(cycle.stage.value, begin, max(now, begin))]
-    picture = timecharts.stage_chart(segments, story.effects(material.audit), cycle.opened_at)
+    effects = story.effects(material.audit)
+    picture, slim = (timecharts.stage_chart(segments, effects, cycle.opened_at, slim=slim) for slim in (False, True))
     if picture is None:
         return []
     keys = (("k-accent", "a stage at work or waiting"), ("k-effect", "an effect"))
-    return [Chart("stages", "Where the time went", "", picture, keys)]
+    return [Chart("stages", "Where the time went", "", picture, keys, slim=slim)]
 
 
 def _share(value: float | None) -> str:

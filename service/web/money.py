@@ -8,6 +8,7 @@ from adapters.ledger.base import Standing
 from domain.budget import KINDS, MICROS, Kind
 from domain.cycle import Cycle
 from service.wiring import App
+from service.wording import dollars
 
 _LABELS: dict[Kind, str] = {
     "usd_micros": "Money",
@@ -98,8 +99,7 @@ def amount(kind: Kind, value: int) -> str:
     """Return an amount as people read it: dollars, thousands, minutes."""
     match kind:
         case "usd_micros":
-            dollars = value / MICROS
-            return f"${dollars:,.2f}" if dollars >= 0.01 or not value else f"${dollars:.4f}"
+            return dollars(value / MICROS)
         case "gpu_seconds":
             return f"{value / 60:,.1f}" if value % 60 else f"{value // 60:,}"
         case _:

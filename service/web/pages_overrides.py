@@ -143,7 +143,10 @@ def _shown(
         status=status,
         title="Overrides",
         tab="overrides",
-        rows=[(o, "in force" if o.in_force(now) else "ended" if o.ended_at else "expired") for o in listed],
+        rows=[
+            (o, *(("in force", book.left_out(o)) if o.in_force(now) else ("ended" if o.ended_at else "expired", "")))
+            for o in listed
+        ],
         may_override=here.access.allowed(caller, ApiAction.OVERRIDE_GATE).allowed,
         choices=_choices(book.contract()),
         lasting=LASTING.items(),

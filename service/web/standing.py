@@ -143,6 +143,8 @@ def did_of(cycle: Cycle) -> str:
     if cycle.outcome is not None and (action, cycle.outcome) in _ENDED:
         return _ENDED[action, cycle.outcome]
     if not action or cycle.outcome in _UNDONE:
-        effects = len(cycle.facts.get("effects") or ())
-        return f"Ended early, after {effects} {'effect' if effects == 1 else 'effects'}"
+        effects = cycle.facts.get("effects") or ()
+        if cycle.outcome is OutcomeKind.HANDED_OFF and all(each.get("name") == "notify" for each in effects):
+            return _DID["handoff"]
+        return f"Ended early, after {len(effects)} {'effect' if len(effects) == 1 else 'effects'}"
     return _DID.get(action, words(action))

@@ -12,13 +12,12 @@ from pydantic import BaseModel, ConfigDict
 
 from adapters.inbox.base import Fate, Held, InboxPort, Incident, Letter, NewLetter
 from adapters.store.base import StorePort
-from cycles.bodies import Form, form_of
+from cycles.bodies import Form, form_named, form_of
 from cycles.incidents import handler
 from cycles.intake import Examined, Routing, look
 from domain.alert import Alert
 from domain.clock import Clock, SystemClock
 from domain.cycle import Cycle
-from domain.errors import InvalidInput
 from domain.stage import Stage
 from service.config import Config
 from service.contracts import contract_of
@@ -90,7 +89,7 @@ def tried(
     Raises:
         InvalidInput: there is no such sender. DependencyError: store or inbox cannot be read.
     """
-    form = _form(raw, sender)
+    form = form_named(sender) or _looks_like(raw)
     looked = look(raw, routing, form)
     trial = _Trial(store, inbox, clock)
     alerts = tuple(trial.of(found) for found in looked.alerts)
@@ -173,12 +172,7 @@ class _Dry:
         return self._store is not None and bool(self._store.recordings(cycle_id, RELEASED))
 
 
-def _form(raw: bytes, sender: str) -> Form | None:
-    if sender:
-        known = {form.value: form for form in Form}
-        if sender not in known:
-            raise InvalidInput("from", f"{sender!r} sends no alerts here", f"Use one of: {', '.join(known)}")
-        return known[sender]
+def _looks_like(raw: bytes) -> Form | None:
     try:
         body: Any = json.loads(raw)
     except (ValueError, RecursionError):

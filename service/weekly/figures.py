@@ -37,7 +37,8 @@ def figures(now: Material, before: Material) -> tuple[Figure, ...]:
     cost = _cost_change(now, before)
     found = [*_figures(now), cost]
     told = [f.model_copy(update={"previous": earlier.get(f.name)}) for f in found]
-    return tuple(f.model_copy(update={"met": _met(f)}) for f in told)
+    # A target of thirty days is neither met nor missed by a record that is younger.
+    return tuple(f.model_copy(update={"met": _met(f) if f.name != "month" or now.month_known else None}) for f in told)
 
 
 def _figures(material: Material) -> list[Figure]:

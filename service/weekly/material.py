@@ -101,7 +101,8 @@ class Note(BaseModel):
 class Material(BaseModel):
     """All that is known of a stretch of time.
 
-    `opened_month` is how many cycles were opened in the thirty days up to its end.
+    `opened_month` is how many cycles were opened in the thirty days up to its end; `month_known` whether the record
+    reaches that far back.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -111,6 +112,7 @@ class Material(BaseModel):
     cycles: tuple[CycleFacts, ...] = ()
     opened: int = 0
     opened_month: int = 0
+    month_known: bool = False
     open_now: tuple[Cycle, ...] = ()
     notes: tuple[Note, ...] = ()
     spent: tuple[Entry, ...] = ()
@@ -161,6 +163,7 @@ def gathered(sources: Sources, span: Span, now: datetime) -> Material:
         cycles=tuple(sorted((_facts(sources, c, effects.get(c.id, set())) for c in ended), key=lambda c: c.ended_at)),
         opened=sum(span.holds(c.opened_at) for c in cycles),
         opened_month=sum(span.end - MONTH <= c.opened_at < span.end for c in cycles),
+        month_known=any(c.opened_at <= span.end - MONTH for c in cycles),
         open_now=tuple(c for c in cycles if not c.stage.terminal),
         notes=notes,
         spent=tuple(e for e in entries if _is_spending(e) and span.holds(e.at)),

@@ -51,7 +51,7 @@ def value_of(figure: Figure, value: float | None) -> str:
         case "hours":
             return f"{value:.1f} h" if value >= 1 else f"{60 * value:.1f} min"
         case "usd":
-            return f"${value:,.2f}"
+            return wording.dollars(value)
         case "relative":
             return wording.percent(value)
         case _:
@@ -79,6 +79,19 @@ def change_of(figure: Figure) -> str:
     return "as before" if moved == "0 %" else moved
 
 
+def account_of(name: str) -> str:
+    """Return an account of the ledger in words: whose it is, and since when."""
+    kind, _, rest = name.partition("/")
+    match kind:
+        case "day":
+            return f"on {rest.rpartition('/')[2]}, everything in {rest.partition('/')[0]}"
+        case "period" if rest.count("/") == 2:
+            target, environment, since = rest.split("/")
+            return f"{target} in {environment}, in the period from {since.replace('T', ' ')}"
+        case _:
+            return name
+
+
 def _shown(report: WeeklyReport) -> dict[str, Any]:
     return {
         "report": report,
@@ -99,8 +112,10 @@ def _grouped(report: WeeklyReport) -> list[tuple[str, list[Declined]]]:
 def _environment() -> Environment:
     environment = templates_of("service.weekly")
     environment.filters |= {
+        "account": account_of,
         "change": change_of,
         "clean": wording.clean,
+        "dollars": wording.dollars,
         "interval": interval_of,
         "percent": wording.percent,
         "signal": wording.signal_label,

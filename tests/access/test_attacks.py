@@ -188,7 +188,7 @@ class Slow(Passwords):
 
     def fits(self, kept: str, password: str) -> bool:
         """See `Passwords.fits`."""
-        self.held.wait(20)
+        self.held.wait(60)
         return super().fits(kept, password)
 
 

@@ -86,9 +86,9 @@ def test_who_is_not_there_takes_as_long_as_who_is() -> None:
     def seconds(hashed: str) -> float:
         times = []
         for _ in range(15):
-            begun = time.perf_counter()
+            begun = time.thread_time()  # of the processor: one lane is hashed where it is asked for
             assert not passwords.fits(hashed, "wrong")
-            times.append(time.perf_counter() - begun)
+            times.append(time.thread_time() - begun)
         return min(times)
 
     seconds("")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from types import FrameType
 
 import pytest
 
@@ -177,3 +180,57 @@ class Stopped(SystemClock):
     def sleep(self, duration: timedelta) -> None:
         """Raise what a person stops a program with."""
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_one_that_is_stopped_in_the_queue_leaves_it_and_whoever_comes_later_is_written(called: bool) -> None:
+    """`called`: it was told to write next, and is stopped before it began."""
+    book, fates = Book(), dict[str, Brought[str]]()
+    turns = Turns(book.write)
+    first = threading.Thread(target=turns.bring, args=("first",), daemon=True)
+    last = threading.Thread(target=lambda: fates.update(last=turns.bring("last")), daemon=True)
+
+    def stop() -> None:
+        while not len(turns):
+            first.join(0.001)
+        if called:
+            last.start()
+            while len(turns) < 2:
+                first.join(0.001)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    def called_meanwhile() -> None:
+        book.open.set()
+        first.join(60)
+
+    first.start()
+    while not book.batches:
+        first.join(0.001)
+    stopper = threading.Thread(target=stop, daemon=True)
+    with interrupted(called_meanwhile if called else lambda: None):
+        stopper.start()
+        with pytest.raises(KeyboardInterrupt):
+            turns.bring("stopped")
+    if not called:
+        assert len(turns) == 0
+        book.open.set()
+        last.start()
+    last.join(60)
+    assert fates["last"].written
+    assert book.kept == ["first", "last"]
+    assert (book.batches, len(turns)) == ([1, 1], 0)
+
+
+@contextmanager
+def interrupted(before: Callable[[], None]) -> Iterator[None]:
+    """Let a signal stop the main thread as Ctrl-C does, after `before`."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        before()
+        raise KeyboardInterrupt
+
+    kept = signal.signal(signal.SIGUSR1, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from service.api.serving import Serving
+from service.api.streamed import PART_BYTES
 from tests.api.conftest import Clients, good, problem
 
 PLACE = "/api/v1/cycles/si_2026_01_01_004"
@@ -42,6 +44,49 @@ def test_every_file_is_listed_and_comes_as_it_is(viewer: TestClient, read_only: 
         assert answer.headers["content-disposition"].startswith("attachment")
         assert viewer.get(row["href"], headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
     assert json.loads(viewer.get(f"{PLACE}/artifacts/outcome.json").content)["outcome"] == "improved"
+
+
+def test_a_file_is_sent_in_parts_and_its_size_is_said_first(
+    served: Serving, clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = b"".join(b"%07d\n" % number for number in range(3 * PART_BYTES // 8))
+    (served.app.office.artifacts.root / "si_2026_01_01_004" / "large.txt").write_bytes(large)
+    most = list[int]()
+
+    class Watching(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            found = super().read(size)
+            most.append(len(found))
+            return found
+
+    monkeypatch.setattr(Path, "open", lambda _path, _mode: Watching(large))
+    with clients("viewer").stream("GET", f"{PLACE}/artifacts/large.txt") as answer:
+        parts = list(answer.iter_raw())
+    monkeypatch.undo()
+    assert b"".join(parts) == large
+    assert (max(most), sum(most)) == (PART_BYTES, 2 * len(large))
+    assert answer.headers["content-length"] == str(len(large))
+    assert len(parts) == 3
+
+
+def test_a_part_of_a_file_is_sent_of_the_state_that_the_client_knows(viewer: TestClient) -> None:
+    place = f"{PLACE}/artifacts/outcome.json"
+    whole = viewer.get(place)
+    size, tag = len(whole.content), whole.headers["etag"]
+    for wanted, first, last in (("bytes=0-9", 0, 9), ("bytes=10-", 10, size - 1), ("bytes=-5", size - 5, size - 1)):
+        answer = viewer.get(place, headers={"Range": wanted, "If-Range": tag})
+        assert (answer.status_code, answer.content) == (206, whole.content[first : last + 1])
+        assert answer.headers["content-range"] == f"bytes {first}-{last}/{size}"
+        assert (answer.headers["etag"], answer.headers["content-length"]) == (tag, str(last + 1 - first))
+    assert viewer.get(place, headers={"Range": f"bytes=5-{size * 9}"}).content == whole.content[5:]
+    for header in ("bytes=9-1", "bytes=0-1,4-5", "bytes=-", "lines=1-2", "bytes=a-b"):
+        answer = viewer.get(place, headers={"Range": header})
+        assert (answer.status_code, answer.content) == (200, whole.content)
+    assert viewer.get(place, headers={"Range": "bytes=0-9", "If-Range": '"another"'}).content == whole.content
+    told = viewer.get(place, headers={"Range": f"bytes={size}-"})
+    assert problem(told, 416)["field"] == "Range"
+    assert told.headers["content-range"] == f"bytes */{size}"
+    assert viewer.get(place, headers={"Range": "bytes=-0"}).status_code == 416
 
 
 def test_the_report_is_a_page_in_which_nothing_runs(viewer: TestClient) -> None:

@@ -97,10 +97,10 @@ def test_of_many_at_once_one_is_done_and_the_others_are_told_to_come_again(
     begun, held = threading.Event(), threading.Event()
     add = Rulebook.add
 
-    def slowly(book: Any, override: Any) -> Any:
+    def slowly(book: Any, override: Any, **more: Any) -> Any:
         begun.set()
         held.wait(30)
-        return add(book, override)
+        return add(book, override, **more)
 
     monkeypatch.setattr(Rulebook, "add", slowly)
     admin = clients("admin")

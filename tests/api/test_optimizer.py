@@ -176,6 +176,22 @@ def test_an_override_has_a_reason_and_an_end_and_is_ended_before_its_time(bare: 
     assert good(admin.get(f"{GATES}/ndcg_at_10"))["threshold"] == 0.03
 
 
+def test_an_override_that_does_not_count_says_why(bare: Serving, clients: Clients) -> None:
+    admin, book = clients("admin"), bare.app.office.rulebook
+    assert book is not None
+    asked = {"threshold": "0.05", "of": "change", "expires": "2h", "reason": "a release"}
+    [over] = good(admin.post(f"{GATES}/ndcg_at_10", params=asked))["overrides"]
+    assert (over["of"], over["unit"], over["left_out"]) == ("min_relative_delta", "", "")
+    kept = book.listed()[0]
+    old = kept.model_copy(update={"id": "ov_0123456789", "of": "", "at": kept.at - timedelta(seconds=1)})
+    book._rules.add(old)
+    rows = {row["id"]: row["left_out"] for row in good(admin.get("/api/v1/optimizer/overrides"))["items"]}
+    assert rows[over["id"]] == ""
+    assert "it does not say for which kind of gate" in rows[old.id]
+    shown = good(admin.get(f"{GATES}/ndcg_at_10"))
+    assert (shown["threshold"], len(shown["overrides"])) == (0.05, 2)
+
+
 def test_the_limit_of_a_signal_is_overridden_too(bare: Serving, clients: Clients) -> None:
     wish = {"kind": "limit", "name": "latency_p95_ms", "threshold": 900.0, "reason": "a migration", "expires": "1d"}
     made = good(clients("admin").post("/api/v1/optimizer/overrides", json=wish), 201)

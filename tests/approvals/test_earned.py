@@ -265,7 +265,8 @@ def test_a_lifting_that_was_only_written_into_the_table_lifts_nothing(asking: As
     for number in range(20):
         simulated(asking, number)
     cap = capped(asking, Level.APPROVE)
-    store_of(asking).cap(cap.model_copy(update={"level": None, "by": "Mallory"}))
+    forged = cap.model_copy(update={"level": None, "by": "Mallory"})
+    store_of(asking).cap(cap.kind, cap.environment, lambda: forged)
     assert level(asking) is Level.APPROVE
     refused(asking.call())
 

@@ -25,12 +25,13 @@ from tests.approvals import child
 from tests.durability.counts import chain, count
 from tests.durability.wiring import FastClock, Setup
 from tests.support.people import PEOPLE
+from tests.support.waiting import until
 from tools.ballots import Ballots
 
-pytestmark = pytest.mark.slow
+# Each test is several processes, one after the other, on a machine that may have other things to do.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-PATIENCE = timedelta(seconds=60)
-LOOK = timedelta(milliseconds=50)
+PATIENCE = timedelta(seconds=180)
 
 
 class Waiting:
@@ -55,23 +56,20 @@ class Waiting:
             process.kill()
             process.join()
 
-    def asked(self) -> ApprovalRequest:
-        """Return the request once there is one, and people have been told."""
-        clock = SystemClock()
-        until = clock.now() + PATIENCE
-        messages = self._folder / "messages.jsonl"
-        while clock.now() < until:
-            found = self._store.requests()
-            if found and messages.exists() and messages.read_text().strip():
-                return found[0]
-            clock.sleep(LOOK)
-        problem = self._folder / "error.txt"
-        pytest.fail(f"nobody was asked: {problem.read_text()[-1500:] if problem.exists() else ''}")
+    def asked(self, process: BaseProcess) -> ApprovalRequest:
+        """Return the request once people have been told, and the process waits for them."""
+        assert process.pid is not None
+        mark, problem = child.waits(self._folder, process.pid), self._folder / "error.txt"
+        until(lambda: mark.exists() or not process.is_alive(), PATIENCE.total_seconds())
+        assert mark.exists(), f"nobody was asked: {problem.read_text()[-1500:] if problem.exists() else ''}"
+        assert (self._folder / "messages.jsonl").read_text().strip()
+        [request] = self._store.requests()
+        return request
 
     def left_waiting(self) -> ApprovalRequest:
         """Let a process ask people, kill it while it waits, and return the request."""
         with self.process() as process:
-            request = self.asked()
+            request = self.asked(process)
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             process.join()

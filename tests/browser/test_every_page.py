@@ -60,13 +60,17 @@ def people_were_told(served: Console) -> None:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a page was found to be on a phone: its overflow, headings and title, and what is nameless or there twice."""
+    """What a page was found to be on a phone.
+
+    Its overflow, headings and title, what is nameless or there twice, and what can be seen by scrolling sideways only.
+    """
 
     wide: int
     headings: int
     title: str
     nameless: tuple[str, ...]
     twice: tuple[str, ...]
+    beyond: tuple[str, ...]
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +92,19 @@ def _seen(page: Page) -> Seen:
         """() => { const ids = [...document.querySelectorAll("[id]")].map((each) => each.id);
             return ids.filter((id, at) => ids.indexOf(id) !== at); }"""
     )
-    return Seen(overflow(page), page.locator("h1").count(), page.title(), tuple(nameless), tuple(twice))
+    beyond = page.evaluate(
+        """() => [...document.querySelectorAll(".chart, .table-wrap:not(:has(.matrix))")]
+            .filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.outerHTML.slice(0, 100))"""
+    )
+    return Seen(overflow(page), page.locator("h1").count(), page.title(), tuple(nameless), tuple(twice), tuple(beyond))
 
 
 def test_every_page_fits_a_phone_without_scrolling_sideways(phone: dict[str, Seen]) -> None:
     assert {path: seen.wide for path, seen in phone.items() if seen.wide > 0} == {}
+
+
+def test_no_chart_and_no_table_but_the_matrix_has_to_be_scrolled_sideways_on_a_phone(phone: dict[str, Seen]) -> None:
+    assert {path: seen.beyond for path, seen in phone.items() if seen.beyond} == {}
 
 
 def test_every_page_has_one_heading_and_a_title(phone: dict[str, Seen]) -> None:

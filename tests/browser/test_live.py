@@ -10,7 +10,7 @@ from tests.browser.conftest import Visits
 from tests.browser.test_approving import ask
 from tests.support.browsing import Console
 
-SOON = 15_000
+SOON = 60_000
 
 
 def test_what_the_crew_asks_for_comes_to_an_open_page_by_itself(served: Console, visits: Visits) -> None:

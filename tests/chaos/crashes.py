@@ -20,7 +20,7 @@ from tests.chaos.runner import Runner, tail
 from tests.chaos.writes import sample
 
 PATHS = ("tuning", "rollback")
-WAIT = timedelta(seconds=40)
+WAIT = timedelta(seconds=120)
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ class AuditSite(Site):
     """The audit chain on SQLite."""
 
     name = "audit store"
+    always_asked = True
     faults = (
         *stays("down", "full"),
         *passes("down", "read-only", stages=_HARD),
@@ -123,6 +124,7 @@ class StoreSite(Site):
     """The store on SQLite."""
 
     name = "store (SQLite)"
+    always_asked = True
     faults = AuditSite.faults
     stages = AuditSite.stages
 

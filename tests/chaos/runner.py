@@ -22,7 +22,7 @@ from tests.chaos.child import PRELOAD, recover, suffer
 from tests.chaos.database_sites import DATABASE, WHERE
 from tests.durability import child as durability
 
-BUDGET_S = 120.0
+BUDGET_S = 300.0
 Told = dict[str, Any]
 
 
@@ -52,7 +52,7 @@ class Runner:
         """Make the template."""
         if not (self.template / "ready").exists():
             self.template.mkdir(parents=True, exist_ok=True)
-            self.finished(durability.template, str(self.template), budget=90)
+            self.finished(durability.template, str(self.template))
             (self.template / "ready").touch()
 
     def finished(self, target: Callable[..., None], *arguments: Any, budget: float = BUDGET_S) -> int | None:

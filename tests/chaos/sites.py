@@ -63,6 +63,8 @@ class Site:
     stages: ClassVar[Sequence[str]] = ()
     # Whether a PostgreSQL of the cell's own has to run around it.
     needs_server: ClassVar[bool] = False
+    # Whether no stage comes far without it, so that a fault that passes has to have shown.
+    always_asked: ClassVar[bool] = False
 
     def __init__(self, folder: Path, closing: ExitStack) -> None:
         self.folder = folder

@@ -9,7 +9,8 @@ from tests.chaos.crashes import PATHS, Crash, Crashes
 from tests.chaos.runner import Runner, judged
 from tests.chaos.writes import sample
 
-pytestmark = pytest.mark.slow
+# Each test is several processes, one after the other, on a machine that may have other things to do.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CHOSEN = {
     "metrics-nan__stays-watch_of_a_worse_model": "rolled back",

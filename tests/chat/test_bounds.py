@@ -137,7 +137,9 @@ def test_no_bound_is_lost(row: Any) -> None:
     assert read(row, INTERPRETER).mark is not Mark.WRONG_WRITE
 
 
-@pytest.mark.parametrize("row", rows("traps"), ids=lambda row: row.say)
+@pytest.mark.parametrize(
+    "row", [*rows("traps"), *(r for r in rows("fresh") if r.intent is None)], ids=lambda row: row.say
+)
 def test_no_trap_becomes_an_order(row: Any) -> None:
     assert read(row, INTERPRETER).mark is Mark.RIGHT
 

@@ -38,7 +38,7 @@ def endpoint() -> Iterator[Callable[..., tuple[ChatStub, str]]]:
 
 
 def listener(served: Serving, url: str, **how: Any) -> ModelListener:
-    agent = LangChainAgent(model="stub-1", api_key="k", base_url=url, **{"timeout": timedelta(seconds=5), **how})
+    agent = LangChainAgent(model="stub-1", api_key="k", base_url=url, **{"timeout": timedelta(seconds=60), **how})
     return ModelListener(served.app, agent, vocabulary_of(served.app))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from domain.clock import FrozenClock
+from domain.override import override
 from domain.receipt import RecordKind
 from policies.live import LivePolicies
 from policies.packaged import packaged_policy_files
@@ -74,6 +75,23 @@ def test_an_override_is_put_in_force_listed_and_ended_with_reasons(serving: Serv
     assert serving.app.office.rulebook is not None
     assert serving.app.office.rulebook.in_force() == ()
     assert _notes(serving, "override_ended")[-1] == {"by": "Ann", "override": over.id, "reason": "measured"}
+
+
+def test_an_override_that_does_not_count_is_marked_on_the_page(serving: Serving, ann: Any) -> None:
+    now, book = serving.clock.now(), serving.app.office.rulebook
+    assert book is not None
+    environment = serving.app.profile.name
+    lasts = timedelta(hours=1)
+    # As an earlier release wrote it: nobody knows for which kind of gate.
+    old = override("gate", "ndcg_at_10", 0.5, environment=environment, by="Ann", reason="old", at=now, lasts=lasts)
+    book._rules.add(old)
+    shown = ann.get("/policies/overrides").text
+    assert "does not count" in shown
+    assert "it does not say for which kind of gate" in shown
+    assert "at least +3 % against the baseline" in ann.get("/policies/contract").text
+    assert _notes(serving, "override_left_out")[-1]["id"] == old.id
+    assert ann.post(f"/policies/overrides/{old.id}/end", data={"reason": "x"}, **NO_REDIRECT).status_code == 303
+    assert "does not count" not in ann.get("/policies/overrides").text
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from policies.contract import GateSpec
 from service.web.chat_view import TITLES, label_of, place_of, slots_of, states_of, turns_of
 from service.web.forms import Fault, by_field, moment, number
 from service.web.page_filters import gate_rule, plain, timing, until
+from service.wording import readable
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TALK = "ch_0123456789abcdef"
@@ -135,3 +136,26 @@ def test_an_intent_is_shown_by_its_slots_without_those_that_are_empty() -> None:
     assert slots_of(intent) == [("signal", "ndcg_at_10"), ("new subjects", "yes"), ("subjects", "a, b")]
     assert label_of({"kind": "cycle", "id": "si", "label": ""}) == "si"
     assert set(TITLES) == {kind.value for kind in WRITES}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ndcg_at_10 is back at 0.597", "nDCG@10 is back at 0.597"),
+        (
+            "Breached: latency_p95_ms. It is watched.; a person looks",
+            "Breached: p95 latency. It is watched; a person looks",
+        ),
+        ("readings.ndcg_at_10.value of my_ndcg_at_10", "readings.ndcg_at_10.value of my_ndcg_at_10"),
+        ("see /metrics/ndcg_at_10 and ndcg_at_10_level", "see /metrics/ndcg_at_10 and ndcg_at_10_level"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_of_the_record_names_signals_as_people_do_and_leaves_paths_alone(text: str, said: str) -> None:
+    assert readable(text) == said
+
+
+def test_a_reason_does_not_repeat_the_gate_that_stands_beside_it() -> None:
+    reason = "latency_p95_ms: +5.05% where at most +15.00% is asked for"
+    assert readable(reason, about="evaluation: latency_p95_ms") == "+5.05% where at most +15.00% is asked for"
+    assert readable(reason, about="ndcg_at_10") == "p95 latency: +5.05% where at most +15.00% is asked for"

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from adapters.autonomy.base import AutonomyPort
 from domain.autonomy import Cap, Level, Trial
+from domain.errors import AuditUnavailable, ConflictError
 from domain.outcome import OutcomeKind
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -43,6 +46,11 @@ def cap(level: Level | None, **changes: Any) -> Cap:
     return Cap.model_validate({**plain, **changes})
 
 
+def put(autonomy: AutonomyPort, one: Cap, seen: list[Cap] | None = None) -> Cap:
+    """Keep a cap, where the caps of its class are still those that were seen."""
+    return autonomy.cap(one.kind, one.environment, lambda: one, seen=seen)
+
+
 class AutonomyContract:
     """Inherited by the tests of every store; `autonomy` is an empty one."""
 
@@ -65,10 +73,26 @@ class AutonomyContract:
         assert list(autonomy.trials("promote", "staging", NOON)) == []
         assert list(autonomy.trials("tune", "production", NOON)) == []
 
+    def test_one_of_those_who_saw_the_same_caps(self, autonomy: AutonomyPort) -> None:
+        first = put(autonomy, cap(Level.APPROVE))
+        put(autonomy, cap(Level.SUGGEST, environment="dev"))
+        assert put(autonomy, cap(Level.SUGGEST), [first]) == cap(Level.SUGGEST)
+        with pytest.raises(ConflictError, match="promote"):
+            put(autonomy, cap(None), [first])
+        assert list(autonomy.caps("promote", "production")) == [first, cap(Level.SUGGEST)]
+
+    def test_what_cannot_be_put_on_record_caps_nothing(self, autonomy: AutonomyPort) -> None:
+        def full() -> Cap:
+            raise AuditUnavailable("the disk is full")
+
+        with pytest.raises(AuditUnavailable):
+            autonomy.cap("promote", "production", full)
+        assert list(autonomy.caps()) == []
+
     def test_caps_are_only_ever_added(self, autonomy: AutonomyPort) -> None:
         said = [cap(Level.APPROVE), cap(None, by="Bob"), cap(Level.SUGGEST), cap(Level.APPROVE, kind="tune")]
         for one in said:
-            autonomy.cap(one)
+            put(autonomy, one)
         assert list(autonomy.caps("promote", "production")) == said[:3]
         assert list(autonomy.caps()) == said
         assert list(autonomy.caps("promote", "staging")) == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.rules.base import RulesPort
-from domain.errors import InvalidInput
+from domain.errors import AuditUnavailable, ConflictError, InvalidInput
 from domain.override import Override, override
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -28,6 +28,15 @@ class RulesContract:
     @pytest.fixture
     def rules(self) -> RulesPort:
         raise NotImplementedError
+
+    def test_what_its_number_means_comes_back_with_it(self, rules: RulesPort) -> None:
+        level = made().model_copy(update={"of": "max", "unit": "USD a day"})
+        share = made(at=NOON + HOUR).model_copy(update={"of": "max_relative_delta"})
+        plain = made(at=NOON + 2 * HOUR)
+        for each in (level, share, plain):
+            rules.add(each)
+            rules.add(each)
+        assert list(rules.overrides()) == [level, share, plain]
 
     def test_what_is_added_comes_back_equal_and_twice_is_once(self, rules: RulesPort) -> None:
         first, second = made(), made(at=NOON + HOUR, environment="production")
@@ -52,6 +61,37 @@ class RulesContract:
         assert list(rules.overrides(in_force_at=half)) == []
         assert list(rules.overrides()) == [ended]
         assert list(rules.unseen(NOON + 2 * HOUR)) == []
+
+    def test_one_of_those_who_saw_the_same_adds_and_one_ends(self, rules: RulesPort) -> None:
+        rules.add(made(environment="production"))
+        seen, noted = [made(0.01)], list[str]()
+        rules.add(seen[0])
+
+        def add(share: float) -> None:
+            rules.add(made(share), seen=seen, first=lambda: noted.append(f"{share}"))
+
+        def end(who: str) -> None:
+            rules.end(seen[0].id, by=who, at=NOON, seen=seen[0], first=lambda: noted.append(who))
+
+        add(0.03)
+        with pytest.raises(ConflictError, match="overrides"):
+            add(0.04)
+        end("bob")
+        with pytest.raises(ConflictError, match=seen[0].id):
+            end("eve")
+        assert noted == ["0.03", "bob"]
+        assert [o.ended_by for o in rules.overrides(environment="dev")] == ["bob", ""]
+
+    def test_what_comes_first_keeps_it_from_being_added_and_ended(self, rules: RulesPort) -> None:
+        def full() -> None:
+            raise AuditUnavailable("the disk is full")
+
+        rules.add(made())
+        with pytest.raises(AuditUnavailable):
+            rules.add(made(0.03), first=full)
+        with pytest.raises(AuditUnavailable):
+            rules.end(made().id, by="bob", at=NOON, first=full)
+        assert list(rules.overrides()) == [made()]
 
     def test_what_is_not_there_or_over_cannot_be_ended(self, rules: RulesPort) -> None:
         rules.add(made())

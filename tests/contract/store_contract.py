@@ -11,7 +11,7 @@ import pytest
 from adapters.store.base import FlagRow, Recording, StorePort, Tombstone
 from domain.cycle import Cycle
 from domain.diagnosis import Action
-from domain.errors import InvalidInput
+from domain.errors import AuditUnavailable, ConflictError, InvalidInput
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
 from domain.wanted import Wanted
@@ -214,6 +214,32 @@ class StoreContract:
         ]
         assert changes[0].details == {"why": "a test"}
         assert [c.name for c in store.flag_history(limit=1)] == ["kill_switch/tool/promote"]
+
+    def test_a_flag_is_set_by_one_of_those_who_saw_the_same(self, store: StorePort) -> None:
+        for environment in ("staging", "all"):
+            store.set_flag(FlagRow(name="ab_testing", enabled=True, environment=environment), by="ann", at=NOON)
+        seen = [row for row in store.flags() if row.name == "ab_testing"]
+        off, noted, refused = FlagRow(name="ab_testing", enabled=False, environment="dev"), list[int](), list[int]()
+
+        def switch(number: int) -> None:
+            try:
+                store.set_flag(off, by=f"{number}", at=NOON, seen=seen, first=lambda: noted.append(number))
+            except ConflictError:
+                refused.append(number)
+
+        store.set_flag(FlagRow(name="auto_promote", enabled=True), by="another flag", at=NOON)
+        at_once(4, switch)
+        assert (len(noted), len(refused)) == (1, 3)
+        assert [change.by for change in store.flag_history("ab_testing", limit=1)] == [f"{noted[0]}"]
+
+    def test_what_comes_first_keeps_a_flag_from_being_set(self, store: StorePort) -> None:
+        def full() -> None:
+            raise AuditUnavailable("the disk is full")
+
+        with pytest.raises(AuditUnavailable):
+            store.set_flag(FlagRow(name="ab_testing", enabled=True), by="ann", at=NOON, first=full)
+        assert (list(store.flags()), list(store.flag_history())) == ([], [])
+        store.set_flag(FlagRow(name="ab_testing", enabled=True), by="ann", at=NOON, seen=[])
 
     def test_ended_cycles_of_a_target_come_back_the_last_to_end_first(self, store: StorePort) -> None:
         ids = []

@@ -129,6 +129,15 @@ def brief(signal: str = "ndcg_at_10", stage: str = "diagnose", facts: Mapping[st
     )
 
 
+def given_up(ask: Callable[[timedelta], bool]) -> None:
+    """Ask a model that hangs, with a longer time limit until one lets this machine come as far as the model.
+
+    `ask` is given the limit, and returns whether the model was asked before it was over.
+    """
+    limits = (0.4, 1.6, 6.4, 25.6)
+    assert any(ask(timedelta(seconds=limit)) for limit in limits), f"no model was asked within {limits[-1]} s"
+
+
 def _context(scope: Scope, spec: ToolSpec, args: Mapping[str, Any], actor: Actor) -> Mapping[str, bool | int | str]:
     facts = CycleFacts(
         stage=scope.stage,

@@ -207,6 +207,7 @@ def runtime(
     """Return what runs beside what git declares."""
     overridden = [name for name, differs in (("mode", mode != declared), ("tier", tier != "standard")) if differs]
     return RuntimeView(
+        model="reranker version 6",
         digest=GOOD,
         revision="1" * 40,
         declared_revision="1" * 40,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -26,13 +25,13 @@ from domain.clock import SystemClock
 from domain.diagnosis import Action
 from domain.errors import BudgetExhausted, DependencyError, DependencyLied, ModelAnswerInvalid
 from domain.receipt import RecordKind
-from tests.crews.bench import Bench, brief
+from tests.crews.bench import Bench, brief, given_up
 from tests.crews.findings import drift, fallen, situation
 from tests.stubs.chat_server import ChatStub, Misbehaviour
 from tests.support.waiting import until
 from tools.evidence import check, sufficient
 
-LIMIT = timedelta(seconds=60)
+LIMIT = timedelta(seconds=120)
 
 # What the adapter finds out is not believed: the playbook goes on. What only the answer shows ends in a named error.
 FALLS_BACK = {
@@ -67,9 +66,7 @@ def _guarded(base_url: str, how: Misbehaviour | None = None) -> Callable[[Role],
 def test_the_playbook_steps_in_and_it_shows(misbehaviour: Misbehaviour) -> None:
     with ChatStub(misbehaviour=misbehaviour) as base_url:
         bench = Bench(fallen(drift_report=drift(new=True)), _guarded(base_url, misbehaviour), Limits(time=LIMIT))
-        started = time.monotonic()
         answered = bench.judges.diagnose(brief())
-    assert time.monotonic() - started < LIMIT.total_seconds()
     assert answered.value.action is Action.RETRAIN
     assert answered.models[-1] == "playbook"
     assert all(reason.startswith("stub-1 -> playbook: ") for reason in answered.fallbacks)
@@ -81,10 +78,9 @@ def test_the_playbook_steps_in_and_it_shows(misbehaviour: Misbehaviour) -> None:
 def test_what_no_protocol_shows_is_a_clean_stop(misbehaviour: Misbehaviour) -> None:
     with ChatStub(misbehaviour=misbehaviour) as base_url:
         bench = Bench(fallen(drift_report=drift(new=True)), _guarded(base_url, misbehaviour), Limits(time=LIMIT))
-        started = time.monotonic()
-        with pytest.raises((ModelAnswerInvalid, BudgetExhausted)):
+        with pytest.raises((ModelAnswerInvalid, BudgetExhausted)) as told:
             bench.judges.diagnose(brief())
-    assert time.monotonic() - started < LIMIT.total_seconds()
+    assert "took longer than" not in str(told.value)
     assert len(bench.asked) <= 8
 
 
@@ -171,8 +167,8 @@ class _Hanging:
 
     name = "hanging"
 
-    def __init__(self) -> None:
-        self.let_go = threading.Event()
+    def __init__(self, let_go: threading.Event) -> None:
+        self.let_go = let_go
         self.asked = 0
 
     def complete(
@@ -184,7 +180,7 @@ class _Hanging:
         answer_schema: Mapping[str, Any] | None = None,
     ) -> ChatReply:
         self.asked += 1
-        self.let_go.wait(60)
+        self.let_go.wait(120)
         return ChatReply(tool_calls=(ToolCall(id="1", name="signal_snapshot", arguments={}),), model=self.name)
 
     def check(self) -> str:
@@ -192,21 +188,29 @@ class _Hanging:
 
 
 @pytest.fixture
-def hanging() -> Iterator[_Hanging]:
-    chat = _Hanging()
-    yield chat
-    chat.let_go.set()
+def let_go() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
 
 
-def test_a_crew_that_is_given_up_does_nothing_more(hanging: _Hanging) -> None:
-    bench = Bench(situation(), lambda role: hanging, Limits(time=timedelta(milliseconds=300)))
-    started = time.monotonic()
-    with pytest.raises(BudgetExhausted, match="took longer than"):
-        bench.judges.diagnose(brief())
-    assert time.monotonic() - started < 20
-    hanging.let_go.set()
-    gone = lambda: not any(t.name.startswith("diagnosis") for t in threading.enumerate())  # noqa: E731
-    until(gone)
+def test_a_crew_that_is_given_up_does_nothing_more(let_go: threading.Event) -> None:
+    hanging, bench, said = _Hanging(let_go), Bench(situation()), ""
+    others = threading.enumerate()
+
+    def ask(limit: timedelta) -> bool:
+        nonlocal hanging, bench, said
+        hanging = model = _Hanging(let_go)
+        bench = Bench(situation(), lambda role: model, Limits(time=limit))
+        with pytest.raises(BudgetExhausted) as told:
+            bench.judges.diagnose(brief())
+        said = str(told.value)
+        return hanging.asked > 0
+
+    given_up(ask)
+    assert "took longer than" in said
+    let_go.set()
+    until(lambda: not any(t.name == "diagnosis" and t not in others for t in threading.enumerate()))
     assert bench.asked == []
     assert hanging.asked == 1
 

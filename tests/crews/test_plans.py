@@ -16,7 +16,7 @@ from domain.brief import Brief
 from domain.errors import DependencyUnavailable
 from domain.plan import AugmentationMethod, AugmentationPlan, PromotionProposal, TrainingPlan
 from tests.crews.bench import Answer, Bench, brief
-from tests.crews.findings import BAD, runtime
+from tests.crews.findings import BAD, GOOD, runtime
 from tools.data.dataset import Preview
 from tools.model.registry import RegistryView
 
@@ -87,7 +87,8 @@ def test_a_model_that_passed_both_verdicts_is_proposed() -> None:
     facts = {**PASSED, "candidate": CANDIDATE}
     answered = Bench(ANSWERS).judges.propose_promotion(_brief("promote", RETRAIN, **facts))
     assert answered.value.proceed
-    assert "reranker version 7" in answered.value.change
+    for said in (f"reranker version 7 ({BAD[:19]})", f"instead of reranker version 6 ({GOOD[:19]})"):
+        assert said in answered.value.change
     assert answered.stopped == ""
 
 
@@ -99,7 +100,10 @@ def test_no_other_verdict_than_a_pass_leads_to_a_promotion(missing: str, verdict
     assert not answered.value.proceed
 
 
-@pytest.mark.parametrize(("diagnosis", "said"), [(ROLLBACK, "sha256:bbbb"), (TUNE, "mode balanced")])
+@pytest.mark.parametrize(
+    ("diagnosis", "said"),
+    [(ROLLBACK, f"{BAD[:19]}; live is reranker version 6 ({GOOD[:19]})"), (TUNE, "mode balanced")],
+)
 def test_a_repair_that_the_diagnosis_names_is_proposed(diagnosis: Mapping[str, Any], said: str) -> None:
     answered = Bench(ANSWERS).judges.propose_promotion(_brief("plan", diagnosis))
     assert answered.value.proceed

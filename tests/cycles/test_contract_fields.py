@@ -12,7 +12,7 @@ import yaml
 
 from cycles.context import ContextSource
 from cycles.pace import OVERDUE, note_overdue
-from cycles.stages import evaluate, observe, watch
+from cycles.stages import evaluate, looks, observe, watch
 from cycles.stages.guards import gated, judge_guards, worse
 from domain.actor import Actor, Role
 from domain.diagnosis import Action
@@ -223,7 +223,7 @@ def test_the_row_of_the_quality_says_by_which_test_a_promoted_model_is_taken_bac
         (rewritten("ndcg_at_10", rollback={"test": "none"}), Verdict.PASS),
     ):
         desk = desk_of(rig, contract, "ndcg_at_10", Action.RETRAIN, Stage.WATCH)
-        assert watch.judge_promotion(desk, before, after).verdict is verdict
+        assert looks.judge_promotion(desk, before, after).verdict is verdict
         rig.store.save(desk.cycle.model_copy(update={"stage": Stage.DONE}))
 
 

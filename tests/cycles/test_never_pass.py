@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cycles.desk import Desk
-from cycles.stages import ab, evaluate, watch
+from cycles.stages import ab, evaluate, looks
 from domain.diagnosis import Action
 from domain.measurement import Measurement
 from domain.stage import Stage
@@ -193,7 +193,7 @@ def points(level: float, count: int = 6) -> Points:
 
 
 def judged(desk: Desk, before: Points, now: Points) -> Judgement:
-    return watch.judge_promotion(desk, before, now)
+    return looks.judge_promotion(desk, before, now)
 
 
 def test_the_watch_passes_what_is_whole_and_no_worse(desk: Desk) -> None:

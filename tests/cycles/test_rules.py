@@ -18,7 +18,7 @@ from domain.outcome import OutcomeKind
 from domain.override import Override, override
 from domain.receipt import AuditEntry, AuditRecord
 from domain.stage import Stage
-from policies.contract import load_contract
+from policies.contract import Contract, load_contract
 from policies.packaged import packaged_contract
 from tests.support.flaky import Flaky, always
 from tests.support.meddling import when_stage
@@ -100,6 +100,74 @@ def test_it_is_ended_by_a_person() -> None:
     assert it.threshold() == 0.03
     assert it.statuses() == ["override_added", "override_ended"]
     assert [o.ended_by for o in it.book.listed()] == ["bob"]
+
+
+def levelled(threshold: float) -> Contract:
+    """The packaged contract whose gate of nDCG asks for a level."""
+    spec = CONTRACT.quality_gates["ndcg_at_10"].model_copy(update={"kind": "min", "threshold": threshold})
+    return CONTRACT.model_copy(update={"quality_gates": {**CONTRACT.quality_gates, "ndcg_at_10": spec}})
+
+
+def test_an_override_whose_gate_became_another_kind_counts_no_more_and_that_is_told_once() -> None:
+    it = Book()
+    events: list[str] = []
+    now = [CONTRACT]
+    it.book = Rulebook(
+        it.rules,
+        CONTRACT,
+        it.audit,
+        it.clock,
+        environment="dev",
+        observer=lambda event: events.append(event.what),
+        live=lambda: now[0],
+    )
+    kept = it.book.add(it.made())
+    assert (kept.of, it.threshold(), it.book.left_out(kept)) == ("min_relative_delta", 0.02, "")
+    now[0] = levelled(0.7)
+    assert it.threshold() == 0.7
+    assert it.book.counting() == ()
+    assert it.book.in_force() == (kept,)
+    assert "is min now" in it.book.left_out(kept)
+    assert it.statuses() == ["override_added", "override_left_out"]
+    left = it.audit.records()[1].entry
+    assert (left.actor, left.body["id"]) == ("engine", kept.id)
+    assert "is min now" in left.body["why"]
+    assert "it does not count" in events[-1]
+    now[0] = CONTRACT
+    assert it.threshold() == 0.02
+
+
+def test_one_of_an_earlier_release_without_a_kind_does_not_count_and_that_is_told() -> None:
+    it = Book()
+    it.rules.add(it.made())
+    assert it.threshold() == 0.03
+    assert it.statuses() == ["override_left_out"]
+    it.book.add(it.made(0.01, at=it.clock.now() + timedelta(0), by="bob"))
+    assert it.threshold() == 0.01
+
+
+def test_while_it_cannot_be_put_on_record_that_one_is_left_out_nothing_is_judged() -> None:
+    it = Book()
+    it.rules.add(it.made())
+    full = Rulebook(it.rules, CONTRACT, FullAudit(it.clock), it.clock, environment="dev")
+    for _ in range(2):
+        with pytest.raises(AuditUnavailable):
+            full.contract()
+
+
+def test_a_cycle_is_judged_by_the_gate_as_it_is_and_not_by_a_share_that_is_taken_for_a_level(tmp_path: Path) -> None:
+    gate = "latency_p95_ms"
+    spec = CONTRACT.quality_gates[gate].model_copy(update={"kind": "max", "threshold": 800.0})
+    changed = CONTRACT.model_copy(update={"quality_gates": {**CONTRACT.quality_gates, gate: spec}})
+    story = given(tmp_path, Action.RETRAIN)
+    book: Any = story.rig.office.rulebook
+    now, week = story.rig.clock.now(), timedelta(days=7)
+    book.add(override("gate", gate, 0.9, environment="dev", by="ann", reason="r", at=now, lasts=week))
+    object.__setattr__(story.rig.office, "live_contract", lambda: changed)
+    book._base = lambda: changed
+    story.runs()
+    assert (story.cycle.facts["verdict_evaluate"], story.cycle.facts.get("overrides", [])) == ("pass", [])
+    assert "override_left_out" in [record.entry.status for record in story.rig.audit.records()]
 
 
 def test_that_of_another_environment_counts_nothing_here() -> None:

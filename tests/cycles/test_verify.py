@@ -17,6 +17,7 @@ from adapters.vcs.memory import MemoryVcs
 from cycles.verify import verify
 from domain.diagnosis import Action
 from domain.errors import IntegrityError, InvalidInput
+from domain.outcome import OutcomeKind
 from domain.receipt import AuditEntry, RecordKind
 from tests.support.office import Rig
 from tests.support.setting import MODEL
@@ -148,7 +149,14 @@ def _recording(story: Story) -> None:
     story.rig.store.record(snapshot.model_copy(update={"payload": {**snapshot.payload, "result": {}}}))
 
 
-CHAIN, EFFECTS, FACTS, FILES = "audit chain", "effects", "facts", "artifacts"
+def _claims(outcome: OutcomeKind) -> Damage:
+    def damage(story: Story) -> None:
+        story.rig.store.save(story.cycle.model_copy(update={"outcome": outcome}))
+
+    return damage
+
+
+CHAIN, EFFECTS, FACTS, FILES, OUTCOME = "audit chain", "effects", "facts", "artifacts", "outcome"
 
 
 def test_a_cycle_nobody_touched_is_proven_link_by_link(story: Story) -> None:
@@ -164,6 +172,7 @@ def test_a_cycle_nobody_touched_is_proven_link_by_link(story: Story) -> None:
         "tape",
         FILES,
         "alert",
+        OUTCOME,
         "dataset",
         "registered model",
         "dataset of the model",
@@ -189,7 +198,10 @@ def test_a_cycle_nobody_touched_is_proven_link_by_link(story: Story) -> None:
         (_artifact("diagnostic_report.json"), {FILES}),
         (_artifact("dataset_manifest.yaml"), {FILES}),
         (_artifact("helm_values_patch.yaml"), {FILES}),
-        (_artifact_gone, {FILES}),
+        (_artifact_gone, {FILES, OUTCOME}),
+        (_claims(OutcomeKind.TUNED), {OUTCOME}),
+        (_claims(OutcomeKind.LEFT_ALONE), {OUTCOME}),
+        (_claims(OutcomeKind.UNVERIFIED), set()),
         (_dataset_byte, {"dataset"}),
         (_dataset_gone, {"dataset"}),
         (_tag("dataset_rev"), {"dataset of the model"}),

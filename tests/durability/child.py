@@ -59,7 +59,7 @@ def _run(folder: Path, path: str, point: str, instead: Instead | None) -> None:
     cycle = next(iter(rig.store.cycles()), None) or rig.open(alert)
     rig.engine.launch()
     rig.engine.start(cycle.id)
-    end = rig.engine.wait(cycle.id, timedelta(seconds=60))
+    end = rig.engine.wait(cycle.id, timedelta(seconds=120))
     checks = verify(cycle.id, rig.evidence())
     rig.workflow.close()
     told = {

@@ -17,7 +17,8 @@ import pytest
 from tests.durability.conftest import Start
 from tests.durability.counts import chain, count
 
-pytestmark = pytest.mark.slow
+# Each test is several processes, one after the other, on a machine that may have other things to do.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 LEARNING = ("dataset_version", "train_model", "register_candidate", "record_pipeline", "offline_evaluation", "ab_start")
 LEARNT = {

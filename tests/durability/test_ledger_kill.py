@@ -17,7 +17,8 @@ from domain.receipt import RecordKind
 from tests.durability.conftest import Start
 from tests.durability.counts import count
 
-pytestmark = pytest.mark.slow
+# Each test is several processes, one after the other, on a machine that may have other things to do.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 EFFECT_KEY = 32
 DEATHS = [

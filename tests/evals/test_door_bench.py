@@ -41,7 +41,7 @@ def test_every_step_of_the_proof_is_timed_beside_the_bare_hash(tmp_path: Path) -
 
 
 def test_threads_share_flushes_and_every_call_is_let_through(tmp_path: Path) -> None:
-    section, best = door_threads.measure(tmp_path, SystemClock(), seconds=0.5, threads=(1, 6))
+    section, best = door_threads.measure(tmp_path, SystemClock(), seconds=1.0, threads=(1, 6))
     rates = {str(row["calls"]): row for row in section.rows}
     assert best > 0
     alone, together = rates["effects, 1 threads"], rates["effects, 6 threads"]

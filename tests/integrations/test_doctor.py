@@ -102,6 +102,18 @@ def _cluster(folder: Path, remote: Remote) -> Path:
 
 
 @pytest.mark.slow
+def test_a_broken_contract_is_one_finding_and_everything_else_is_looked_at_all_the_same(site: Site) -> None:
+    (site.folder / "mine.yaml").write_text("signals: [", encoding="utf-8")
+    argocd = {"kind": "argocd", "url": site.argocd, "application": "{target}-{environment}"}
+    broken = {"contract": "mine.yaml", "datasets": {"remote": str(site.folder / "nowhere")}}
+    found = site.diagnosed({"delivery": argocd, **broken}, {"delivery_token": TOKEN})
+    assert [name for name in found if not found[name].ok] == ["contract", "datasets"]
+    assert len(found) >= 15
+    assert found["contract"].detail.startswith("mine.yaml: is not YAML: line ")
+    assert "signals not known" in found["policies"].detail
+
+
+@pytest.mark.slow
 def test_a_sound_configuration_has_no_finding(site: Site) -> None:
     argocd = {"kind": "argocd", "url": site.argocd, "application": "{target}-{environment}"}
     found = site.diagnosed({"delivery": argocd}, {"delivery_token": TOKEN})

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from domain.verdict import Judgement, Verdict
-from learning.canary import WatchDesign, conclude_watch, judge_watch, watch_threshold
-from learning.characteristics import false_rollback_rates
+from learning.canary import WatchDesign, conclude_watch, judge_gain, judge_watch, watch_threshold
+from learning.characteristics import false_gain_rates, false_rollback_rates
 
 # Two and a half standard errors of 1,000 runs at five percent.
 TOLERANCE = 0.017
@@ -113,3 +113,53 @@ def test_a_passed_limit_rolls_back_although_the_test_had_an_error() -> None:
     answer = conclude_watch(error, [fail])
     assert answer.verdict is Verdict.FAIL
     assert answer.reason == "too slow"
+
+
+# -- the gain --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rho", "looks", "before"), [(0.0, 12, 60), (0.5, 12, 60), (0.8, 12, 60), (0.5, 6, 15)])
+def test_an_unchanged_model_is_called_better_in_at_most_five_percent_of_watches(
+    rho: float, looks: int, before: int
+) -> None:
+    told, bare = false_gain_rates(rho=rho, looks=looks, n_baseline=before, runs=1000, seed=21)
+    assert told <= 0.05 + TOLERANCE
+    assert bare >= 0.4
+
+
+@pytest.mark.parametrize(("rho", "seen"), [(0.0, 0.99), (0.5, 0.99), (0.8, 0.9)])
+def test_a_gain_of_three_percent_is_seen_by_most_watches(rho: float, seen: float) -> None:
+    assert false_gain_rates(rho=rho, relative_shift=0.03, runs=300, seed=22)[0] >= seen
+
+
+def test_a_gain_is_read_when_all_looks_are_there_and_says_its_lower_bound() -> None:
+    before, after = series(0.72, 60, 1), series(0.76, 12, 2)
+    assert judge_gain(before, after[:11], DESIGN).verdict is Verdict.INSUFFICIENT
+    answer = judge_gain(before, after, DESIGN)
+    assert answer.passed
+    gain, lower = float(answer.figures["gain"] or 0), float(answer.figures["lower"] or 0)
+    assert 0.03 < lower < gain < 0.05
+    assert f"at least {lower:+.4f} with 95% confidence" in answer.reason
+
+
+def test_a_gain_is_told_from_a_loss_and_from_what_its_error_hides() -> None:
+    before = series(0.72, 60, 1)
+    assert judge_gain(before, series(0.722, 12, 2), DESIGN, sampling_sd=0.05).verdict is Verdict.INSUFFICIENT
+    assert judge_gain(before, series(0.68, 12, 2), DESIGN).verdict is Verdict.FAIL
+    assert judge_gain(before, series(0.68, 12, 2), DESIGN, higher_is_better=False).passed
+
+
+def test_a_tolerated_loss_is_no_gain() -> None:
+    tolerant = WatchDesign(looks=12, tolerance=0.05)
+    assert judge_watch(series(0.72, 60, 1), series(0.70, 12, 2), tolerant).passed
+    assert judge_gain(series(0.72, 60, 1), series(0.70, 12, 2), tolerant).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("sampling_sd", [float("nan"), float("inf"), -0.1])
+def test_an_error_that_is_none_shows_no_gain(sampling_sd: float) -> None:
+    answer = judge_gain(series(0.72, 60, 1), series(0.8, 12, 2), DESIGN, sampling_sd=sampling_sd)
+    assert answer.verdict is Verdict.ERROR
+
+
+def test_a_baseline_that_is_stuck_shows_no_gain() -> None:
+    assert judge_gain([0.72] * 60, series(0.8, 12, 2), DESIGN).verdict is Verdict.ERROR

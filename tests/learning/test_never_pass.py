@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.verdict import Judgement, Verdict
 from learning.anomaly import AnomalyDesign, detect_anomaly
-from learning.canary import WatchDesign, conclude_watch, judge_watch
+from learning.canary import WatchDesign, conclude_watch, judge_gain, judge_watch
 from learning.change import locate_change
 from learning.drift import DriftDesign, compare_slices, compare_tokens
 from learning.paired import compare_paired
@@ -54,6 +54,7 @@ def test_the_paired_comparison_refuses_damaged_input(pair: tuple[Sequence[float 
 @given(one_is_bad(bad))
 def test_the_watch_refuses_damaged_input(pair: tuple[Sequence[float | None], ...]) -> None:
     assert refused(judge_watch(pair[0], pair[1], WATCH))  # type: ignore[arg-type]
+    assert refused(judge_gain(pair[0], pair[1], WATCH))  # type: ignore[arg-type]
 
 
 @given(one_is_bad(bad))

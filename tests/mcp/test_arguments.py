@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
 from typing import Any
 
 import pytest
 
-from domain.clock import SystemClock
 from domain.errors import InvalidInput
 from service.api.app import described
 from service.mcp.answers import checked
@@ -32,14 +31,14 @@ def tools() -> Tools:
 
 @pytest.mark.parametrize("tool", ARGS)
 def test_no_text_keeps_the_check_of_arguments_busy(tools: Tools, tool: str) -> None:
-    clock, takes, fitting = SystemClock(), tools.operations[tool].takes(), ARGS[tool]
+    takes, fitting = tools.operations[tool].takes(), ARGS[tool]
     checked(tool, takes, fitting)
-    began = clock.monotonic()
+    began = time.thread_time()  # of the processor, whoever else wants it
     for name in (name for name, value in fitting.items() if isinstance(value, str)):
         for text in NASTY:
             with pytest.raises(InvalidInput):
                 checked(tool, takes, {**fitting, name: text})
-    assert clock.monotonic() - began < timedelta(seconds=5).total_seconds()
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from domain.errors import ConfigurationError, InvalidInput
 from domain.measurement import Measurement
 from domain.verdict import Judgement, Verdict
 from policies.contract import Contract, Limit, SignalOverride, breached, load_contract, rollback_due
+from policies.loading import read_yaml
 from policies.packaged import packaged_contract
 
 CONTRACT = load_contract(packaged_contract())
@@ -231,6 +232,23 @@ def test_a_file_that_nests_too_deeply_is_refused_and_does_not_end_the_process(te
 def test_what_nests_as_deeply_as_may_be_is_read_and_judged_as_any_other() -> None:
     with pytest.raises(ConfigurationError, match="no mapping"):
         load_contract("[" * 100 + "]" * 100)
+
+
+def test_what_aliases_blow_up_is_refused_before_it_is_built() -> None:
+    laughs = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else '1'] * 10)}]\n" for n in range(30))
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml.*more than 100000 values.* at line 5"):
+        load_contract(laughs, file="mine.yaml")
+    with pytest.raises(ConfigurationError, match="holds me inside itself at line 1"):
+        load_contract("a: &me [*me]", file="mine.yaml")
+
+
+def test_an_alias_stands_for_what_it_names() -> None:
+    assert read_yaml("a: &x {b: 1}\nc: [*x, *x]\nd: &y 2\ne: *y", file="mine.yaml") == {
+        "a": {"b": 1},
+        "c": [{"b": 1}, {"b": 1}],
+        "d": 2,
+        "e": 2,
+    }
 
 
 def test_a_file_that_holds_no_mapping_is_refused() -> None:

@@ -11,8 +11,8 @@ from domain.errors import InvalidInput
 from domain.measurement import Measurement
 from domain.override import Kind, Override, override
 from domain.verdict import Verdict
-from policies.contract import breached, load_contract, rollback_due
-from policies.overrides import applied, checked
+from policies.contract import Contract, breached, load_contract, rollback_due
+from policies.overrides import applied, checked, misfit
 from policies.packaged import packaged_contract
 
 CONTRACT = load_contract(packaged_contract())
@@ -109,6 +109,92 @@ def test_an_override_that_the_contract_would_refuse_by_now_is_left_out_and_the_n
     assert applied(relative, [dearer]) == relative
     older = made("gate", "cost_per_1k_requests", 0.3, at=NOON - timedelta(minutes=1))
     assert applied(relative, [dearer, older]).quality_gates["cost_per_1k_requests"].threshold == 0.3
+
+
+COST = "cost_per_1k_requests"
+
+
+def with_gate(name: str, **changes: Any) -> Contract:
+    """The packaged contract with a gate or guard that is another one."""
+    book = "guards" if name in CONTRACT.guards else "quality_gates"
+    gates = getattr(CONTRACT, book)
+    return CONTRACT.model_copy(update={book: {**gates, name: gates[name].model_copy(update=changes)}})
+
+
+def with_unit(name: str, unit: str) -> Contract:
+    """The packaged contract with a signal in another unit."""
+    return CONTRACT.model_copy(
+        update={"signals": {**CONTRACT.signals, name: CONTRACT.signals[name].model_copy(update={"unit": unit})}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "of", "unit"),
+    [
+        (made("gate", "ndcg_at_10", 0.02), "min_relative_delta", ""),
+        (made("gate", "ndcg_at_10_level", 0.7), "min", "score"),
+        (made("gate", "latency_p95_ms", 0.2), "max_relative_delta", ""),
+        (made("gate", COST, 0.4), "max", "USD"),
+        (made("gate", "no_index_loss", -0.02), "min_relative_delta", ""),
+        (made("limit", "etl_backlog_s", 90, of="absolute"), "absolute", "s"),
+        (made("rollback", "latency_p95_ms", 0.4, of="relative_to_baseline"), "relative_to_baseline", ""),
+    ],
+)
+def test_an_override_keeps_what_its_number_means(given: Override, of: str, unit: str) -> None:
+    kept = checked(CONTRACT, given)
+    assert (kept.of, kept.unit) == (of, unit)
+    assert misfit(CONTRACT, kept) == ""
+    assert applied(CONTRACT, [kept]) != CONTRACT
+    assert checked(CONTRACT, kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "changed", "said"),
+    [
+        (made("gate", COST, 0.4), with_gate(COST, kind="max_relative_delta", threshold=0.2), "max_relative_delta now"),
+        (made("gate", COST, 0.4), with_gate(COST, kind="min"), "given for max"),
+        (made("gate", "ndcg_at_10", 0.02), with_gate("ndcg_at_10", kind="min", threshold=0.7), "is min now"),
+        (made("gate", "no_quality_loss", -0.02), with_gate("no_quality_loss", kind="min", threshold=0.7), "is min now"),
+        (made("gate", "ndcg_at_10_level", 0.7), with_gate("ndcg_at_10", kind="max", threshold=0.9), "has no level"),
+        (made("gate", COST, 0.4), with_unit(COST, "EUR"), "given in 'USD'"),
+        (made("limit", "etl_backlog_s", 90, of="absolute"), with_unit("etl_backlog_s", "min"), "is in 'min' now"),
+        (made("rollback", "latency_p95_ms", 900, of="absolute"), with_unit("latency_p95_ms", "s"), "given in 'ms'"),
+    ],
+)
+def test_a_number_is_not_applied_to_what_it_was_not_given_for(given: Override, changed: Contract, said: str) -> None:
+    kept = checked(CONTRACT, given)
+    assert said in misfit(changed, kept)
+    assert applied(changed, [kept]) == changed
+    with pytest.raises(InvalidInput):
+        checked(changed, kept)
+
+
+def test_a_share_does_not_mind_in_which_unit_its_signal_is() -> None:
+    kept = checked(CONTRACT, made("rollback", "latency_p95_ms", 0.4, of="relative_to_baseline"))
+    assert misfit(with_unit("latency_p95_ms", "s"), kept) == ""
+
+
+@pytest.mark.parametrize("name", ["ndcg_at_10", COST, "no_quality_loss"])
+def test_a_gate_of_an_earlier_release_that_does_not_say_its_kind_does_not_count(name: str) -> None:
+    assert "does not say for which kind" in misfit(CONTRACT, made("gate", name, 0.1))
+
+
+@pytest.mark.parametrize(
+    "old", [made("gate", "ndcg_at_10_level", 0.7), made("limit", "etl_backlog_s", 90, of="absolute")]
+)
+def test_one_of_an_earlier_release_counts_where_nothing_else_can_have_been_meant(old: Override) -> None:
+    assert misfit(CONTRACT, old) == ""
+
+
+def test_a_gate_that_asks_for_less_has_no_level() -> None:
+    for name in ("latency_p95_ms_level", f"{COST}_level"):
+        with pytest.raises(InvalidInput, match="has no level"):
+            checked(CONTRACT, made("gate", name, 1.0))
+
+
+def test_a_unit_that_could_not_be_kept_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="too long"):
+        checked(with_unit(COST, "USD of the last fiscal year"), made("gate", COST, 0.4))
 
 
 def test_a_number_that_is_not_finite_is_no_override() -> None:

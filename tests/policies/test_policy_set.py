@@ -76,8 +76,8 @@ def test_a_decision_is_quick_enough_to_ask_before_every_call() -> None:
     ask("promote", DEVOPS)
     best = float("inf")
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = time.thread_time()  # what it computes, not what else the machine has to do
         for _ in range(50):
             ask("promote", DEVOPS)
-        best = min(best, (time.perf_counter() - begun) / 50)
+        best = min(best, (time.thread_time() - begun) / 50)
     assert best < 0.005  # some tenths of a millisecond on a quiet machine

@@ -117,11 +117,19 @@ def test_an_anchor_that_is_gone_takes_the_proof_away_until_it_is_made_anew(confi
     assert typed(tmp_path, "verify", "--no-elsewhere")[0] == 0
 
 
+def test_a_proof_is_told_in_words_and_not_in_those_of_the_program(config: Config, tmp_path: Path) -> None:
+    _, said = typed(tmp_path, "verify", "--no-elsewhere")
+    assert "verified     yes" in said
+    assert "retired      none" in said
+    assert "not covered" in said
+    assert "{" not in said
+
+
 def test_an_export_comes_with_what_verifies_it(config: Config, tmp_path: Path) -> None:
     out = tmp_path / "handed" / "audit.jsonl"
     _, said = typed(tmp_path, "export", "--out", str(out), "--with-verifier")
     words = said.splitlines()[-1].removeprefix("verify with: python ").split()
-    done = subprocess.run([sys.executable, *words], cwd=out.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, "verified: records 1 to 8" in done.stdout) == (0, True)
     part = read(tmp_path, "export", "--out", str(out), "--cycle", CYCLE)
     assert (part["scope"], part["first"], part["verifier"]) == (CYCLE, 1, None)
@@ -143,7 +151,7 @@ def test_the_newest_records_are_shown_and_those_that_follow(config: Config, tmp_
         "0",
         "--follow",
         "--for",
-        "6",
+        "10",
         "--config",
         str(tmp_path / "evercrew.yaml"),
     ]

@@ -103,6 +103,29 @@ def test_a_switch_that_stays_on_elsewhere_is_told_and_ends_with_one(place: Path)
     assert "dev stays stopped: the kill switch is on everywhere" in said
 
 
+def test_whoever_lifts_one_switch_is_told_of_every_other_that_is_on(place: Path) -> None:
+    for words in ((), ("--env", "production"), ("--tool", "promote"), ("--agent", "ml_engineer", "--env", "dev")):
+        typed(kill, place, "on", *BY, *words)
+    said = typed(kill, place, "off", *BY).splitlines()
+    assert said[0].startswith("off  kill_switch  ")
+    assert len([line for line in said if line.startswith("STILL ON  on   kill_switch")]) == 3
+    ways = [line.partition("lift it with: evercrew kill ")[2] for line in said if "lift it with" in line]
+    assert [way.removesuffix(" --by NAME --reason TEXT") for way in ways] == [
+        "off --env production",
+        "off --env dev --agent ml_engineer",
+        "off --env all --tool promote",
+    ]
+    told = json.loads(typed(kill, place, "off", *ways[0].split()[1:3], *BY, "--json"))
+    assert [(row["name"], row["environment"]) for row in told["switches"]] == [
+        ("kill_switch/agent/ml_engineer", "dev"),
+        ("kill_switch/tool/promote", "all"),
+    ]
+    for way in ways[1:]:
+        said = typed(kill, place, *way.split()[:-4], *BY).splitlines()
+    assert len(said) == 1
+    assert "STILL" not in typed(kill, place, "on", *BY)
+
+
 def test_one_role_or_one_tool_can_be_stopped(place: Path) -> None:
     row = json.loads(typed(kill, place, "on", "--tool", "promote", "--env", "dev", *BY, "--json"))["switch"]
     assert row["name"] == "kill_switch/tool/promote"

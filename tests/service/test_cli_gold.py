@@ -16,14 +16,14 @@ from typer.testing import CliRunner
 import service.cli
 from domain.clock import FrozenClock
 from domain.errors import InvalidInput
-from service.cli_rollback import rollback
+from service.cli_rollback import roll_back
 from service.cli_schedule import schedule
 from tests.integrations.gold.test_gold import _damaged, gold_of, golden, spoilt
 from tests.support.office import Rig
 from tests.support.setting import MODEL, contract, signal_reader
 
 app = typer.Typer()
-app.add_typer(rollback, name="rollback")
+app.command("rollback")(roll_back)
 app.add_typer(schedule, name="schedule")
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from domain.canonical import canonical_json
 from domain.errors import InvalidInput
+from domain.override import Override
 from domain.receipt import AuditRecord
 from service.cli_approvals import account
 from service.cli_overrides import overrides
@@ -53,6 +54,23 @@ def test_the_limit_of_a_signal_is_overridden(place: Path) -> None:
     words = ("--signal", "etl_backlog_s", "--threshold", "90", "--env", "dev", "--rollback")
     made = json.loads(typed(place, "add", *words, *WHY, "--json"))
     assert (made["kind"], made["of"], made["name"]) == ("rollback", "absolute", "etl_backlog_s")
+
+
+def test_one_that_the_contract_leaves_out_is_listed_as_such(place: Path) -> None:
+    made = json.loads(typed(place, "add", *GATE, *WHY, "--json"))
+    assert (made["of"], made["unit"]) == ("min_relative_delta", "")
+    old = Override.model_validate({**made, "id": "ov_0123456789", "of": ""})
+    with records_of(place / "evercrew.yaml") as records:
+        records.rulebook._rules.add(old)
+    rows = {row["id"]: row for row in json.loads(typed(place, "list", "--json"))}
+    assert rows[made["id"]]["left_out"] == ""
+    assert "does not say for which kind" in rows[old.id]["left_out"]
+    listed = typed(place, "list")
+    assert f"{made['id']}  in force" in listed
+    assert f"{old.id}  LEFT OUT" in listed
+    assert "it does not count: it does not say" in listed
+    assert "not count" not in typed(place, "end", old.id, "--by", "bob", "--reason", "over")
+    assert "LEFT OUT" not in typed(place, "list", "--all")
 
 
 @pytest.mark.parametrize(

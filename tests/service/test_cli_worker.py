@@ -22,6 +22,8 @@ from domain.diagnosis import Action
 from domain.errors import DependencyUnavailable
 from service.cli_worker import inbox, worker
 from service.executor import Executor
+from service.webhooks.trial import tried as try_routed
+from tests.serve.senders import generic
 from tests.service.test_worker import ROUTING, TTL, body
 from tests.support.office import Rig, office_in_memory
 
@@ -77,6 +79,19 @@ def test_a_body_is_put_in_and_shown(shop: Shop, tmp_path: Path) -> None:
     shown = shop.run("show")
     assert shown.exit_code == 0
     assert "waiting 1" in shown.stdout
+
+
+def test_a_body_of_any_sender_is_put_in_as_its_endpoint_takes_it(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "alert.json"
+    file.write_bytes(generic("f1", target="search"))
+    for words in ((), ("--from", "generic")):
+        put = shop.run("put", str(file), "--json", *words)
+        assert (put.exit_code, json.loads(put.stdout)["accepted"]) == (0, 1), put.stdout
+    refused = shop.run("put", str(file), "--from", "alertmanager")
+    assert (refused.exit_code, "version: Field required" in refused.stdout) == (1, True)
+    assert "Use one of: alertmanager, grafana, generic" in str(shop.run("put", str(file), "--from", "nobody").exception)
+    tried = try_routed(file.read_bytes(), shop.built.routing, shop.rig.store, shop.inbox, shop.rig.clock)
+    assert (tried.sender, [alert.accepted for alert in tried.alerts]) == ("generic", [True])
 
 
 def test_what_does_not_fit_is_named_kept_and_the_answer_is_no(shop: Shop, tmp_path: Path) -> None:

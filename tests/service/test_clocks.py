@@ -14,7 +14,7 @@ import pytest
 from domain.clock import Clock, SystemClock
 from domain.errors import DependencyLied
 from service.clocks import compared
-from testbed.servers.base import free_port
+from tests.stubs.small_server import NOBODY
 
 CLOCK: Clock = SystemClock()
 
@@ -60,5 +60,5 @@ def test_a_clock_that_is_wrong_is_named_with_its_error(away: timedelta) -> None:
 
 def test_who_says_no_time_or_does_not_answer_is_not_compared() -> None:
     with answering(None) as silent:
-        said = compared({"silent": silent, "gone": f"http://127.0.0.1:{free_port()}"}, CLOCK)
+        said = compared({"silent": silent, "gone": NOBODY}, CLOCK)
     assert said == "nobody to compare with"

@@ -187,7 +187,7 @@ def test_whatever_judging_a_changed_file_raises_is_told_and_the_old_contract_sta
 
     clock, told = FrozenClock(), list[ContractChange]()
     live = LiveContract(ContractFile(path), build, monotonic=clock.monotonic, told=told.append)
-    path.write_text(STRICTER, encoding="utf-8")
+    path.write_text(f"{STRICTER}#\n", encoding="utf-8")  # of another size, however soon it follows
     for _ in range(3):
         clock.sleep(timedelta(seconds=1))
         assert live() is first
@@ -197,7 +197,7 @@ def test_whatever_judging_a_changed_file_raises_is_told_and_the_old_contract_sta
 
 def test_what_is_still_being_written_waits_until_it_rests(watched: Watched) -> None:
     for number in range(4):
-        watched.path.write_text(f"{STRICTER}# {number}\n", encoding="utf-8")
+        watched.path.write_text(f"{STRICTER}#{number * 'x'}\n", encoding="utf-8")  # no two of a size
         watched.live.look()
         assert watched.gate() == 0.03
     watched.look()

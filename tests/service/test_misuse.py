@@ -57,6 +57,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+# A line that holds ten of what the line before it holds, and so on.
+LAUGHS = "".join(
+    f"  l{n}: &l{n} {{{', '.join(f'k{m}: *l{n - 1}' if n else f'k{m}: 1' for m in range(10))}}}\n" for n in range(9)
+)
+
+
 @pytest.fixture
 def evercrew(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     def called(*words: str) -> Ended:
@@ -106,7 +112,12 @@ def test_every_command_says_that_its_configuration_is_not_there(name: str, everc
         (GOOD.replace("  url: http://127.0.0.1:1\n", "  zzz: x\n", 1), "platform.url: is missing. Set it"),
         (GOOD.replace("environment: staging", "environment: mars"), "environment: Input should be 'dev', 'staging'"),
         (GOOD.replace("  url: http://127.0.0.1:1\n", "  url: nonsense\n", 1), "platform.url: "),
-        ("a: [1\n b: {", "is not YAML: line 2, column 3: expected ',' or ']'"),
+        ("a: [1\n b: {", "is not YAML: line 2, column "),
+        (f"{GOOD}\nenvironment: dev\n", "the key 'environment' appears twice"),
+        (f"{GOOD}\nschedules: {'{a: ' * 200}1{'}' * 200}\n", "nests more than 100 levels deep at line"),
+        (f"{GOOD}\nschedules:\n{LAUGHS}", "holds more than 100000 values, its aliases written out at line"),
+        (f"{GOOD}\nschedules: &all {{again: *all}}\n", "holds all inside itself at line"),
+        (GOOD.replace("environment: staging", "environment: !!int staging"), "holds a value that is none"),
         ("- a\n", "the file: holds no fields"),
         ("", "the file: holds no fields"),
         (GOOD.replace("  repository: datasets\n  remote: dvc-remote", "  7"), "datasets: holds no fields"),
@@ -142,7 +153,8 @@ def test_the_doctor_names_a_contract_that_cannot_be_used(place: Path, evercrew: 
     (place / "rules.yaml").write_text("signals: [", encoding="utf-8")
     code, out, err = evercrew("doctor", "--config", "mine.yaml")
     assert (code, err) == (3, "")
-    assert out.startswith("BROKEN  contract     rules.yaml: ")
+    assert "BROKEN  contract     rules.yaml: " in out
+    assert "ok      policies     signals not known, profile staging" in out
 
 
 @pytest.mark.parametrize(

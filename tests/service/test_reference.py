@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from service.cli import app
+from service.cli_shape import SECTIONS
 from service.reference import leaves, pages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +38,18 @@ def test_every_command_says_what_it_does_and_shows_an_example(name: str) -> None
     command = COMMANDS[name]
     assert command.help
     assert (command.epilog or "").startswith("Example: ")
+
+
+def test_every_command_stands_in_one_section_of_the_help() -> None:
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted({name.split()[1] for name in COMMANDS})
+
+
+@pytest.mark.parametrize("group", ["", *sorted({name.split()[1] for name in COMMANDS if name.count(" ") > 1})])
+def test_no_sentence_of_a_help_is_cut_off(group: str) -> None:
+    shown = CliRunner().invoke(app, [*([group] if group else []), "--help"], terminal_width=80).output
+    assert "Usage: " in shown
+    assert "..." not in shown.replace("[ARGS]...", "")
 
 
 def test_the_version_is_that_of_the_package() -> None:

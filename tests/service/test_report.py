@@ -244,9 +244,9 @@ def test_a_long_cycle_gives_a_small_page_in_time(folder: Path) -> None:
         records.append(AuditRecord.seal(k + 1, at(k), previous, entry))
         previous = records[-1].hash
     long = material.model_copy(update={"series": {"ndcg_at_10": day}, "audit": records})
-    began = time.perf_counter()
+    began = time.thread_time()
     page, _ = write_report(folder, long)
-    assert time.perf_counter() - began < 20  # about a second on a quiet machine
+    assert time.thread_time() - began < 20  # about a second of the processor, whoever else wants it
     assert page.stat().st_size < 1_500_000
     assert f"{MOST_RECORDS} more in audit.jsonl" in page.read_text(encoding="utf-8")
 

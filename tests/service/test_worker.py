@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from adapters.executors.base import Fenced
+from adapters.executors.base import Fenced, Lease
 from adapters.executors.memory import MemoryExecutors
 from adapters.inbox.base import Turn
 from adapters.inbox.memory import MemoryInbox
 from adapters.workflow.inline import InlineWorkflow
 from cycles.intake import Routing, accept
-from domain.clock import FrozenClock, SystemClock
+from domain.clock import FrozenClock
 from domain.diagnosis import Action
 from domain.errors import ConflictError, DependencyUnavailable
 from service.executor import Executor
 from service.worker import Worker
 from tests.support.office import Rig, office_in_memory
 from tests.support.setting import alert_of
+from tests.support.waiting import until
 
 ROUTING = Routing(["latency_p95_ms"], {}, ["search"], "dev")
 TTL = timedelta(seconds=1)
@@ -111,15 +112,54 @@ def test_a_dependency_that_fails_is_tried_again(rig: Rig, shared: Shared, inbox:
     assert calls == [3]
 
 
-@pytest.fixture
-def executors() -> MemoryExecutors:
-    return MemoryExecutors(SystemClock())
+class Register(MemoryExecutors):
+    """Executors by a clock that moves when a test says so, however busy the machine is; `beats` counts their beats."""
+
+    def __init__(self) -> None:
+        self.clock = Paced(self)
+        self.beats = 0
+        super().__init__(self.clock)
+
+    def beat(self, lease: Lease) -> bool:
+        """See `ExecutorsPort.beat`."""
+        held = super().beat(lease)
+        self.beats += 1
+        return held
+
+    def wait_for_a_beat(self) -> None:
+        """Return when one was begun and has ended since."""
+        seen = self.beats
+        until(lambda: self.beats > seen + 1)
+
+
+class Paced(FrozenClock):
+    """A clock whose every half lease whoever lives has beaten in, where somebody does."""
+
+    def __init__(self, register: Register) -> None:
+        super().__init__()
+        self._register = register
+        self._since = timedelta()
+        self.somebody_beats = False
+
+    def sleep(self, duration: timedelta) -> None:
+        """See `Clock.sleep`."""
+        super().sleep(duration)
+        self._since += duration
+        if self.somebody_beats and self._since >= TTL / 2:
+            self._register.wait_for_a_beat()
+            self._since = timedelta()
 
 
 @pytest.fixture
-def join(executors: MemoryExecutors, request: pytest.FixtureRequest) -> Callable[[str], Executor]:
+def executors() -> Register:
+    return Register()
+
+
+@pytest.fixture
+def join(executors: Register, request: pytest.FixtureRequest) -> Callable[[str], Executor]:
     def joined(name: str) -> Executor:
-        executor = Executor(executors, name, SystemClock(), ttl=TTL)
+        executor = Executor(executors, name, executors.clock, ttl=TTL)
+        executors.clock.somebody_beats = True
         request.addfinalizer(executor.close)
         return executor
 
@@ -127,7 +167,7 @@ def join(executors: MemoryExecutors, request: pytest.FixtureRequest) -> Callable
 
 
 def test_what_the_dead_left_is_taken_over_and_what_the_living_run_is_not(
-    executors: MemoryExecutors, join: Callable[[str], Executor], shared: Shared
+    executors: Register, join: Callable[[str], Executor], shared: Shared
 ) -> None:
     mine, other = join("one"), join("two")
     gone = executors.join("three", timedelta())
@@ -138,17 +178,18 @@ def test_what_the_dead_left_is_taken_over_and_what_the_living_run_is_not(
 
 
 def test_a_beating_executor_stays_alive_for_longer_than_its_lease(
-    executors: MemoryExecutors, join: Callable[[str], Executor]
+    executors: Register, join: Callable[[str], Executor]
 ) -> None:
     executor = join("one")
-    SystemClock().sleep(3 * TTL)
+    for _ in range(6):
+        executors.clock.sleep(TTL / 2)
     assert not executors.fence(executor.lease.owner)
     executor.guard()
     assert not executor.fenced.is_set()
 
 
 def test_a_fenced_worker_stops_and_may_do_nothing_more(
-    rig: Rig, shared: Shared, inbox: MemoryInbox, executors: MemoryExecutors, join: Callable[[str], Executor]
+    rig: Rig, shared: Shared, inbox: MemoryInbox, executors: Register, join: Callable[[str], Executor]
 ) -> None:
     executor = join("one")
     executors.leave(executor.lease)  # as if others had fenced it
@@ -160,7 +201,7 @@ def test_a_fenced_worker_stops_and_may_do_nothing_more(
 
 
 def test_a_name_whose_process_died_just_now_is_waited_for_and_one_that_lives_is_refused(
-    executors: MemoryExecutors, join: Callable[[str], Executor]
+    executors: Register, join: Callable[[str], Executor]
 ) -> None:
     executors.join("one", TTL)
     assert join("one").lease.generation == 2

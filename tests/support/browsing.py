@@ -113,10 +113,13 @@ def chromium() -> str | None:
 @contextmanager
 def browser(program: str) -> Iterator[Browser]:
     """Open a browser."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    patience_ms = PATIENCE.total_seconds() * 1000
+    expect.set_options(timeout=patience_ms)
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        args = ["--no-sandbox", "--disable-gpu"]
+        opened = playwright.chromium.launch(executable_path=program, args=args, timeout=4 * patience_ms)
         try:
             yield opened
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.audit.memory import MemoryAudit
@@ -55,9 +55,7 @@ class Lamps:
 class SwitchLamp(Tool[LampArgs, LampResult]):
     """Switches a lamp on, once a key."""
 
-    spec = ToolSpec(
-        "promote", "Switch a lamp on.", Effect.IRREVERSIBLE, effects=(EFFECT,), timeout=timedelta(seconds=1)
-    )
+    spec = ToolSpec("promote", "Switch a lamp on.", Effect.IRREVERSIBLE, effects=(EFFECT,))
     input = LampArgs
     output = LampResult
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +18,9 @@ from domain.errors import (
     OutcomeUnknown,
 )
 from tests.support.gates import ACTOR, Door
+from tests.support.office import office_in_memory
 from tools.outcome import Done, Failed, Refused
+from tools.tool import PATIENCE
 
 
 @pytest.fixture
@@ -72,6 +80,8 @@ def test_an_adapter_that_does_not_know_is_believed_even_when_nothing_is_to_be_se
 def test_a_tool_that_takes_too_long_may_have_acted(door: Door) -> None:
     release = threading.Event()
     door.lamps.before = lambda: _wait(release)
+    door.gate._threads = _Prompt(max_workers=1)
+    _in_a_hurry(door)
     outcome = door.switch()
     release.set()
     assert isinstance(outcome, Failed)
@@ -80,19 +90,30 @@ def test_a_tool_that_takes_too_long_may_have_acted(door: Door) -> None:
 
 
 def test_a_call_that_never_got_a_thread_has_not_acted_and_never_will(door: Door) -> None:
-    release = threading.Event()
-    door.lamps.before = lambda: _wait(release)
-    waiting = [threading.Thread(target=door.switch, args=(f"room {n}",)) for n in range(8)]
-    for thread in waiting:
-        thread.start()
-    for thread in waiting:
-        thread.join()
+    release, taken = threading.Event(), threading.Barrier(9)
+
+    def hangs() -> None:
+        taken.wait(60)
+        _wait(release)
+
+    for _ in range(8):
+        door.gate._threads.submit(hangs)
+    taken.wait(60)
+    _in_a_hurry(door)
     outcome = door.switch("attic")
     release.set()
     door.gate._threads.shutdown(wait=True)
     assert isinstance(outcome, Failed)
-    assert not outcome.unknown
-    assert door.lamps.switched == 8
+    assert (outcome.error, outcome.unknown) == ("DependencyTimeout", False)
+    assert door.kinds() == ["intent", "outcome failed"]
+    assert door.lamps.switched == 0
+
+
+def test_no_tool_is_given_up_because_the_machine_is_busy(tmp_path: Path) -> None:
+    registry = office_in_memory(tmp_path, cluster=True).gate.registry
+    assert len(list(registry)) > 40
+    assert [tool.spec.name for tool in registry if tool.spec.timeout < PATIENCE] == []
+    assert timedelta(minutes=2) <= PATIENCE
 
 
 def test_a_result_that_is_not_finite_is_a_lie_and_not_a_result(door: Door) -> None:
@@ -212,6 +233,28 @@ def test_reconciling_leaves_open_what_cannot_be_seen(door: Door) -> None:
     assert isinstance(outcome, Failed)
     assert outcome.unknown
     assert len(door.audit.open_intents()) == 1
+
+
+class _Prompt(ThreadPoolExecutor):
+    """Hands work over once it has begun: then nothing but its time limit is over when that is over."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """See `Executor.submit`."""
+        begun = threading.Event()
+
+        def work() -> Any:
+            begun.set()
+            return fn(*args, **kwargs)
+
+        future = super().submit(work)
+        assert begun.wait(60)
+        return future
+
+
+def _in_a_hurry(door: Door) -> None:
+    """Give the tool next to no time."""
+    lamp = door.gate.registry.get("promote")
+    lamp.spec = replace(lamp.spec, timeout=timedelta(milliseconds=50))
 
 
 def _wait(release: threading.Event) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from adapters.delivery.memory import MemoryDelivery
 from adapters.metrics.memory import MemoryMetrics
 from adapters.platform.base import JudgementRow, PlatformDocument
 from adapters.platform.memory import MemoryPlatform
@@ -19,7 +20,7 @@ from domain.permit import PermitOffice
 from evals.simulated import CATALOG
 from tools.deliver.release import ApplyTuning, TuningArgs
 from tools.deliver.values import parse_values, patch_values
-from tools.observe.deployments import DeploymentHistory, History, HistoryArgs
+from tools.observe.deployments import DeploymentHistory, History, HistoryArgs, RuntimeState
 from tools.observe.etl import EtlCheck, EtlReport
 from tools.observe.reading import SignalReader, Windows
 from tools.observe.recall import RecallCheck, RecallReport
@@ -79,6 +80,19 @@ class Rig:
 
     def history(self) -> History:
         return DeploymentHistory(self.vcs, self.reader, near=60 * SECOND).run(HistoryArgs(), self.call)
+
+
+def test_what_is_live_is_called_by_the_name_that_git_has_for_it() -> None:
+    rig, named = Rig(), VALUES.replace("sha256:aa", "sha256:" + "a" * 64)
+
+    def model(text: str) -> str:
+        live = LiveState(digest="sha256:" + "a" * 64, revision="1" * 40)
+        vcs = MemoryVcs(text=text, permits=rig.permits, clock=rig.clock)
+        delivery = MemoryDelivery(state=live, clock=rig.clock)
+        return RuntimeState(vcs, delivery).run(Nothing(), rig.call).model
+
+    assert model(named) == "reranker version 1"
+    assert model(VALUES) == model(named.replace("name: reranker", "name: ''")) == "a model that git does not name"
 
 
 def queue(pending: float, oldest: float) -> dict[str, float]:

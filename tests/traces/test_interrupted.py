@@ -58,7 +58,7 @@ def opened(database: Path) -> Cycle:
 def run(database: Path, stub: LangSmithStub, cycle: Cycle, point: str = "") -> int:
     """Run a process to its end, and return its exit code."""
     command = [sys.executable, "-m", "tests.traces.dying", str(database), stub.url, cycle.id, point]
-    return subprocess.run(command, check=False, timeout=60, capture_output=True).returncode
+    return subprocess.run(command, check=False, timeout=120, capture_output=True).returncode
 
 
 def tree(stub: LangSmithStub) -> Counter[tuple[str, str, str]]:

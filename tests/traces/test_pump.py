@@ -32,7 +32,7 @@ class Taker:
         self._error = error
 
     def __call__(self, jobs: Sequence[int]) -> None:
-        self.open.wait(10)
+        self.open.wait(60)
         self.attempts += 1
         if self.attempts <= self._failures:
             raise self._error("taker", "it does not take")
@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_counted_and_nobody_waits() -> None:
     before = CLOCK.monotonic()
     for job in range(200):
         pump.put(job)
-    assert CLOCK.monotonic() - before < 5  # half of what the taker takes for the first
+    assert CLOCK.monotonic() - before < 30  # half of what the taker takes for the first
     assert pump.lost >= 90
     taker.open.set()
     pump.flush(60)
@@ -101,20 +101,20 @@ def test_what_does_not_fit_is_counted_and_nobody_waits() -> None:
 
 def test_flush_does_not_wait_for_a_sink_that_was_found_dead() -> None:
     taker = Taker(failures=100)
-    pump = Pump[int]("t", taker, pause_s=30)
+    pump = Pump[int]("t", taker, pause_s=150)
     pump.put(1)
     failing(pump)
     before = CLOCK.monotonic()
-    pump.flush(20)
-    assert CLOCK.monotonic() - before < 10
+    pump.flush(120)
+    assert CLOCK.monotonic() - before < 60
 
 
 def test_flush_hurries_a_sink_that_waits_to_try_again() -> None:
     taker = Taker(failures=1)
-    pump = Pump[int]("t", taker, pause_s=30)
+    pump = Pump[int]("t", taker, pause_s=150)
     pump.put(1)
     failing(pump)
-    pump.flush(20)
+    pump.flush(60)
     assert taker.taken == [1]
 
 
@@ -151,7 +151,7 @@ def test_a_dead_sink_takes_nothing_from_the_others_and_is_named_by_the_check() -
     for _ in range(20):
         with traces.span("call", "tool", {}, cycle_id="c"):
             pass
-    assert CLOCK.monotonic() - before < 5
+    assert CLOCK.monotonic() - before < 30
     traces.flush(60)
     assert len(stub.runs) == 20
     with pytest.raises(DependencyUnavailable, match="otel"):

@@ -29,6 +29,7 @@ from domain.errors import DependencyUnavailable, InvalidInput
 from domain.receipt import RecordKind
 from domain.stage import Stage
 from domain.trace import DECISION, MODEL, TOOL, trace_id_of
+from domain.untrusted import one_line
 from service.cli_traces import traces
 from service.traced import as_markdown, as_tree
 from tests.stubs.small_server import NOBODY
@@ -124,6 +125,14 @@ def test_it_is_shown_as_a_tree_and_as_markdown(found: Review) -> None:
     assert text.startswith(f"# Review of {found.cycle_id}")
     assert "**train_model**" in text
     assert "more looks" not in text
+
+
+def test_what_goes_to_a_file_is_cut_nowhere(found: Review, capsys: pytest.CaptureFixture[str]) -> None:
+    as_tree(found, whole=True)
+    shown = capsys.readouterr().out
+    reasons = {one_line(node.reason, 160) for node in found.tree.below() if node.reason}
+    assert reasons
+    assert {reason for reason in reasons if reason not in shown} == set()
 
 
 def test_text_of_others_does_not_become_markup(found: Review) -> None:

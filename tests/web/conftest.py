@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from fastapi import FastAPI
 from sse_starlette.sse import AppStatus
 
 from service.api.app import create_app
 from service.api.serving import Serving
+from service.web.background import Background
 from tests.support.serving import serving_of
+from tests.support.waiting import PATIENCE_S
 from tests.web.made import failed, hostile
 
 
@@ -23,8 +27,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Serving:
 
 @pytest.fixture(scope="session")
 def console(served: Serving) -> FastAPI:
-    """Its application."""
-    return create_app(served)
+    """Its application; a page waits for what it asks, however busy the machine is."""
+    app = create_app(served)
+    app.state.page_background = Background(served.clock, wait=timedelta(seconds=PATIENCE_S))
+    return app
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,14 @@ import pytest
 from domain.clock import FrozenClock, SystemClock
 from domain.errors import DependencyUnavailable
 from service.web.background import MOST_KEPT, STILL_ASKING, Background
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
+
+LONG = timedelta(seconds=PATIENCE_S)
 
 
 def test_an_answer_that_comes_in_time_is_given_at_once_and_kept_while_it_is_fresh() -> None:
     clock, asked = FrozenClock(), []
-    background = Background(clock, fresh=timedelta(seconds=10))
+    background = Background(clock, wait=LONG, fresh=timedelta(seconds=10))
 
     def answer() -> int:
         asked.append(1)
@@ -48,7 +50,7 @@ def test_what_was_never_answered_is_told_as_not_known_and_asked_once_only() -> N
 
     def answer() -> None:
         asked.append(1)
-        slow.wait(10)
+        slow.wait(PATIENCE_S)
 
     first, second = background.ask("a", answer), background.ask("a", answer)
     assert first.value is second.value is None
@@ -60,7 +62,7 @@ def test_what_was_never_answered_is_told_as_not_known_and_asked_once_only() -> N
 
 def test_a_source_that_fails_is_named_and_the_last_answer_stays() -> None:
     clock = FrozenClock()
-    background = Background(clock, fresh=timedelta(seconds=1))
+    background = Background(clock, wait=LONG, fresh=timedelta(seconds=1))
 
     def broken() -> str:
         raise DependencyUnavailable("metrics", "nobody answers")
@@ -76,7 +78,7 @@ def test_a_source_that_fails_is_named_and_the_last_answer_stays() -> None:
 
 def test_a_defect_is_told_to_who_waits_and_does_not_stay() -> None:
     clock = FrozenClock()
-    background = Background(clock, fresh=timedelta(seconds=1))
+    background = Background(clock, wait=LONG, fresh=timedelta(seconds=1))
     with pytest.raises(ZeroDivisionError):
         background.ask("a", lambda: 1 / 0)
     clock.advance(timedelta(seconds=2))
@@ -85,7 +87,7 @@ def test_a_defect_is_told_to_who_waits_and_does_not_stay() -> None:
 
 
 def test_only_so_much_is_kept() -> None:
-    background = Background(FrozenClock())
+    background = Background(FrozenClock(), wait=LONG)
     for number in range(MOST_KEPT + 20):
         assert background.ask(number, partial(abs, number)).value == number
     assert len(background._kept) <= MOST_KEPT

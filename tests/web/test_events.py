@@ -17,6 +17,7 @@ from domain.receipt import RecordKind
 from service.api.app import create_app
 from service.web.feed import Feed, Hub
 from tests.support.serving import client_as, serving_of, token_of
+from tests.support.waiting import PATIENCE_S
 from tests.web.live import Told, events_of, live
 from tests.web.made import entry, note
 
@@ -38,7 +39,7 @@ def address(app: FastAPI) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def client(app: FastAPI, address: str) -> Iterator[httpx.Client]:
     token = token_of(app.state.serving, "viewer")
-    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=10) as made:
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S) as made:
         yield made
 
 

@@ -20,6 +20,7 @@ from domain.receipt import AuditRecord, RecordKind
 from service.api.problems import Problem
 from service.web.feed import Feed, Hub
 from service.web.feed_items import FeedItem, item_of
+from tests.support.waiting import PATIENCE_S
 from tests.web.made import NASTY, entry
 
 ONE, TWO = "si_2026_01_01_001", "si_2026_01_01_002"
@@ -48,7 +49,7 @@ def _filled(count: int) -> MemoryAudit:
 async def _take(stream: AsyncIterator[FeedItem], count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
-        found.append((await asyncio.wait_for(anext(stream), 5)).sequence)
+        found.append((await asyncio.wait_for(anext(stream), PATIENCE_S)).sequence)
     return found
 
 
@@ -110,7 +111,7 @@ def test_records_of_another_process_reach_who_listens_here(tmp_path: Path) -> No
         async with Hub(Feed(audit), every=QUICK).joined(0) as stream:
             seen = await _take(stream, 1)
             command = [sys.executable, "-c", _APPEND, str(tmp_path / "audit.db"), "3"]
-            await asyncio.to_thread(subprocess.run, command, check=True, timeout=30)
+            await asyncio.to_thread(subprocess.run, command, check=True, timeout=PATIENCE_S)
             seen += await _take(stream, 3)
         # Another process takes over where this one stopped: the number is the same everywhere.
         other = SqliteAudit(tmp_path / "audit.db", SystemClock())

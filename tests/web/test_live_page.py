@@ -52,7 +52,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Serving:
 def browser() -> Iterator[Browser]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
     with sync_api.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        sync_api.expect.set_options(timeout=WAIT_MS)
+        started = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=4 * WAIT_MS)
         yield started
         started.close()
 

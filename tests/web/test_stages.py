@@ -132,6 +132,15 @@ def test_what_was_cancelled_does_not_claim_to_have_trained_a_model() -> None:
     assert row_of(cycle).wants == did_of(cycle)
 
 
+def test_what_was_handed_over_says_so_where_nothing_but_the_message_was_done() -> None:
+    told = _cycle(Stage.DONE, outcome=OutcomeKind.HANDED_OFF, facts={"effects": [{"name": "notify"}]})
+    done = _cycle(
+        Stage.DONE, outcome=OutcomeKind.HANDED_OFF, facts={"effects": [{"name": "ab_start"}, {"name": "notify"}]}
+    )
+    assert did_of(told) == "Handed it over to a person"
+    assert did_of(done) == "Ended early, after 2 effects"
+
+
 def test_a_cycle_that_was_cancelled_says_that_it_ends() -> None:
     assert status_of(_cycle(Stage.TRAIN, cancel_requested=True)).word == "ends at its next step"
     assert status_of(_cycle(Stage.WATCH, facts={"held": True})).tone == "bad"

@@ -31,7 +31,10 @@ from service.web.overview import overview_view
 from service.web.spark import sparkline
 from tests.support.serving import ROLES, serving_of
 from tests.support.setting import MODEL
+from tests.support.waiting import PATIENCE_S
 from tools.observe.reading import SignalReader
+
+LONG = timedelta(seconds=PATIENCE_S)
 
 
 def caller(role: AccessRole) -> Caller:
@@ -41,7 +44,7 @@ def caller(role: AccessRole) -> Caller:
 
 
 def _view(served: Serving, cycle: Cycle, role: AccessRole = AccessRole.ADMIN) -> CycleView:
-    return cycle_view(served, caller(role), cycle, Background(served.clock))
+    return cycle_view(served, caller(role), cycle, Background(served.clock, wait=LONG))
 
 
 def _cycle(served: Serving, *, outcome: OutcomeKind | None = None, stage: Stage | None = None) -> Cycle:
@@ -90,7 +93,7 @@ def test_whoever_looks_on_has_no_way_to_say_no_and_is_told_who_has(served: Servi
 
 def test_a_machine_does_not_vote(served: Serving) -> None:
     machine = Caller(name="ci", roles=frozenset({AccessRole.ADMIN}), via="token", person=None)
-    view = cycle_view(served, machine, _cycle(served, stage=Stage.PROMOTE), Background(served.clock))
+    view = cycle_view(served, machine, _cycle(served, stage=Stage.PROMOTE), Background(served.clock, wait=LONG))
     assert [one.why_not for one in view.no.others] == ["a machine does not vote"]
 
 
@@ -138,7 +141,7 @@ def test_who_does_what_counts_calls_and_effects_by_role(served: Serving) -> None
 def test_the_same_reads_again_are_one_row_and_every_call_can_be_asked_for(served: Serving) -> None:
     cycle = _cycle(served, outcome=OutcomeKind.IMPROVED)
     short = _view(served, cycle)
-    whole = cycle_view(served, caller(AccessRole.VIEWER), cycle, Background(served.clock), every_call=True)
+    whole = cycle_view(served, caller(AccessRole.VIEWER), cycle, Background(served.clock, wait=LONG), every_call=True)
     assert len(whole.calls) == len(short.calls) + short.calls_left_out
     assert short.calls_left_out > 0
     assert whole.calls[0].sequence > whole.calls[-1].sequence
@@ -161,13 +164,13 @@ def test_a_damaged_artifact_is_named_and_the_page_is_there(tmp_path: Path) -> No
 
 
 def test_the_overview_says_what_runs_what_waits_for_whom_and_what_was_done(served: Serving) -> None:
-    view = overview_view(served, caller(AccessRole.APPROVER), Background(served.clock))
+    view = overview_view(served, caller(AccessRole.APPROVER), Background(served.clock, wait=LONG))
     assert {row.cycle.stage for row in view.running} >= {Stage.OBSERVE, Stage.PROMOTE}
     assert len(view.mine) == 1
     waiting = next(row for row in view.running if row.cycle.stage is Stage.PROMOTE)
     assert waiting.status.word == "waits for approval"
     assert all(row.cycle.stage.terminal for row in view.lately)
-    assert not overview_view(served, caller(AccessRole.OPERATOR), Background(served.clock)).mine
+    assert not overview_view(served, caller(AccessRole.OPERATOR), Background(served.clock, wait=LONG)).mine
 
 
 def test_nothing_at_all_is_an_overview_too(tmp_path: Path) -> None:
@@ -213,7 +216,7 @@ def _without_metrics(served: Serving, metrics: _Down) -> Serving:
 
 
 def test_metrics_that_are_down_are_named_and_every_signal_says_that_there_is_no_data(served: Serving) -> None:
-    health = health_of(_without_metrics(served, _Down()).app, Background(served.clock))
+    health = health_of(_without_metrics(served, _Down()).app, Background(served.clock, wait=LONG))
     assert "nobody answers" in health.problem
     assert {card.tone for card in health.cards} == {"idle"}
     assert {card.value for card in health.cards} == {"no data"}
@@ -236,7 +239,7 @@ def test_metrics_that_hang_hold_up_no_page(served: Serving) -> None:
 
 
 def test_signals_are_told_against_their_baseline_and_their_limit(served: Serving) -> None:
-    cards = {card.name: card for card in health_of(served.app, Background(served.clock)).cards}
+    cards = {card.name: card for card in health_of(served.app, Background(served.clock, wait=LONG)).cards}
     quality = cards["ndcg_at_10"]
     assert quality.limits == "3\N{NO-BREAK SPACE}% below baseline"
     assert quality.picture is not None

@@ -269,3 +269,13 @@ def test_what_was_taken_back_is_no_improvement_and_a_failed_gate_is_no_lack_of_e
         report = records.report()
     assert report.improvements == ()
     assert [(d.why, d.cycles) for d in report.declined] == [("gate", (lost,))]
+
+
+def test_the_target_of_thirty_days_is_judged_only_where_the_record_is_that_old(tmp_path: Path) -> None:
+    with records_in(tmp_path) as records:
+        records.cycle(1, 1, OutcomeKind.IMPROVED)
+        young = records.report().figure("month")
+        records.cycle(-31, 1, OutcomeKind.IMPROVED)
+        old = records.report().figure("month")
+    assert (young.value, young.met) == (1, None)
+    assert (old.value, old.met) == (1, False)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from domain.outcome import OutcomeKind
-from service.weekly.page import as_html, as_markdown
+from service.weekly.page import account_of, as_html, as_markdown
 from service.weekly.report import WeeklyReport
+from service.wording import dollars
 from tests.weekly.seeded import busy_week, records_in
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil.example) | **bold** `code` <!channel>"
@@ -112,3 +113,19 @@ def test_a_figure_reads_in_its_unit(report: WeeklyReport) -> None:
     success = next(line for line in text.splitlines() if line.startswith("| Success ["))
     assert re.match(r"\| Success \[\d+\] \| 50\.0 % \| 1\d\.\d % to \d\d\.\d % \| 6 \|", success), success
     assert "missed" in success
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("day/dev/2026-11-21", "on 2026-11-21, everything in dev"),
+        ("period/search/dev/2026-11-21T00:00", "search in dev, in the period from 2026-11-21 00:00"),
+        ("cycle/si_2026_11_21_001", "cycle/si_2026_11_21_001"),
+    ],
+)
+def test_an_account_of_the_ledger_is_said_in_words(name: str, said: str) -> None:
+    assert account_of(name) == said
+
+
+def test_a_small_amount_is_not_rounded_to_nothing() -> None:
+    assert [dollars(value) for value in (0, 0.0022, 0.01, 1234.5)] == ["$0.00", "$0.0022", "$0.01", "$1,234.50"]

@@ -196,7 +196,7 @@ class RestoreValues(Tool[RestoreArgs, Released]):
         return values_diff(self._vcs.read(self._vcs.head()), self._vcs.read(args.revision), self._layout)
 
     def observe(self, args: RestoreArgs, call: Call) -> Observation:
-        return observed(self._vcs, call.key)
+        return observed(self._vcs, call)
 
 
 def baselines(store: StorePort, target: str, environment: str) -> Sequence[GoldBaseline]:

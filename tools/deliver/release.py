@@ -9,7 +9,7 @@ import tempfile
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,9 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}$"
 _TIMEOUT = timedelta(minutes=2)
 # A release that has to have the model's bundle in its hands first.
 _TIMEOUT_WITH_MODEL = timedelta(minutes=10)
+# Commits read at once while one is looked for, and how far apart the clocks of those who commit may be.
+_PAGE = 50
+_SKEW = timedelta(hours=1)
 # So many calls whose bundle was found to be the evaluated one are remembered.
 _MOST_FOUND = 300
 
@@ -83,7 +86,7 @@ class _Release(Tool[Any, Released]):
             permit=call.permit,
         )
         # Asked again after somebody merged it, `head` is the commit itself: the history knows the one before it.
-        done = released(self._vcs, revision)
+        done = released(self._vcs, revision, call.scope.opened_at)
         if done.previous:
             return done
         return Released(revision=revision, previous=head, patch=self._vcs.diff(head, revision))
@@ -93,25 +96,42 @@ class _Release(Tool[Any, Released]):
         return values_diff(text, patch_values(text, self.changes(args, text), self.layout), self.layout)
 
     def observe(self, args: Any, call: Call) -> Observation:
-        return observed(self._vcs, call.key)
+        return observed(self._vcs, call)
 
 
-def released(vcs: VcsPort, revision: str) -> Released:
+def released(vcs: VcsPort, revision: str, began: datetime) -> Released:
     """Return a commit to the values file with the one before it and their difference; a commit that says the file as it
     was once more (to undo what was switched at run time) has neither.
+
+    However many others were pushed since, it is looked for back to when its cycle `began`, and no further: it cannot be
+    older.
     """
-    history = [commit.revision for commit in vcs.history(50)]
-    place = history.index(revision) if revision in history else -1
-    previous = history[place + 1] if 0 <= place < len(history) - 1 else ""
+    previous = _before(vcs, revision, began - _SKEW)
     return Released(revision=revision, previous=previous, patch=vcs.diff(previous, revision) if previous else "")
 
 
-def observed(vcs: VcsPort, key: str) -> Observation:
-    """Return whether a commit with this key was pushed."""
-    seen = vcs.observe(key)
+def _before(vcs: VcsPort, revision: str, oldest: datetime) -> str:
+    """Return the commit to the file before `revision`, or nothing where it is not among those since `oldest`."""
+    seen, limit = 0, _PAGE
+    while True:
+        commits = vcs.history(limit)
+        revisions = [commit.revision for commit in commits]
+        place = revisions.index(revision) if revision in revisions else -1
+        if 0 <= place < len(revisions) - 1:
+            return revisions[place + 1]
+        # One commit with a wrong clock among the others ends nothing.
+        over = place < 0 and all(commit.at < oldest for commit in commits[seen:])
+        if over or len(commits) < limit:
+            return ""
+        seen, limit = len(commits), 4 * limit
+
+
+def observed(vcs: VcsPort, call: Call) -> Observation:
+    """Return whether a commit with the key of this call was pushed."""
+    seen = vcs.observe(call.key)
     if seen.seen is not Seen.DONE:
         return seen
-    return Observation.done(released(vcs, str(seen.outcome["revision"])).model_dump())
+    return Observation.done(released(vcs, str(seen.outcome["revision"]), call.scope.opened_at).model_dump())
 
 
 class AbArgs(Arguments):
@@ -332,10 +352,10 @@ class RollBack(Tool[RollBackArgs, Released]):
             key=call.key,
             permit=call.permit,
         )
-        return released(self._vcs, revision)
+        return released(self._vcs, revision, call.scope.opened_at)
 
     def preview(self, args: RollBackArgs, call: Call) -> str:
         return values_diff(self._vcs.read(self._vcs.head()), self._vcs.rehearse_revert(args.revision))
 
     def observe(self, args: RollBackArgs, call: Call) -> Observation:
-        return observed(self._vcs, call.key)
+        return observed(self._vcs, call)

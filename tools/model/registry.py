@@ -19,9 +19,11 @@ from tools.model.evaluate import fetch_bundle
 from tools.observe.judged import sides
 from tools.observe.reading import SignalReader
 from tools.rates import Rates
-from tools.tool import Call, Nothing, Result, Tool, ToolSpec
+from tools.tool import PATIENCE, Call, Nothing, Result, Tool, ToolSpec
 
 QUERIES = 40
+# How long the job may take; the call takes longer, by what has to be fetched first.
+LIMIT = timedelta(minutes=2)
 
 
 class RegistryView(Result):
@@ -82,7 +84,7 @@ class AttributionRead(Tool[Nothing, Attribution]):
     spec = ToolSpec(
         "attribution",
         "Attribute the live re-ranker's scores to its features before and after the alert (TreeSHAP).",
-        timeout=timedelta(minutes=2),
+        timeout=LIMIT + PATIENCE,
     )
     input = Nothing
     output = Attribution
@@ -121,7 +123,7 @@ class AttributionRead(Tool[Nothing, Attribution]):
                 "queries": [*before, *after],
                 "groups": {name: asked for name, asked in (("before", before), ("after", after)) if asked},
             }
-            result = self._sandbox.run(self._entry, spec, timeout=timedelta(minutes=2))
+            result = self._sandbox.run(self._entry, spec, timeout=LIMIT)
         features = _shares(result.output)
         return Attribution(
             digest=live.digest,
@@ -133,7 +135,7 @@ class AttributionRead(Tool[Nothing, Attribution]):
         )
 
     def price(self, args: Nothing) -> Amounts:
-        return self._rates.until(self.spec.timeout)
+        return self._rates.until(LIMIT)
 
     def spent(self, args: Nothing, result: Attribution) -> Amounts:
         return self._rates.machine(result.seconds)

@@ -56,10 +56,12 @@ class AnomalyCheck(Tool[AnomalyArgs, AnomalyResult]):
         name = known_signal(self._reader, args.signal)
         reading = self._reader.reading(name, call.scope.alert_at)
         z, anomalous, reason = self._compared(name, reading.current, reading.baseline, call)
+        # A mean of a few samples is within any limit by chance: that is no word that all is well.
+        few = reading.current.stderr is not None and reading.current.n < MIN_SAMPLES
         return AnomalyResult(
             signal=name,
             anomalous=anomalous,
-            breached=reading.breached,
+            breached=None if few and reading.breached is False else reading.breached,
             current=reading.current.value,
             baseline=reading.baseline.value,
             relative_delta=reading.relative_delta,

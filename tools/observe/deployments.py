@@ -13,9 +13,11 @@ from pydantic import Field
 from adapters.delivery.base import DeliveryPort
 from adapters.vcs.base import Commit, VcsPort
 from domain.untrusted import Untrusted
-from tools.deliver.values import DEFAULT_LAYOUT, Values, ValuesLayout, parse_values
+from tools.deliver.values import DEFAULT_LAYOUT, ModelValues, Values, ValuesLayout, parse_values
 from tools.observe.reading import SignalReader
 from tools.tool import Arguments, Call, Nothing, Result, Tool, ToolSpec
+
+_NAMELESS = "a model that git does not name"
 
 
 class HistoryArgs(Arguments):
@@ -156,6 +158,10 @@ class DeploymentHistory(Tool[HistoryArgs, History]):
         )
 
 
+def _called(model: ModelValues) -> str:
+    return f"{model.name} version {model.version}" if model.name and model.version else _NAMELESS
+
+
 def _changed(release: Release, now: Values, before: Values | None) -> SettingsChange | None:
     """Return the settings a release changed, or None when it changed none."""
     if before is None:
@@ -204,8 +210,12 @@ class DeploymentDiff(Tool[DiffArgs, Diff]):
 
 
 class RuntimeView(Result):
-    """What runs beside what git says; `overridden` lists the settings changed at run time, behind git's back."""
+    """What runs beside what git says; `overridden` lists the settings changed at run time, behind git's back.
 
+    `model` is what people call what is live, by the name and the version that git has for its digest.
+    """
+
+    model: str = _NAMELESS
     digest: str
     revision: str
     declared_revision: str
@@ -244,6 +254,7 @@ class RuntimeState(Tool[Nothing, RuntimeView]):
             "tier": self._layout.tier is not None and live.tier != declared.search.tier,
         }
         return RuntimeView(
+            model=_NAMELESS if differences["model"] else _called(declared.model),
             digest=live.digest,
             revision=live.revision,
             declared_revision=head,

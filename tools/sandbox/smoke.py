@@ -15,9 +15,11 @@ from adapters.tracking.base import TrackingPort
 from domain.budget import Amounts
 from tools.model.evaluate import fetch_bundle
 from tools.rates import Rates
-from tools.tool import Arguments, Call, Result, Tool, ToolSpec
+from tools.tool import PATIENCE, Arguments, Call, Result, Tool, ToolSpec
 
 QUERIES = 20
+# How long the job may take; the call takes longer, by what has to be fetched first.
+LIMIT = timedelta(minutes=2)
 
 
 class SmokeArgs(Arguments):
@@ -42,7 +44,7 @@ class SandboxedTestRun(Tool[SmokeArgs, SmokeResult]):
     spec = ToolSpec(
         "sandboxed_test_run",
         "Load a candidate in an isolated process and check that it answers queries.",
-        timeout=timedelta(minutes=2),
+        timeout=LIMIT + PATIENCE,
     )
     input = SmokeArgs
     output = SmokeResult
@@ -85,7 +87,7 @@ class SandboxedTestRun(Tool[SmokeArgs, SmokeResult]):
                 "documents": str(folder / "documents.jsonl"),
                 "judgements": str(folder / "judgements.jsonl"),
             }
-            result = self._sandbox.run(self._entry, spec, timeout=timedelta(minutes=2))
+            result = self._sandbox.run(self._entry, spec, timeout=LIMIT)
         answered = int(result.output.get("queries", 0))
         return SmokeResult(
             ok=bool(asked) and answered == len(asked),
@@ -96,7 +98,7 @@ class SandboxedTestRun(Tool[SmokeArgs, SmokeResult]):
         )
 
     def price(self, args: SmokeArgs) -> Amounts:
-        return self._rates.until(self.spec.timeout)
+        return self._rates.until(LIMIT)
 
     def spent(self, args: SmokeArgs, result: SmokeResult) -> Amounts:
         return self._rates.machine(result.seconds)

@@ -65,12 +65,20 @@ def test_the_verifier_is_short_and_imports_nothing_of_ours() -> None:
     assert {name.split(".")[0] for name in imported} == {"cryptography"}
 
 
+def test_the_verifier_says_how_it_is_called_to_whoever_does_not_know() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", str(VERIFIER)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr.split(":")[0]) == (1, "Verify an exported audit chain")
+
+
 @pytest.mark.integration("audit", "works")
 def test_a_whole_export_is_verified_with_and_without_the_key(audit: SignedAudit, exported: Path) -> None:
     public = audit.keys.current().public
     for keys in ((), (public,)):
         code, told = judged(exported, *keys)
         assert (code, told.split(",")[0]) == (0, "verified: records 1 to 8")
+        assert ("the file's own word" in told) == (not keys)
     header, *lines = map(json.loads, exported.read_text().split("\n")[:-1])
     assert (header["scope"], header["first"], header["last"], len(lines)) == ("whole", 1, 8, 8)
     assert header["keys"] == audit.keys.ring().public
