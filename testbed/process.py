@@ -15,7 +15,7 @@ from testbed import clock
 from testbed.errors import TestbedError
 
 _POLL_SECONDS = 0.25
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 15.0
 # Threads inside numpy's routines cost more than they give on vectors of this size. `env` gives way to the command.
 _ONE_THREAD = ("env", "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1")
 _SERVICE_PRIORITY = -5

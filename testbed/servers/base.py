@@ -19,7 +19,7 @@ from typing import Self
 from testbed import clock
 from testbed.errors import TestbedError
 
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 _POLL_SECONDS = 0.02
 _TAIL = 1500
 _FIRST_PORT = 15000

@@ -24,7 +24,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from testbed.servers.base import ServerError
+from testbed.servers.base import ServerError, free_port
 
 _PIECE = 16 * 1024
 _PATIENCE = 10.0
@@ -72,7 +72,8 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.accepted = 0
-        self.port = 0
+        # Below the ports of clients: it is given up and taken again.
+        self.port = free_port()
 
     def __enter__(self) -> Self:
         self._thread.start()

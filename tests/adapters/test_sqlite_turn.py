@@ -36,7 +36,7 @@ def test_whoever_waits_writes_when_the_other_is_through(others: sqlite3.Connecti
     asked, tries = threading.Event(), list[bool]()
 
     def release() -> None:
-        assert asked.wait(10)
+        assert asked.wait(60)
         others.execute("INSERT INTO kept VALUES (1)")
         others.execute("COMMIT")
 
@@ -53,7 +53,7 @@ def test_whoever_waits_writes_when_the_other_is_through(others: sqlite3.Connecti
         assert begun(begin, LONG)
         assert mine.execute("SELECT number FROM kept").fetchall() == [(1,)]
         mine.execute("ROLLBACK")
-    releasing.join(10)
+    releasing.join(60)
     assert len(tries) > 3
 
 

@@ -98,19 +98,19 @@ def test_what_is_brought_goes_in_order_and_in_parts_that_fit_and_are_never_parte
     def write(brought: Sequence[str]) -> None:
         written.append(list(brought))
         first.set()
-        assert released.wait(5)
+        assert released.wait(60)
 
     turns = Turns(write, most=4, size=len)
     threads = []
     for place, item in enumerate(["a", "bb", "cc", "d", "eeeeee", "f"]):
         threads.append(threading.Thread(target=turns.bring, args=(item,)))
         threads[-1].start()
-        assert first.wait(5)
+        assert first.wait(60)
         while len(turns) < place:
             threads[-1].join(0.001)
     released.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert written == [["a"], ["bb", "cc"], ["d"], ["eeeeee"], ["f"]]
 
 
@@ -128,7 +128,7 @@ def test_all_that_shared_a_transaction_are_told_why_it_failed() -> None:
             thread.join(0.001)
     book.open.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert {item: fate.written for item, fate in fates.items()} == {"a": True, "b": False, "c": False, "d": False}
     assert {str(fate.problem) for item, fate in fates.items() if item != "a"} == {"book: it is refused. Bring another"}
     assert [fates[item].alone for item in "ab"] == [True, False]
@@ -136,7 +136,8 @@ def test_all_that_shared_a_transaction_are_told_why_it_failed() -> None:
 
 def test_where_many_wrote_together_the_next_waits_for_company_and_alone_nobody_waits() -> None:
     book = Book()
-    turns = Turns(book.write, gather=timedelta(seconds=1))
+    turns, clock = Turns(book.write, gather=timedelta(seconds=1)), Waiting()
+    turns._clock = clock
     threads = [threading.Thread(target=turns.bring, args=(f"{number}",)) for number in range(COMPANY + 1)]
     for place, thread in enumerate(threads):
         thread.start()
@@ -144,18 +145,22 @@ def test_where_many_wrote_together_the_next_waits_for_company_and_alone_nobody_w
             thread.join(0.001)
     book.open.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert book.batches == [1, COMPANY]
     first = threading.Thread(target=turns.bring, args=("first",))
     first.start()
-    while not len(turns):
+    second = threading.Thread(target=turns.bring, args=("second",))
+    while not clock.waits:
         first.join(0.001)
-    turns.bring("second")
-    first.join(5)
+    second.start()
+    while len(turns) < 2:
+        second.join(0.001)
+    clock.over.set()
+    for thread in (first, second):
+        thread.join(60)
     assert book.batches == [1, COMPANY, 2]
-    started = SystemClock().monotonic()
     turns.bring("alone")
-    assert SystemClock().monotonic() - started < 0.5
+    assert clock.waits == 1
     assert book.batches == [1, COMPANY, 2, 1]
 
 
@@ -169,9 +174,21 @@ def test_one_that_is_stopped_while_it_waits_for_company_leaves_the_queue_usable(
     turns._clock = SystemClock()
     after = threading.Thread(target=lambda: fates.update(b=turns.bring("b")), daemon=True)
     after.start()
-    after.join(5)
+    after.join(60)
     assert fates["b"].written
     assert book.kept == ["b"]
+
+
+class Waiting(SystemClock):
+    """Whoever waits by it waits until it is `over`, and is counted."""
+
+    def __init__(self) -> None:
+        self.waits, self.over = 0, threading.Event()
+
+    def sleep(self, duration: timedelta) -> None:
+        """See `Clock.sleep`."""
+        self.waits += 1
+        assert self.over.wait(60)
 
 
 class Stopped(SystemClock):

@@ -12,7 +12,7 @@ from domain.errors import ConflictError, InvalidInput
 
 LONG, SHORT = timedelta(minutes=5), timedelta(milliseconds=150)
 # Long enough to do something within it, on a busy machine too.
-MIDDLING = timedelta(seconds=1)
+MIDDLING = timedelta(seconds=3)
 
 
 class ExecutorsContract:

@@ -16,7 +16,7 @@ from tests.contract.permits import Effect, EffectContract, permit_for
 JOBS = "tests.contract.toy_jobs"
 
 
-def job(name: str, seconds: float = 30, memory_mib: int = 512, **spec: object) -> TrainingJob:
+def job(name: str, seconds: float = 120, memory_mib: int = 512, **spec: object) -> TrainingJob:
     """A job of the toy module."""
     return TrainingJob(entry=f"{JOBS}:{name}", spec=spec, timeout=timedelta(seconds=seconds), memory_mib=memory_mib)
 

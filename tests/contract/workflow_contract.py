@@ -12,7 +12,7 @@ from adapters.workflow.base import Run, WorkflowPort
 from domain.clock import FrozenClock
 from domain.errors import DependencyUnavailable, InvalidInput
 
-SOON = timedelta(seconds=20)
+SOON = timedelta(seconds=60)
 
 
 class Crash(BaseException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,7 @@ NEEDED = {
 MORE = {
     "evercrew overrides add": ["--gate", "ndcg_at_10"],
     "evercrew policy backtest": ["--gates", "good.yaml"],
+    "evercrew rollback": ["--by", "operator", "--reason", "why"],
     **{f"evercrew backup {verb}": ["--to", "backups"] for verb in ("run", "list", "verify", "restore")},
 }
 # `doctor` tells it as a finding; the gateway asks for its token first.
@@ -144,7 +146,7 @@ def test_a_configuration_that_is_no_text_file_is_named(name: str, evercrew: Call
 
 def test_the_doctor_tells_of_a_bad_configuration_as_it_tells_of_everything(evercrew: Callable[..., Ended]) -> None:
     code, out, err = evercrew("doctor", "--config", "nowhere.yaml")
-    assert (code, err) == (3, "")
+    assert (code, err) == (3, "1 of 1 are broken: configuration\n")
     assert out.startswith("BROKEN  configuration nowhere.yaml: there is no such file.")
 
 
@@ -152,7 +154,8 @@ def test_the_doctor_names_a_contract_that_cannot_be_used(place: Path, evercrew: 
     (place / "mine.yaml").write_text(f"{GOOD}\ncontract: rules.yaml\n", encoding="utf-8")
     (place / "rules.yaml").write_text("signals: [", encoding="utf-8")
     code, out, err = evercrew("doctor", "--config", "mine.yaml")
-    assert (code, err) == (3, "")
+    assert code == 3
+    assert re.fullmatch(r"\d+ of \d+ are broken: contract, [a-z, ]+\n", err)
     assert "BROKEN  contract     rules.yaml: " in out
     assert "ok      policies     signals not known, profile staging" in out
 

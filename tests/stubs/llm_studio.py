@@ -41,7 +41,10 @@ def install(folder: Path, **behaviour: object) -> Path:
 
 
 def behave(folder: Path, **behaviour: object) -> None:
-    """Set how it behaves from its next start on: `seconds`, and `how`: honest, crash, silent, liar, evil, half."""
+    """Set how it behaves from its next start on.
+
+    `seconds` it takes, a file to wait for as its `gate`, and `how`: honest, crash, silent, liar, evil, half.
+    """
     (folder / "llm_studio" / "behaviour").write_text(json.dumps(behaviour), encoding="utf-8")
 
 
@@ -59,6 +62,8 @@ def main(arguments: list[str]) -> int:
     if not Path(config["dataset"]["train_dataframe"]).is_file():
         _say(output, "ERROR: Exception occurred during the run: FileNotFoundError")
         os.kill(os.getpid(), signal.SIGKILL)
+    while behaviour.get("gate") and not Path(behaviour["gate"]).exists():
+        time.sleep(0.02)
     epochs = int(config["training"]["epochs"])
     metric = config["prediction"]["metric"]
     for epoch in range(1, epochs + 1):

@@ -169,8 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def endpoint(url: str, *, token: str = "", password: str = "", **fields: Any) -> Endpoint:
-    """Return an endpoint for tests: one attempt, a short timeout."""
-    given = {"attempts": 1, "timeout": timedelta(seconds=5), **fields}
+    """Return an endpoint for tests: one attempt."""
+    given = {"attempts": 1, "timeout": timedelta(seconds=30), **fields}
     return Endpoint(
         url=url,
         token=SecretStr(token) if token else None,

@@ -99,6 +99,6 @@ def quiet(made: tuple[Layout, str, str], tmp_path_factory: pytest.TempPathFactor
     shutil.copytree(made[0].root, root)
     world = World(root)
     world.start(traffic=False)
-    with httpx.Client(base_url=world.url, trust_env=False, timeout=10.0) as client:
+    with httpx.Client(base_url=world.url, trust_env=False, timeout=60.0) as client:
         yield client
     world.stop()

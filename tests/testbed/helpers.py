@@ -29,7 +29,7 @@ def samples(exposition: str) -> dict[str, float]:
 
 def metric(url: str, name: str, default: float = 0.0) -> float:
     """One figure of a served world, summed over its labels."""
-    return samples(httpx.get(f"{url}/metrics", trust_env=False).text).get(name, default)
+    return samples(httpx.get(f"{url}/metrics", trust_env=False, timeout=60).text).get(name, default)
 
 
 def labelled(exposition: str, name: str) -> dict[str, float]:
@@ -44,7 +44,7 @@ def labelled(exposition: str, name: str) -> dict[str, float]:
 
 def version(url: str) -> dict[str, Any]:
     """What a served world says is live."""
-    answer: dict[str, Any] = httpx.get(f"{url}/version", trust_env=False).json()
+    answer: dict[str, Any] = httpx.get(f"{url}/version", trust_env=False, timeout=60).json()
     return answer
 
 

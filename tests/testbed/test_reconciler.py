@@ -200,7 +200,7 @@ def test_a_new_revision_clears_overrides_and_a_restart_does_not(new_world: Calla
 def world_metrics(url: str) -> str:
     import httpx
 
-    return httpx.get(f"{url}/metrics", trust_env=False).text
+    return httpx.get(f"{url}/metrics", trust_env=False, timeout=60).text
 
 
 def _mode(mode: str, window: int = 400) -> Callable[[Any], None]:

@@ -138,12 +138,12 @@ def test_modes_cost_what_their_names_say(story: Story) -> None:
     queries = [story.population.session(n, story.mix).query for n in range(60)]
 
     def spent(mode: Mode) -> float:
-        times = []
-        for query in queries:
+        times = np.empty((5, len(queries)))
+        for turn, place in np.ndindex(times.shape):
             started = clock.cpu()
-            story.healthy.search(query, 10, mode)
-            times.append(clock.cpu() - started)
-        return float(np.percentile(times, 90))
+            story.healthy.search(queries[place], 10, mode)
+            times[turn, place] = clock.cpu() - started
+        return float(np.percentile(times.min(axis=0), 90))  # what else runs here makes some of them longer
 
     spent("balanced")
     assert spent("fast") < spent("balanced")

@@ -24,7 +24,7 @@ from testbed.reconciler import GitOps
 from testbed.registry import RegistryError, Release, register
 from testbed.traffic import JUDGED_SHARE
 from testbed.world import World
-from tests.support.waiting import until
+from tests.support.waiting import gone, until
 from tests.testbed.conftest import DOCUMENTS, HISTORY, SEED
 from tests.testbed.helpers import OTHER, report, version
 
@@ -88,7 +88,7 @@ def test_a_world_is_served_and_leaves_no_process_behind(new_world: Callable[[], 
             world.start()
         until(lambda: report(world.layout)["sessions"] > 5)
         assert command.main(["truth", str(world.root), "-n", "20"]) == 0
-    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+    until(lambda: all(gone(child.pid) for child in children))
     assert command.main(["truth", str(world.root), "-n", "20"]) == 3
 
 
@@ -117,7 +117,7 @@ def test_the_processes_end_when_the_one_that_started_them_dies(new_world: Callab
     parent.wait()
     parent.stdout.close()
     parent.stdin.close()
-    until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
+    until(lambda: all(gone(child.pid) for child in children))
 
 
 def test_the_command_line_makes_a_world_and_hurts_it(

@@ -29,7 +29,7 @@ def work(database: Path, endpoint: str, cycle_id: str, point: str) -> None:
     assert cycle is not None
     step(traces, cycle, point)
     ended(traces, cycle.model_copy(update={"stage": Stage.DONE, "outcome": OutcomeKind.IMPROVED}))
-    traces.flush(10)
+    traces.flush(60)
 
 
 def step(traces: LangSmithTraces, cycle: Cycle, point: str) -> None:
@@ -46,7 +46,7 @@ def step(traces: LangSmithTraces, cycle: Cycle, point: str) -> None:
 
 def _die(traces: LangSmithTraces, point: str, here: str) -> None:
     if point == here:
-        traces.flush(10)
+        traces.flush(60)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -55,7 +55,7 @@ def test_over_the_wire_the_parent_is_the_senders_span() -> None:
     stub = OtlpStub()
     traces = OtelTraces(endpoint=stub.start(), clock=SystemClock())
     app_on(traces).get("/cycles/si_1", headers={"traceparent": f"00-{TRACE}-{SPAN}-01"})
-    traces.flush(10)
+    traces.flush(60)
     stub.stop()
     request, caused = stub.named("GET /cycles/{identity}"), stub.named("crew operator")
     assert (request.trace, request.parent, request.kind) == (TRACE, SPAN, "server")

@@ -117,7 +117,7 @@ class TestAlertmanager(SilencesContract):
         silences = AlertmanagerSilences(endpoint=endpoint, clock=SystemClock(), permits=office)
         yield silences
         for silence in silences.active():
-            httpx.delete(f"{server.url}/api/v2/silence/{silence.id}", trust_env=False)
+            httpx.delete(f"{server.url}/api/v2/silence/{silence.id}", trust_env=False, timeout=60)
         silences.close()
 
     @pytest.fixture
@@ -139,7 +139,7 @@ class TestAlertmanager(SilencesContract):
     @pytest.fixture(autouse=True)
     def forgets(self, server: Alertmanager) -> None:
         """Start each test without the keys of others: their comments are rewritten."""
-        for row in httpx.get(f"{server.url}/api/v2/silences", trust_env=False).json():
+        for row in httpx.get(f"{server.url}/api/v2/silences", trust_env=False, timeout=60).json():
             assert row["status"]["state"] == "expired"
         server.stop()
         shutil.rmtree(server.folder / "data", ignore_errors=True)
@@ -163,7 +163,7 @@ class TestAlertmanager(SilencesContract):
 
 
 def _suppressed(server: Alertmanager) -> dict[str, list[str]]:
-    alerts = httpx.get(f"{server.url}/api/v2/alerts", trust_env=False).json()
+    alerts = httpx.get(f"{server.url}/api/v2/alerts", trust_env=False, timeout=60).json()
     return {alert["labels"]["signal"]: list(alert["status"]["silencedBy"]) for alert in alerts}
 
 
@@ -241,9 +241,10 @@ def test_a_late_answer_is_a_timeout_and_the_silence_is_not_sent_twice(office: Pe
         return Said(200, b"[]")
 
     with SmallServer(answer) as stub:
-        silences = opened(stub.url, office, timeout=timedelta(seconds=1), attempts=3)
+        silences = opened(stub.url, office, timeout=timedelta(seconds=2), attempts=3)
         with pytest.raises(DependencyTimeout):
             silenced(silences, office)
+        until(lambda: "POST" in [request.method for request in stub.seen])
         assert [request.method for request in stub.seen].count("POST") == 1
 
 

@@ -115,7 +115,7 @@ def chain(running: Chain) -> Chain:
     platform.satisfaction = 4.5
     firing = {"filter": 'alertname="SignalBreached"', "active": "true"}
     alerts = f"{running.alertmanager.url}/api/v2/alerts"
-    until(lambda: httpx.get(alerts, params=firing, trust_env=False).json() == [])
+    until(lambda: httpx.get(alerts, params=firing, trust_env=False, timeout=60).json() == [])
     platform.store, platform.bodies, platform.taken = MemoryStore(), [], []
     return running
 
@@ -153,12 +153,19 @@ def test_while_a_change_of_ours_is_watched_its_signal_is_quiet_and_then_heard_ag
     args = SilenceArgs(signal="user_satisfaction", starts=now, ends=now + timedelta(minutes=5), reason="watched")
     made = quieten.run(args, call(quieten, "k1")).silence
     platform.satisfaction = 3.0
-    time.sleep(4)
+    until(lambda: _silenced(chain.alertmanager) == ["suppressed"])
+    time.sleep(1)
     assert platform.statuses() == []
     lift.run(LiftArgs(silence=made), call(lift, "k2"))
     until(lambda: "firing" in platform.statuses())
     assert len(platform.store.cycles()) == 1
     silences.close()
+
+
+def _silenced(alertmanager: Alertmanager) -> list[str]:
+    """How each alert that is there is dealt with."""
+    alerts = httpx.get(f"{alertmanager.url}/api/v2/alerts", trust_env=False, timeout=60).json()
+    return [alert["status"]["state"] for alert in alerts]
 
 
 def test_a_receiver_that_fails_gets_the_alert_again(tmp_path: Path) -> None:
@@ -174,10 +181,10 @@ def test_a_receiver_that_fails_gets_the_alert_again(tmp_path: Path) -> None:
 
     with Webhook(receive) as webhook, Alertmanager(tmp_path, webhook=webhook.url) as alertmanager:
         labels = {"alertname": "SignalBreached", **SCENE.labels("ndcg_at_10")}
-        posted = httpx.post(f"{alertmanager.url}/api/v2/alerts", json=[{"labels": labels}], trust_env=False)
+        posted = httpx.post(f"{alertmanager.url}/api/v2/alerts", json=[{"labels": labels}], trust_env=False, timeout=60)
         assert posted.status_code == 200
         until(lambda: len(platform.bodies) == 1)
         assert not failing.is_set()
-        refused = httpx.post(webhook.url, content=b"no json", trust_env=False)
+        refused = httpx.post(webhook.url, content=b"no json", trust_env=False, timeout=60)
         assert refused.status_code == 400
     assert len(platform.store.cycles()) == 1

@@ -139,7 +139,7 @@ class Bench:
 
 def endpoint(url: str, token: str | None = ADMIN, **changes: Any) -> Endpoint:
     """Return an endpoint that does not wait long."""
-    settings: dict[str, Any] = {"timeout": 5 * SECOND, "attempts": 2, **changes}
+    settings: dict[str, Any] = {"timeout": 30 * SECOND, "attempts": 2, **changes}
     return Endpoint(url=url, token=SecretStr(token) if token else None, **settings)
 
 

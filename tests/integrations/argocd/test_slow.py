@@ -17,8 +17,8 @@ pytestmark = pytest.mark.integration("argocd", "slow")
 
 
 def test_an_answer_that_does_not_come_in_time_is_named(it: Bench) -> None:
-    argo = it.argo(slow_seconds=3)
-    hasty = it.delivery(argo, endpoint=endpoint(argo.url, timeout=timedelta(milliseconds=500), attempts=1))
+    argo = it.argo(slow_seconds=60)
+    hasty = it.delivery(argo, endpoint=endpoint(argo.url, timeout=timedelta(seconds=1), attempts=1))
     argo.fault(Fault.SLOW)
     with pytest.raises(DependencyTimeout, match="did not answer in time"):
         hasty.check()
@@ -29,10 +29,10 @@ def test_an_answer_that_does_not_come_in_time_is_named(it: Bench) -> None:
 
 
 def test_a_sync_whose_answer_was_late_is_found_and_not_asked_for_twice(it: Bench) -> None:
-    argo = it.argo(automated=False, slow_seconds=2)
+    argo = it.argo(automated=False, slow_seconds=60)
     delivery = it.delivery(argo)
     it.push(it.new)
-    hasty = it.delivery(argo, endpoint=endpoint(argo.url, timeout=timedelta(milliseconds=500), attempts=5))
+    hasty = it.delivery(argo, endpoint=endpoint(argo.url, timeout=timedelta(seconds=1), attempts=5))
     assert delivery.sync(it.new.revision, key="k1", permit=permit_for(it.office, EFFECT_SYNC, "k1"))
     argo.fault(Fault.SLOW)
     with pytest.raises(DependencyTimeout):

@@ -23,6 +23,7 @@ from domain.errors import AuditUnavailable, ChainBroken
 from domain.receipt import RecordKind
 from tests.contract.audit_contract import AuditContract, entry
 from tests.contract.store_contract import at_once
+from tests.support.waiting import until
 
 RECORDS = 6
 COLUMNS = ("sequence", "kind", "cycle_id", "key", "body", "hash")
@@ -237,7 +238,7 @@ print(failed, audit.verify())
 @pytest.mark.integration("audit", "refused")
 def test_a_full_disk_is_unavailable_and_the_chain_stays_whole(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "audit.db")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     failed, whole = map(int, ended.stdout.split())
     assert failed > 0
     assert failed + whole == 22
@@ -269,7 +270,7 @@ def test_writers_that_wait_share_a_flush(tmp_path: Path) -> None:
             threads = [threading.Thread(target=audit.append, args=(entry(key=f"t{n}"),)) for n in range(12)]
             for thread in threads:
                 thread.start()
-            threading.Event().wait(1)  # until all of them wait
+            until(lambda: len(audit._turns) == 11)  # one tries to write, and the others wait for it
             holder.execute("ROLLBACK")
             for thread in threads:
                 thread.join()

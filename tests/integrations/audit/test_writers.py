@@ -41,7 +41,7 @@ def test_processes_that_write_at_once_make_one_chain_with_every_record_they_were
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    told = [process.communicate(timeout=60)[0].split() for process in running]
+    told = [process.communicate(timeout=120)[0].split() for process in running]
     chain = chain_at(place)
     assert chain.verify() == PROCESSES * EACH
     found = keys(chain)

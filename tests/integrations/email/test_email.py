@@ -59,7 +59,7 @@ def cert(authority: Authority) -> tuple[Path, Path]:
 
 
 def opened(office: PermitOffice, port: int, password: str = "", **fields: Any) -> EmailNotify:
-    told = {"security": "none", "sender": SENDER, "to": TO, "timeout": timedelta(seconds=2), **fields}
+    told = {"security": "none", "sender": SENDER, "to": TO, "timeout": timedelta(seconds=30), **fields}
     return EmailNotify(
         mailbox=Mailbox(host="127.0.0.1", port=port, **told),
         password=SecretStr(password) if password else None,
@@ -76,7 +76,8 @@ def sent(notify: NotifyPort, office: PermitOffice, message: Message = MESSAGE, k
 @contextmanager
 def speaking(*lines: bytes, close: bool = True) -> Iterator[int]:
     """A server that says these lines, one to every line it hears, and then nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    # Below the ports of clients: what is closed here is opened again by a test.
+    with socket.create_server(("127.0.0.1", free_port())) as server:
 
         def serve() -> None:
             try:

@@ -52,7 +52,7 @@ class Team:
     office: PermitOffice
     folder: Path
 
-    def forge(self, *, token: str = TOKEN, url: str = "", project: str = PROJECT, seconds: float = 5) -> ForgePort:
+    def forge(self, *, token: str = TOKEN, url: str = "", project: str = PROJECT, seconds: float = 30) -> ForgePort:
         endpoint = Endpoint(
             url=url or self.stub.url, token=SecretStr(token), timeout=timedelta(seconds=seconds), attempts=1
         )

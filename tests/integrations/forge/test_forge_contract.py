@@ -11,7 +11,7 @@ from adapters.vcs.base import VcsPort
 from tests.contract.vcs_contract import Outside, VcsContract
 from tests.integrations.forge.conftest import Team
 
-PATIENCE, POLL = timedelta(seconds=20), timedelta(seconds=0.01)
+PATIENCE, POLL = timedelta(seconds=60), timedelta(seconds=0.01)
 
 
 @pytest.mark.integration("github", "works")

@@ -210,7 +210,7 @@ def test_too_many_requests_are_waited_for(team: Team) -> None:
     number = pending(team)
     clock = Meanwhile(partial(setattr, team.stub, "fault", "limited"), partial(setattr, team.stub, "fault", ""))
     clock.acts.append(partial(team.stub.merge, number))
-    revision = commit(team.vcs(clock=clock, patience=timedelta(seconds=20)), team.office, CHANGED, KEY)
+    revision = commit(team.vcs(clock=clock, patience=timedelta(seconds=60)), team.office, CHANGED, KEY)
     assert revision == team.stub.one(number).made
 
 
@@ -220,14 +220,14 @@ def test_a_forge_that_is_away_for_a_while_is_waited_for(team: Team, fault: str) 
     number = pending(team)
     clock = Meanwhile(partial(setattr, team.stub, "fault", fault), partial(setattr, team.stub, "fault", ""))
     clock.acts.append(partial(team.stub.merge, number))
-    vcs = team.vcs(clock=clock, forge=team.forge(seconds=0.3), patience=timedelta(seconds=20))
+    vcs = team.vcs(clock=clock, forge=team.forge(seconds=2.5), patience=timedelta(seconds=60))
     assert commit(vcs, team.office, CHANGED, KEY) == team.stub.one(number).made
 
 
 @on_both("slow")
 def test_a_forge_that_stays_away_is_said_so(team: Team) -> None:
     pending(team)
-    vcs = team.vcs(clock=Meanwhile(partial(setattr, team.stub, "fault", "slow")), forge=team.forge(seconds=0.3))
+    vcs = team.vcs(clock=Meanwhile(partial(setattr, team.stub, "fault", "slow")), forge=team.forge(seconds=2.5))
     with pytest.raises(ApprovalPending, match=r"cannot be asked.*did not answer in time"):
         commit(vcs, team.office, CHANGED, KEY)
     with pytest.raises(DependencyTimeout):

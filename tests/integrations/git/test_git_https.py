@@ -139,7 +139,7 @@ def test_a_reader_is_told_before_it_pushes_and_when_it_does(
 def test_nobody_listening_and_a_server_that_is_down_are_told_apart(
     https: GitHttp, token: Access, office: PermitOffice, tmp_path: Path
 ) -> None:
-    away = open_vcs("https://127.0.0.1:1/x.git", tmp_path / "away", office, access=token(https), seconds=5)
+    away = open_vcs("https://127.0.0.1:1/x.git", tmp_path / "away", office, access=token(https))
     with pytest.raises(DependencyUnavailable, match="nothing accepts a connection"):
         away.check()
     vcs = open_vcs(https.url, tmp_path / "clone", office, access=token(https))
@@ -173,9 +173,9 @@ def test_a_black_hole_is_given_up(
 def test_a_push_that_hangs_is_looked_up(
     https: GitHttp, remote: Remote, token: Access, office: PermitOffice, tmp_path: Path
 ) -> None:
-    vcs = open_vcs(https.url, tmp_path / "clone", office, access=token(https), seconds=2)
+    vcs = open_vcs(https.url, tmp_path / "clone", office, access=token(https), seconds=5)
     head = vcs.head()
-    hook(remote, "pre-receive", "exec sleep 6 >/dev/null 2>&1")
+    hook(remote, "pre-receive", "exec sleep 30 >/dev/null 2>&1")
     with pytest.raises(DependencyTimeout, match="nothing was pushed"):
         commit(vcs, office, CHANGED, head=head)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,12 +44,11 @@ def test_commits_are_signed_with_an_ssh_key(remote: Remote, office: PermitOffice
 
 
 @pytest.fixture
-def gpg_home(tmp_path: Path) -> Iterator[Path]:
+def gpg_home() -> Iterator[Path]:
     """A key ring of its own; its path must be short, for the socket of the agent in it."""
     if shutil.which("gpg") is None:
         pytest.skip("gpg is missing: apt-get install gnupg")
-    home = tmp_path / "gpg"
-    home.mkdir(mode=0o700)
+    home = Path(tempfile.mkdtemp(prefix="gpg-"))
     command = ["gpg", "--homedir", str(home), "--batch", "--passphrase", "", "--quick-gen-key", AUTHOR[1], "ed25519"]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
@@ -57,6 +57,7 @@ def gpg_home(tmp_path: Path) -> Iterator[Path]:
         yield home
     finally:
         subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], capture_output=True, check=False)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.mark.integration("git https", "works")

@@ -59,7 +59,7 @@ def test_a_key_that_may_read_is_told_so(sshd: Sshd, remote: Remote, office: Perm
 @pytest.mark.integration(NAME, "refused")
 def test_nobody_listening_is_named(sshd: Sshd, office: PermitOffice, tmp_path: Path) -> None:
     access = GitAccess(ssh_key=sshd.user_key, known_hosts=sshd.known_hosts)
-    vcs = open_vcs("ssh://git@127.0.0.1:1/x.git", tmp_path / "clone", office, access=access, seconds=5)
+    vcs = open_vcs("ssh://git@127.0.0.1:1/x.git", tmp_path / "clone", office, access=access)
     with pytest.raises(DependencyUnavailable, match="nothing accepts a connection"):
         vcs.check()
 

@@ -22,6 +22,7 @@ from tests.contract.annotations_contract import AT, MARK, AnnotationsContract
 from tests.contract.permits import permit_for
 from tests.stubs.grafana import EDITOR, VIEWER, GrafanaStub
 from tests.stubs.small_server import Asked, Said, SmallServer
+from tests.support.waiting import until
 
 works = pytest.mark.integration("grafana", "works")
 refused = pytest.mark.integration("grafana", "refused")
@@ -133,7 +134,8 @@ def test_a_late_answer_is_a_timeout_and_the_mark_is_not_sent_twice(office: Permi
 
     with SmallServer(answer) as stub:
         with pytest.raises(DependencyTimeout):
-            marked(opened(stub.url, office, timeout=timedelta(seconds=1), attempts=3), office)
+            marked(opened(stub.url, office, timeout=timedelta(seconds=2), attempts=3), office)
+        until(lambda: "POST" in [request.method for request in stub.seen])
         assert [request.method for request in stub.seen].count("POST") == 1
 
 

@@ -36,7 +36,7 @@ class Walked:
         self.traces = LangSmithTraces(api_key="k", clock=SystemClock(), endpoint=self.stub.start())
         self.rig = office_in_memory(folder, Action.RETRAIN, traces=self.traces)
         self.cycle = ended(_with_crews(self.rig, self.traces), Action.RETRAIN)
-        self.traces.flush(30)
+        self.traces.flush(120)
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:
@@ -163,7 +163,7 @@ def test_nothing_leaves_unmasked() -> None:
     traces = LangSmithTraces(api_key="k", clock=SystemClock(), endpoint=stub.start())
     with pytest.raises(ValueError, match="ada"):
         _told(traces)
-    traces.flush(10)
+    traces.flush(60)
     stub.stop()
     assert not [secret for secret in SECRETS if secret in stub.spoken]
     [run] = stub.runs.values()

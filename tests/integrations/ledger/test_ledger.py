@@ -100,8 +100,12 @@ def _drained(url: str) -> tuple[list[int], SqlLedger, Database]:
 
     watcher = threading.Thread(target=look)
     watcher.start()
-    children = [_child(url, f"p{number}") for number in range(3)]
-    granted = [len(child.communicate(timeout=60)[0].splitlines()) for child in children]
+    # Each holds its first until the others hold theirs: none of them is through before another has begun.
+    children = [_child(url, f"p{number}", "hold") for number in range(3)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline()
+    granted = [1 + len(child.communicate(timeout=120)[0].splitlines()) for child in children]
     stop.set()
     watcher.join()
     assert over == []

@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
@@ -36,7 +35,7 @@ from tests.contract.permits import permit_for
 from tests.integrations.llm_studio.sshd import CommandSshd
 from tests.stubs.llm_studio import behave, install
 from tests.stubs.small_server import NOBODY
-from tests.support.waiting import until
+from tests.support.waiting import gone, until
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "shared" / "contracts" / "h2o-llmstudio"
 SETTINGS: dict[str, Any] = {"llm_backbone": "folder/tiny", "training": {"epochs": 2}}
@@ -118,11 +117,6 @@ def starts(tmp_path: Path, key: str = "k1") -> list[int]:
     return [int(line) for line in (tmp_path / "experiments" / key / "starts").read_text().splitlines()]
 
 
-def gone(pid: int) -> None:
-    """Wait until the process is gone, or only waits to be reaped."""
-    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-
-
 def comes_to(studio: LlmStudio, state: StudioState) -> None:
     until(lambda: (status := studio.status("k1")) is not None and status.state is state)
 
@@ -144,12 +138,14 @@ def test_an_experiment_runs_to_its_end_and_its_model_comes_back(
 def test_the_same_key_joins_the_experiment_that_runs(
     local: LlmStudio, office: PermitOffice, tmp_path: Path, dataset: Path, program: Path
 ) -> None:
-    behave(program, seconds=1)
+    gate = tmp_path / "gate"
+    behave(program, gate=str(gate))
     for _ in range(3):
         permit = permit_for(office, EFFECT_TRAIN, "k1")
         local.start("k1", SETTINGS, dataset, timeout=MINUTE, permit=permit)
     comes_to(local, StudioState.RUNNING)
     assert training(local, office, tmp_path).observe("k1").seen is Seen.ABSENT
+    gate.touch()
     assert ran(local, office, tmp_path, job(dataset)).output["metrics"]["validation_BLEU"] == pytest.approx(0.7)
     assert len(starts(tmp_path)) == 1
 
@@ -235,10 +231,12 @@ def test_an_experiment_that_takes_too_long_is_ended(
     local: LlmStudio, office: PermitOffice, tmp_path: Path, dataset: Path, program: Path
 ) -> None:
     behave(program, seconds=600)
+    local.begin("k1", SETTINGS, dataset, timeout=MINUTE)
+    until((tmp_path / "experiments" / "k1" / "starts").exists)
     with pytest.raises(DependencyTimeout, match=r"longer than 0\.8 s and was ended"):
         ran(local, office, tmp_path, job(dataset, seconds=0.8))
     (pid,) = starts(tmp_path)
-    gone(pid)
+    until(lambda: gone(pid))
 
 
 @case("slow")

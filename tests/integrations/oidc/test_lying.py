@@ -23,6 +23,7 @@ from domain.errors import DependencyError, DependencyLied, DependencyUnavailable
 from service.access_sections import OidcConfig
 from tests.access.setting import Rig
 from tests.stubs.small_server import NOBODY, Asked, Said, SmallServer, endpoint, said
+from tests.support.waiting import until
 
 RSA, OTHER_RSA = rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -270,12 +271,13 @@ def test_names_of_keys_that_nobody_has_make_it_ask_once_a_minute_and_no_more(lia
 
 @pytest.mark.integration("oidc", "slow")
 def test_a_provider_that_dawdles_is_an_error_in_time_and_left_alone_for_a_moment(liar: Liar) -> None:
-    oidc = OidcProvider(liar.oidc._client, endpoint(liar.issuer, timeout=timedelta(seconds=1)), liar.clock)
+    oidc = OidcProvider(liar.oidc._client, endpoint(liar.issuer, timeout=timedelta(seconds=3)), liar.clock)
     liar.server.delay = 30
     token = liar.token()
     for _ in range(3):
         with pytest.raises(DependencyError):
             oidc.bearer(token)
+    until(lambda: liar.server.seen)
     assert len(liar.server.seen) == 1
     liar.server.delay = 0
     liar.clock.advance(timedelta(seconds=5))

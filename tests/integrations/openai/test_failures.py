@@ -25,7 +25,7 @@ misconfigured = pytest.mark.integration("openai", "misconfigured")
 
 
 def chat(url: str, **settings: Any) -> OpenAIChat:
-    given = {"model": "m", "api_key": "k", "clock": FrozenClock(), "timeout": timedelta(seconds=5), **settings}
+    given = {"model": "m", "api_key": "k", "clock": FrozenClock(), "timeout": timedelta(seconds=30), **settings}
     return OpenAIChat(base_url=f"{url}/v1", **given)
 
 
@@ -62,7 +62,7 @@ def test_an_endpoint_that_is_down_is_left_alone_and_the_fallback_answers() -> No
 @slow
 def test_a_check_that_hangs_is_a_timeout_with_the_setting_to_raise() -> None:
     with (
-        SmallServer(lambda _: said({}), delay=5) as server,
+        SmallServer(lambda _: said({}), delay=30) as server,
         pytest.raises(DependencyTimeout, match="EVERCREW_MODEL_TIMEOUT_S"),
     ):
         chat(server.url, timeout=timedelta(seconds=0.1)).check()

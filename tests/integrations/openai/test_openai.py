@@ -30,7 +30,7 @@ def make(clock: FrozenClock) -> Iterator[Make]:
 
     def build(script: Script | None = None, *, client: Mapping[str, Any] | None = None, **stub: Any) -> Any:
         endpoint = ChatStub(script, **stub)
-        options = {"clock": clock, "timeout": timedelta(seconds=5), **(client or {})}
+        options = {"clock": clock, "timeout": timedelta(seconds=30), **(client or {})}
         chat = OpenAIChat(model="stub-1", api_key="secret", base_url=endpoint.start(), **options)
         made.append((chat, endpoint))
         return chat, endpoint

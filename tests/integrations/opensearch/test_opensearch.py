@@ -206,8 +206,8 @@ def test_wrong_credentials_and_missing_permissions_are_told(server: SmallServer)
 
 @pytest.mark.integration("opensearch", "slow")
 def test_a_late_answer_is_asked_for_again_and_then_given_up(server: SmallServer) -> None:
-    server.delay = 0.5
-    fields = {"timeout": timedelta(milliseconds=60), "attempts": 2}
+    server.delay = 30
+    fields = {"timeout": timedelta(milliseconds=300), "attempts": 2}
     with engine(server, **fields) as search, pytest.raises(DependencyTimeout, match="in time"):
         search.analytics(START, NOW)
     until(lambda: len(server.seen) >= 2)

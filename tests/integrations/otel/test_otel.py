@@ -190,8 +190,8 @@ def test_a_dead_collector_costs_nothing_and_is_counted() -> None:
     for _ in range(50):
         with given.span("call", "tool", {}, cycle_id=CYCLE):
             pass
-    assert CLOCK.monotonic() - before < 5
-    given.flush(10)
+    assert CLOCK.monotonic() - before < 20
+    given.flush(60)
     with pytest.raises(DependencyUnavailable, match="EVERCREW_OTLP_ENDPOINT"):
         given.check()
 
@@ -229,8 +229,8 @@ def test_what_the_collector_does_not_take_is_counted(stub: OtlpStub, status: int
     given = traces(stub.start())
     with given.span("call", "tool", {}, cycle_id=CYCLE):
         pass
-    given.flush(10)
-    given.flush(10)
+    given.flush(60)
+    given.flush(60)
     assert stub.spans == []
     assert given.lost >= 1
 
@@ -266,5 +266,5 @@ def test_a_dead_collector_does_not_hold_up_the_end_of_the_process() -> None:
         "traces.flush(0.1)\n"
         "print('traced')\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert (ended.stdout, ended.stderr) == ("traced\n", "")

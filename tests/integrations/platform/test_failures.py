@@ -38,19 +38,19 @@ def test_a_platform_that_lets_nobody_in_says_who_has_to_open(status: int) -> Non
 def test_an_answer_that_drips_ends_at_the_deadline() -> None:
     clock = SystemClock()
     row = {"id": "a", "title": "t", "text": "x" * 200, "subject": "s", "arrived_at": 1.0, "seq": 1}
-    with SmallServer(lambda _: Said(200, json.dumps(row).encode(), drip=0.05)) as server:
+    with SmallServer(lambda _: Said(200, json.dumps(row).encode(), drip=0.5)) as server:
         platform = client(server.url, deadline=timedelta(seconds=0.2))
         before = clock.monotonic()
         for ask in (platform.live, platform.documents):
             with pytest.raises(DependencyTimeout, match=r"did not end within 0\.2 s.*platform's load"):
                 ask()
-        assert clock.monotonic() - before < 10  # one of them alone would take longer
+        assert clock.monotonic() - before < 60  # one of them alone would take longer
 
 
 @slow
 def test_a_late_answer_names_the_path_and_where_to_look() -> None:
     with (
-        SmallServer(lambda _: said({}), delay=5) as server,
+        SmallServer(lambda _: said({}), delay=30) as server,
         pytest.raises(DependencyTimeout, match=r"/healthz did not answer in time.*load"),
     ):
         client(server.url, timeout=timedelta(seconds=0.1)).check()

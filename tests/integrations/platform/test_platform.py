@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -78,11 +77,7 @@ def test_nobody_listening_is_unavailable() -> None:
 
 @pytest.mark.integration("platform", "slow")
 def test_a_service_that_hangs_is_a_timeout() -> None:
-    def hang(_request: Asked) -> Said:
-        time.sleep(1)
-        return Said()
-
-    with SmallServer(hang) as stub, pytest.raises(DependencyTimeout, match="/version"):
+    with SmallServer(lambda _: Said(), delay=30) as stub, pytest.raises(DependencyTimeout, match="/version"):
         client(stub.url, seconds=0.1).live()
 
 

@@ -139,7 +139,7 @@ def test_a_series_that_is_no_longer_told_is_missing_at_once(tmp_path: Path) -> N
     pages = {"text": "share 1\nup_to_date 1\n"}
     with (
         SmallServer(lambda _: Said(200, pages["text"].encode(), "text/plain; version=0.0.4")) as page,
-        Prometheus(tmp_path, targets={"platform": page.url[7:]}, interval=0.1) as server,
+        Prometheus(tmp_path, targets={"platform": page.url[7:]}, interval=1.0) as server,
     ):
         metrics = PrometheusMetrics(endpoint=Endpoint(url=server.url), clock=SystemClock())
         until(lambda: metrics.read(SeriesQuery(metric="share")).value == 1)

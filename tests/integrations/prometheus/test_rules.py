@@ -182,7 +182,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
 
 def asked(url: str, expression: str, at: datetime) -> list[Any]:
     params = {"query": expression, "time": f"{at.timestamp():.3f}"}
-    answer = httpx.get(f"{url}/api/v1/query", params=params, trust_env=False)
+    answer = httpx.get(f"{url}/api/v1/query", params=params, trust_env=False, timeout=60)
     assert answer.status_code == 200, answer.text
     return list(answer.json()["data"]["result"])
 

@@ -25,6 +25,7 @@ from tests.contract.permits import permit_for
 from tests.contract.vectors_contract import NOW, POINTS, VectorsContract
 from tests.stubs.small_server import NOBODY, Said, SmallServer, endpoint, said
 from tests.stubs.spec import CONTRACTS, Spec
+from tests.support.waiting import until
 
 qdrant_client = pytest.importorskip("qdrant_client", reason="qdrant-client is not installed: evercrew[qdrant]")
 
@@ -192,21 +193,23 @@ def test_where_nothing_listens_the_address_is_named(server: SmallServer, office:
 
 @pytest.mark.integration("qdrant", "slow")
 def test_a_read_is_tried_again_and_a_reindex_is_not(server: SmallServer, api: QdrantApi, office: PermitOffice) -> None:
-    server.delay = 1.3
+    server.delay = 30
     with connected(server, office, timeout=timedelta(seconds=1), attempts=2) as vectors:
         with pytest.raises(DependencyTimeout, match="in time"):
             vectors.status()
+        until(lambda: len(server.seen) >= 2)
         assert [request.path for request in server.seen] == [f"/collections/{COLLECTION}"] * 2
         server.delay = 0
         calm = server.answer
         server.answer = lambda request: _late(server) if request.method == "PATCH" else calm(request)
         with pytest.raises(DependencyTimeout):
             vectors.reindex(key="k1", permit=permit_for(office, EFFECT_REINDEX, "k1"))
+    until(lambda: "PATCH" in [request.method for request in server.seen])
     assert [request.method for request in server.seen].count("PATCH") == 1
 
 
 def _late(server: SmallServer) -> Said:
-    server.stopping.wait(1.3)
+    server.stopping.wait(30)
     return said({})
 
 

@@ -101,12 +101,12 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     def rollouts(self, **changes: Any) -> ArgoRollouts:
@@ -160,7 +160,7 @@ class Cluster:
         async def run() -> None:
             act()
 
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(60)
 
     async def _serve(self) -> None:
         async with _Server() as self._server, kmock.Server(self._server) as listening:
@@ -172,5 +172,9 @@ class Cluster:
 
 def endpoint(url: str, **changes: Any) -> Endpoint:
     """Return an endpoint that does not wait long."""
-    settings: dict[str, Any] = {"token": SecretStr("service-account-1"), "timeout": timedelta(seconds=5), "attempts": 2}
+    settings: dict[str, Any] = {
+        "token": SecretStr("service-account-1"),
+        "timeout": timedelta(seconds=30),
+        "attempts": 2,
+    }
     return Endpoint(url=url, **settings | changes)

@@ -88,7 +88,7 @@ def test_a_rollout_that_somebody_changed_just_now_is_left_alone(cluster: Cluster
 @slow
 def test_an_answer_that_does_not_come_in_time_is_named(cluster: Cluster) -> None:
     cluster.put(rollout())
-    cluster.answer("get /version", lambda: asyncio.sleep(1))
+    cluster.answer("get /version", lambda: asyncio.sleep(5))
     hasty = endpoint(cluster.url, timeout=timedelta(milliseconds=200), attempts=1)
     with pytest.raises(DependencyTimeout, match="/version did not answer in time"):
         cluster.rollouts(endpoint=hasty).check()
@@ -98,7 +98,7 @@ def test_an_answer_that_does_not_come_in_time_is_named(cluster: Cluster) -> None
 def test_an_effect_whose_answer_was_late_is_found(cluster: Cluster) -> None:
     cluster.put(rollout())
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/rollouts/{NAME}/status"
-    cluster.answer(f"patch {path}", lambda: asyncio.sleep(2))
+    cluster.answer(f"patch {path}", lambda: asyncio.sleep(6))
     hasty = cluster.rollouts(endpoint=endpoint(cluster.url, timeout=timedelta(seconds=1), attempts=3))
     with pytest.raises(DependencyTimeout, match="did not answer in time"):
         hasty.abort(key="k1", permit=permit_for(cluster.office, EFFECT_ABORT, "k1"))

@@ -40,7 +40,7 @@ def objects_in(store: Moto, *, prefix: str = "", page: int = 1000) -> S3Objects:
     )
 
 
-def at(url: str, *, bucket: str = "bucket", timeout: timedelta = timedelta(seconds=5)) -> S3Objects:
+def at(url: str, *, bucket: str = "bucket", timeout: timedelta = timedelta(seconds=30)) -> S3Objects:
     """Return the objects of a store at some address."""
     return S3Objects(S3Location(url=f"s3://{bucket}/", endpoint_url=url, timeout=timeout))
 

@@ -45,12 +45,12 @@ def test_a_page_that_is_not_for_everybody_says_who_has_to_open(status: int, tmp_
 @slow
 def test_a_page_that_drips_is_a_timeout(tmp_path: Path) -> None:
     clock = SystemClock()
-    with SmallServer(lambda _: Said(200, b"up 1\n" * 50, "text/plain", drip=0.05)) as server:
-        metrics = scraping(server.url, tmp_path / "m.sqlite", seconds=0.2)
+    with SmallServer(lambda _: Said(200, b"up 1\n" * 500, "text/plain", drip=0.05)) as server:
+        metrics = scraping(server.url, tmp_path / "m.sqlite", seconds=1)
         before = clock.monotonic()
-        with pytest.raises(DependencyTimeout, match=r"did not end in time.*within 0\.2 s"):
+        with pytest.raises(DependencyTimeout, match=r"did not end in time.*within 1 s"):
             metrics.read(UP)
-        assert clock.monotonic() - before < 10  # all of it would take longer
+        assert clock.monotonic() - before < 60  # all of it would take longer
         metrics.close()
 
 

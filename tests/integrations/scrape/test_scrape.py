@@ -30,7 +30,7 @@ def page(text: str) -> Said:
 
 
 def _sleeps(_request: Asked) -> Said:
-    time.sleep(3)
+    time.sleep(10)
     return page("up 1\n")
 
 

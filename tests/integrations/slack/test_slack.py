@@ -68,7 +68,7 @@ def slack() -> Iterator[SmallServer]:
         yield server
 
 
-def opened(office: PermitOffice, url: str, seconds: float = 2, register: MemoryNotices | None = None) -> SlackNotify:
+def opened(office: PermitOffice, url: str, seconds: float = 30, register: MemoryNotices | None = None) -> SlackNotify:
     return SlackNotify(
         address=SecretStr(url),
         reached=Endpoint(url="https://channel.invalid", timeout=timedelta(seconds=seconds)),

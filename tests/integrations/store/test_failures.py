@@ -162,7 +162,7 @@ def test_a_server_that_takes_the_connection_and_says_nothing_is_a_timeout() -> N
         before = clock.monotonic()
         with pytest.raises(DependencyTimeout, match=r"timeout expired.*host of store_url"):
             SqlStore(f"postgresql://evercrew@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2")
-    assert clock.monotonic() - before < 10
+    assert clock.monotonic() - before < 60
 
 
 @cell(POSTGRES, "slow")

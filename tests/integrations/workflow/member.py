@@ -18,7 +18,7 @@ from adapters.workflow.dbos import DbosWorkflow
 from domain.clock import SystemClock
 from service.executor import executor_of
 
-TTL = timedelta(seconds=2)
+TTL = timedelta(seconds=5)
 
 
 def main(url: str, name: str, journal: Path) -> int:
@@ -33,7 +33,7 @@ def main(url: str, name: str, journal: Path) -> int:
         first_time = f"{workflow_id}/second " not in journal.read_text()
         note(f"{workflow_id}/second")
         if first_time and workflow_id == "w-hang":
-            threading.Event().wait(6)
+            threading.Event().wait(15)
             note(f"{workflow_id}/woke")
         return {"by": name}
 

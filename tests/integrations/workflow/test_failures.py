@@ -108,7 +108,7 @@ def test_a_server_that_takes_the_connection_and_says_nothing_is_a_timeout() -> N
         port = silent.getsockname()[1]
         with pytest.raises(DependencyTimeout, match=r"timeout expired.*host of workflow_url"):
             launched(f"postgresql://evercrew@127.0.0.1:{port}/x?connect_timeout=2")
-    assert CLOCK.monotonic() - before < 15
+    assert CLOCK.monotonic() - before < 60
 
 
 @cell(POSTGRES, "lying")
@@ -148,6 +148,6 @@ def test_a_workflow_outlives_a_server_that_drops_its_connections(fresh_url: Fres
     workflow = DbosWorkflow(url, clock=CLOCK, application_version="1")
     workflow.launch(body)
     workflow.start("w1")
-    assert workflow.result("w1", timedelta(seconds=30)) == {"after": 1}
+    assert workflow.result("w1", timedelta(seconds=60)) == {"after": 1}
     workflow.close()
     assert ran == ["drop"]

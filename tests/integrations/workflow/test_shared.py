@@ -131,7 +131,7 @@ def test_what_a_killed_or_a_paused_executor_ran_is_taken_over_once(
         until(lambda: "w-hang/second" in journal.read_text())
         holder = next(line.split()[1] for line in journal.read_text().splitlines() if "w-hang/second" in line)
         members[holder].send_signal(signal.SIGSTOP)
-        until(lambda: "w-hang/third" in journal.read_text())
+        until(lambda: "w-hang/third" in journal.read_text(), 120)
         members[holder].send_signal(signal.SIGCONT)
         assert members[holder].wait(60) == 4
         lines = journal.read_text().splitlines()

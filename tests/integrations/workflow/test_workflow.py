@@ -20,7 +20,7 @@ from domain.errors import ConflictError, DependencyTimeout, DependencyUnavailabl
 from tests.support.waiting import until
 
 CLOCK = SystemClock()
-SOON = timedelta(seconds=20)
+SOON = timedelta(seconds=60)
 
 
 def machinery(path: Path, version: str = "1") -> DbosWorkflow:
