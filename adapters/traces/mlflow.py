@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from adapters.traces.base import Journal
@@ -71,6 +72,12 @@ class MlflowTraces(SinkTraces):
         """See `SpanTree.take`. A request belongs to the trace of whoever sent it, which MLflow does not have."""
         if span.kind != REQUEST and (span.end is not None or self.journaled):
             super().take(span)
+
+    def ready(self) -> None:
+        """See `SinkTraces.ready`. A database on this machine is opened here: that takes seconds, and it cannot hang."""
+        if self._uri.startswith("sqlite:"):
+            with suppress(EvercrewError):  # `send` meets the same, and tells
+                self._client()
 
     def send(self, spans: Sequence[SpanData], ratings: Sequence[Rating]) -> None:
         """See `SinkTraces.send`."""

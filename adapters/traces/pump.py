@@ -63,6 +63,11 @@ class Pump(Generic[Job]):
         """Whether nothing waits but what is being sent."""
         return self._jobs.empty()
 
+    @property
+    def left(self) -> int:
+        """How many jobs were neither sent nor given up yet."""
+        return self._jobs.unfinished_tasks
+
     def put(self, job: Job) -> None:
         """Take a job, or count it as lost; returns at once."""
         if self._thread is None or not self._thread.is_alive():

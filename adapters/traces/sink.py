@@ -57,6 +57,14 @@ class SinkTraces(SpanTree):
     def check(self) -> str:
         """See `TracesPort.check`."""
 
+    def ready(self) -> None:
+        """Do what comes before the first sending and waits for no sink; a flush waits for it. Never raises."""
+
+    @property
+    def waiting(self) -> int:
+        """How many spans were neither taken nor lost yet."""
+        return self._pump.left
+
     @property
     def lost(self) -> int:
         """How many spans were not taken."""
@@ -82,6 +90,7 @@ class SinkTraces(SpanTree):
         return replace(span, **content, facts=self._anonymizer(span.facts), error=redacted_text(span.error))
 
     def _prepared(self, jobs: Sequence[SpanData | Rating]) -> Sequence[SpanData | Rating]:
+        self.ready()
         spans = [job for job in jobs if isinstance(job, SpanData)]
         whole = self._hanging.taken(spans) if self._hanging is not None else spans
         return [*(self.masked(span) for span in whole), *(job for job in jobs if isinstance(job, Rating))]

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from adapters.traces.base import TracesPort
+from tests.support.sinks import flushed
 
 CYCLE = "si_2026_01_31_001"
 
@@ -43,7 +44,7 @@ class TracesContract:
             with traces.span("query_metric", "tool", {"name": "ndcg"}, cycle_id=CYCLE) as call:
                 call.done({"value": 0.31})
             stage.done({"action": "retrain"})
-        traces.flush()
+        flushed(traces)
         found = seen()
         assert set(found) == ({"diagnose", "query_metric"} if self.keeps else set())
         if self.keeps:
@@ -60,7 +61,7 @@ class TracesContract:
             raise ValueError("broken")
         with traces.span("after", "chain", {}, cycle_id=CYCLE):
             pass
-        traces.flush()
+        flushed(traces)
         found = seen()
         if self.keeps:
             assert "ValueError: broken" in found["train"].error
@@ -72,7 +73,7 @@ class TracesContract:
         with traces.span("odd", "llm", {"object": object(), "number": float("nan")}, cycle_id=CYCLE) as span:
             span.done({"type": type(self)})
             done = True
-        traces.flush()
+        flushed(traces)
         assert done
 
     def test_check_says_what_it_is(self, traces: TracesPort) -> None:

@@ -19,6 +19,7 @@ from domain.cycle import Cycle
 from domain.outcome import OutcomeKind
 from domain.stage import Stage
 from service.tracers import StoreJournal
+from tests.support.sinks import flushed
 
 
 def work(database: Path, endpoint: str, cycle_id: str, point: str) -> None:
@@ -29,7 +30,7 @@ def work(database: Path, endpoint: str, cycle_id: str, point: str) -> None:
     assert cycle is not None
     step(traces, cycle, point)
     ended(traces, cycle.model_copy(update={"stage": Stage.DONE, "outcome": OutcomeKind.IMPROVED}))
-    traces.flush(60)
+    flushed(traces)
 
 
 def step(traces: LangSmithTraces, cycle: Cycle, point: str) -> None:
@@ -46,7 +47,7 @@ def step(traces: LangSmithTraces, cycle: Cycle, point: str) -> None:
 
 def _die(traces: LangSmithTraces, point: str, here: str) -> None:
     if point == here:
-        traces.flush(60)
+        flushed(traces)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
-from adapters.traces.pump import Pump
+from adapters.traces.pump import STUCK_S, Pump
 from adapters.traces.sink import SinkTraces
 from adapters.traces.together import TogetherTraces
 from domain.clock import SystemClock
@@ -15,6 +16,7 @@ from domain.errors import DependencyLied, DependencyUnavailable
 from domain.trace import Rating, SpanData
 from tests.stubs.langsmith_server import LangSmithStub
 from tests.stubs.otlp_server import OtlpStub
+from tests.support.sinks import drained, flushed
 from tests.support.waiting import until
 
 CLOCK = SystemClock()
@@ -53,7 +55,7 @@ def test_everything_arrives_in_order() -> None:
     pump = Pump[int]("t", taker)
     for job in range(250):
         pump.put(job)
-    pump.flush(60)
+    drained(pump)
     assert taker.taken == list(range(250))
     assert pump.lost == 0
 
@@ -62,7 +64,7 @@ def test_a_sink_that_is_away_for_a_moment_loses_nothing() -> None:
     taker = Taker(failures=2)
     pump = Pump[int]("t", taker, pause_s=0.01)
     pump.put(1)
-    pump.flush(60)
+    drained(pump)
     assert (taker.taken, pump.lost, pump.problem) == ([1], 0, "")
 
 
@@ -70,9 +72,9 @@ def test_what_is_not_taken_after_some_attempts_is_counted_and_the_rest_goes_on()
     taker = Taker(failures=3)
     pump = Pump[int]("t", taker, pause_s=0.01)
     pump.put(1)
-    pump.flush(60)
+    drained(pump)
     pump.put(2)
-    pump.flush(60)
+    drained(pump)
     assert (taker.taken, pump.lost) == ([2], 1)
 
 
@@ -80,7 +82,7 @@ def test_what_is_refused_for_what_it_is_is_not_tried_again() -> None:
     taker = Taker(failures=1, error=DependencyLied)
     pump = Pump[int]("t", taker)
     pump.put(1)
-    pump.flush(60)
+    drained(pump)
     assert (taker.attempts, pump.lost) == (1, 1)
     assert "does not take" in pump.problem
 
@@ -95,7 +97,7 @@ def test_what_does_not_fit_is_counted_and_nobody_waits() -> None:
     assert CLOCK.monotonic() - before < 30  # half of what the taker takes for the first
     assert pump.lost >= 90
     taker.open.set()
-    pump.flush(60)
+    drained(pump)
     assert len(taker.taken) + pump.lost == 200
 
 
@@ -114,7 +116,7 @@ def test_flush_hurries_a_sink_that_waits_to_try_again() -> None:
     pump = Pump[int]("t", taker, pause_s=150)
     pump.put(1)
     failing(pump)
-    pump.flush(60)
+    drained(pump)
     assert taker.taken == [1]
 
 
@@ -135,7 +137,7 @@ def test_several_sinks_get_the_same_tree() -> None:
     traces = TogetherTraces([langsmith(first), otel(second.start())], CLOCK)
     with traces.span("stage", "chain", {}, cycle_id="c"), traces.span("call", "tool", {}, cycle_id="c") as call:
         call.done({"ok": True})
-    traces.flush(60)
+    flushed(traces)
     first.stop()
     second.stop()
     assert traces.name == "langsmith + otel"
@@ -152,7 +154,7 @@ def test_a_dead_sink_takes_nothing_from_the_others_and_is_named_by_the_check() -
         with traces.span("call", "tool", {}, cycle_id="c"):
             pass
     assert CLOCK.monotonic() - before < 30
-    traces.flush(60)
+    flushed(traces)
     assert len(stub.runs) == 20
     with pytest.raises(DependencyUnavailable, match="otel"):
         traces.check()
@@ -180,5 +182,27 @@ def test_a_batch_that_cannot_be_made_ready_loses_itself_and_not_the_sender() -> 
     traces = Odd(clock=CLOCK)
     with traces.span("first", "chain", {"what": {1: {2: object()}}}, cycle_id="c"):
         pass
-    traces.flush(60)
+    flushed(traces)
     assert [span.name for span in given if isinstance(span, SpanData)] == ["first", "first"]
+
+
+def test_what_comes_before_the_first_sending_is_no_dead_sink() -> None:
+    given: list[SpanData | Rating] = []
+
+    class Late(SinkTraces):
+        name = "late"
+
+        def ready(self) -> None:
+            CLOCK.sleep(timedelta(seconds=STUCK_S + 1))
+
+        def send(self, spans: Sequence[SpanData], ratings: Sequence[Rating]) -> None:
+            given.extend(spans)
+
+        def check(self) -> str:
+            return "traces: late"
+
+    traces = Late(clock=CLOCK)
+    with traces.span("first", "chain", {}, cycle_id="c"):
+        pass
+    traces.flush(60)
+    assert given

@@ -12,6 +12,7 @@ from domain.clock import SystemClock
 from domain.trace import SpanData
 from service.tracing import TracedRequests, continued
 from tests.stubs.otlp_server import OtlpStub
+from tests.support.sinks import flushed
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -55,7 +56,7 @@ def test_over_the_wire_the_parent_is_the_senders_span() -> None:
     stub = OtlpStub()
     traces = OtelTraces(endpoint=stub.start(), clock=SystemClock())
     app_on(traces).get("/cycles/si_1", headers={"traceparent": f"00-{TRACE}-{SPAN}-01"})
-    traces.flush(60)
+    flushed(traces)
     stub.stop()
     request, caused = stub.named("GET /cycles/{identity}"), stub.named("crew operator")
     assert (request.trace, request.parent, request.kind) == (TRACE, SPAN, "server")

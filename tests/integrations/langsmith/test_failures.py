@@ -9,6 +9,7 @@ from domain.clock import SystemClock
 from domain.errors import ConfigurationError, DependencyLied, DependencyTimeout, DependencyUnavailable
 from tests.stubs.langsmith_server import LangSmithStub
 from tests.stubs.small_server import NOBODY, Said, SmallServer, said
+from tests.support.sinks import flushed
 
 refused = pytest.mark.integration("langsmith", "refused")
 slow = pytest.mark.integration("langsmith", "slow")
@@ -69,7 +70,7 @@ def test_an_answer_to_a_post_that_is_a_page_does_not_stop_the_tracing() -> None:
         given = traces(server.url)
         with given.span("call", "tool", {}, cycle_id="c1"):
             pass
-        given.flush(60)
+        flushed(given)
         assert given.lost == 2
 
 

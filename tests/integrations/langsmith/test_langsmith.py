@@ -16,6 +16,7 @@ from domain.clock import SystemClock
 from domain.errors import DependencyUnavailable
 from tests.contract.traces_contract import Seen, TracesContract
 from tests.stubs.langsmith_server import LangSmithStub
+from tests.support.sinks import flushed
 
 CLOCK = SystemClock()
 DEAD = "http://127.0.0.1:9"
@@ -34,7 +35,7 @@ def trace(traces: LangSmithTraces | MlflowTraces, times: int = 1) -> float:
 def test_a_dead_endpoint_costs_nothing_and_is_counted() -> None:
     traces = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=DEAD)
     assert trace(traces, 50) < 10
-    traces.flush(60)
+    flushed(traces)
     assert traces.lost == 100
     with pytest.raises(DependencyUnavailable, match="langsmith"):
         traces.check()
@@ -56,7 +57,7 @@ def test_what_the_endpoint_refuses_is_counted() -> None:
     stub = LangSmithStub(status=500)
     traces = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=stub.start())
     trace(traces)
-    traces.flush(60)
+    flushed(traces)
     assert traces.lost == 2
     assert stub.runs == {}
     stub.stop()
@@ -76,7 +77,7 @@ def test_an_endpoint_without_multipart_gets_batches() -> None:
     stub = LangSmithStub(multipart=False)
     traces = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=stub.start())
     trace(traces, 3)
-    traces.flush(60)
+    flushed(traces)
     assert traces.lost == 0
     assert len(stub.runs) == 3
     assert stub.paths[-1] == "/runs/batch"
@@ -88,7 +89,7 @@ def test_the_key_the_project_and_the_cycle_go_along() -> None:
     stub = LangSmithStub()
     traces = LangSmithTraces(api_key="k-1", clock=CLOCK, endpoint=stub.start(), project="team")
     trace(traces)
-    traces.flush(60)
+    flushed(traces)
     (run,) = stub.runs.values()
     assert run["session_name"] == "team"
     assert run["extra"]["metadata"]["cycle_id"] == "c1"
@@ -108,8 +109,8 @@ def test_inputs_and_outputs_can_be_hidden_and_secrets_always_are() -> None:
     hidden = LangSmithTraces(api_key="k", clock=CLOCK, endpoint=endpoint, content=False)
     with hidden.span("hidden", "llm", {"prompt": "private"}, cycle_id="c1") as span:
         span.done({"text": "private"})
-    open_traces.flush(60)
-    hidden.flush(60)
+    flushed(open_traces)
+    flushed(hidden)
     runs = {run["name"]: run for run in stub.runs.values()}
     assert runs["open"]["inputs"] == {"prompt": f"use {MASK}", "api_key": MASK}
     assert runs["open"]["outputs"] == {"text": MASK}

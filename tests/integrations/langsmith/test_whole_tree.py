@@ -23,6 +23,7 @@ from domain.diagnosis import Action
 from domain.trace import trace_id_of
 from tests.stubs.langsmith_server import LangSmithStub
 from tests.support.office import Rig, ended, office_in_memory
+from tests.support.sinks import flushed
 
 works = pytest.mark.integration("langsmith", "works")
 NAMES = ("monitor_metrics", "diagnosis", "augmentation", "training", "ab_test", "deploy")
@@ -36,7 +37,7 @@ class Walked:
         self.traces = LangSmithTraces(api_key="k", clock=SystemClock(), endpoint=self.stub.start())
         self.rig = office_in_memory(folder, Action.RETRAIN, traces=self.traces)
         self.cycle = ended(_with_crews(self.rig, self.traces), Action.RETRAIN)
-        self.traces.flush(120)
+        flushed(self.traces)
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:
@@ -163,7 +164,7 @@ def test_nothing_leaves_unmasked() -> None:
     traces = LangSmithTraces(api_key="k", clock=SystemClock(), endpoint=stub.start())
     with pytest.raises(ValueError, match="ada"):
         _told(traces)
-    traces.flush(60)
+    flushed(traces)
     stub.stop()
     assert not [secret for secret in SECRETS if secret in stub.spoken]
     [run] = stub.runs.values()

@@ -22,6 +22,7 @@ from domain.trace import Rating, SpanData, root_place, trace_id_of
 from tests.contract.permits import permit_for
 from tests.contract.traces_contract import Seen, TracesContract
 from tests.stubs.small_server import Said, SmallServer, said
+from tests.support.sinks import flushed
 
 CLOCK = SystemClock()
 DEAD = "http://127.0.0.1:9"
@@ -110,7 +111,7 @@ def test_processes_that_follow_one_another_write_one_trace_with_tokens_cost_and_
     stage = first.span("diagnosis", "chain", {}, cycle_id=CYCLE, under=root)
     with stage, first.span("diagnosis_propose", "llm", {}, cycle_id=CYCLE) as asked:
         asked.tell(usage={**usage, "cost_usd": 0.25})
-    first.flush(30)
+    flushed(first)
     assert stored(uri).info.state == "IN_PROGRESS"
     second = MlflowTraces(uri)
     with second.span("deploy", "chain", {}, cycle_id=CYCLE, under=root):
@@ -119,7 +120,7 @@ def test_processes_that_follow_one_another_write_one_trace_with_tokens_cost_and_
     ended = SpanData("self_improvement_cycle", "chain", CYCLE, root, outputs={"outcome": "improved"}, end=CLOCK.now())
     second.put(ended)
     second.rate(Rating(root, "outcome_verified", OPENED, 1.0, "improved", "it is better"))
-    second.flush(30)
+    flushed(second)
     whole = stored(uri)
     assert whole.info.trace_id == f"tr-{trace_id_of(CYCLE, OPENED)}"
     assert whole.info.state == "OK"
@@ -159,7 +160,7 @@ def test_models_go_where_they_are_to_also_when_the_traces_were_first(template: P
 def test_a_tracking_server_that_is_down_neither_blocks_nor_raises(impatient: None) -> None:
     traces = MlflowTraces(DEAD)
     assert trace(traces, 5) < 10
-    traces.flush(60)
+    flushed(traces)
     assert traces.lost == 5
     with pytest.raises(DependencyUnavailable, match=r"no connection.*tracking\.uri"):
         checked(DEAD)

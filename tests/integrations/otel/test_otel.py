@@ -19,6 +19,7 @@ from domain.trace import Rating, SpanData, SpanPlace, Step, root_place, short_id
 from tests.contract.traces_contract import Seen, TracesContract
 from tests.stubs.otlp_server import OtlpStub
 from tests.stubs.small_server import NOBODY, Said, SmallServer, said
+from tests.support.sinks import flushed
 
 CLOCK = SystemClock()
 CYCLE, OPENED = "si_2026_01_31_001", datetime(2026, 1, 31, 10, tzinfo=UTC)
@@ -79,11 +80,11 @@ def test_a_cycle_has_one_trace_id_in_every_process_and_its_root_comes_last(stub:
         given = traces(url)
         with given.span("training", "chain", {}, cycle_id=CYCLE, under=root):
             pass
-        given.flush()
+        flushed(given)
     last = traces(url)
     last.rate(Rating(root, "outcome_verified", OPENED, 1.0, "improved"))
     last.put(SpanData("self_improvement_cycle", "chain", CYCLE, root, end=CLOCK.now()))
-    last.flush()
+    flushed(last)
     trace = trace_id_of(CYCLE, OPENED)
     assert [span.trace for span in stub.spans] == [trace] * 3
     whole = stub.named("self_improvement_cycle")
@@ -111,7 +112,7 @@ def test_model_calls_follow_the_semantic_conventions_for_generative_ai(stub: Otl
     ) as s:
         s.done({"text": "because"})
         s.tell(usage={**usage, **tokens}, agent="metrics_analyst")
-    given.flush()
+    flushed(given)
     span = stub.named("diagnosis_propose")
     assert span.kind == "client"
     expected = {
@@ -137,7 +138,7 @@ def test_a_tool_call_and_its_decision_are_told_with_policies_and_records(stub: O
         with given.span("door", "decision", {"tool": "promote"}, cycle_id=CYCLE) as door:
             door.done({"answer": "allow", "policies": ["promote-with-verdicts"]})
         call.tell(audit=[{"sequence": 7, "hash": "ab", "kind": "intent"}])
-    given.flush()
+    flushed(given)
     call_seen, door_seen = stub.named("promote"), stub.named("door")
     assert (call_seen.attributes["gen_ai.operation.name"], call_seen.attributes["gen_ai.tool.name"]) == (
         "execute_tool",
@@ -154,7 +155,7 @@ def test_nothing_leaves_unmasked_and_content_can_be_left_out(stub: OtlpStub) -> 
     for given in (traces(url), traces(url, content=False)):
         with given.span("call", "tool", {"to": "ada@example.org"}, cycle_id=CYCLE) as span:
             span.done({"api_key": "0123456789"})
-        given.flush()
+        flushed(given)
     open_span, closed_span = stub.spans
     assert MASK in open_span.attributes["gen_ai.tool.call.arguments"]
     assert "gen_ai.tool.call.arguments" not in closed_span.attributes
@@ -168,7 +169,7 @@ def test_a_request_continues_the_trace_of_whoever_sent_it(stub: OtlpStub) -> Non
     given.put(
         SpanData("GET /api/v1/cycles", "request", "", place, facts={"http.route": "/api/v1/cycles"}, end=CLOCK.now())
     )
-    given.flush()
+    flushed(given)
     span = stub.named("GET /api/v1/cycles")
     assert (span.trace, span.id, span.parent, span.kind) == ("a" * 32, "b" * 16, "c" * 16, "server")
     assert span.attributes["http.route"] == "/api/v1/cycles"
@@ -178,7 +179,7 @@ def test_a_request_continues_the_trace_of_whoever_sent_it(stub: OtlpStub) -> Non
 def test_a_rating_that_comes_after_the_end_is_a_span_of_its_own(stub: OtlpStub) -> None:
     given = traces(stub.start())
     given.rate(Rating(root_place(CYCLE, OPENED), "outcome_verified", OPENED, 0.0, "unverified"))
-    given.flush()
+    flushed(given)
     span = stub.named("rating outcome_verified")
     assert span.parent == short_id(trace_id_of(CYCLE, OPENED))
     assert span.events[0][1]["gen_ai.evaluation.score.label"] == "unverified"
@@ -191,7 +192,7 @@ def test_a_dead_collector_costs_nothing_and_is_counted() -> None:
         with given.span("call", "tool", {}, cycle_id=CYCLE):
             pass
     assert CLOCK.monotonic() - before < 20
-    given.flush(60)
+    flushed(given)
     with pytest.raises(DependencyUnavailable, match="EVERCREW_OTLP_ENDPOINT"):
         given.check()
 
@@ -229,8 +230,8 @@ def test_what_the_collector_does_not_take_is_counted(stub: OtlpStub, status: int
     given = traces(stub.start())
     with given.span("call", "tool", {}, cycle_id=CYCLE):
         pass
-    given.flush(60)
-    given.flush(60)
+    flushed(given)
+    flushed(given)
     assert stub.spans == []
     assert given.lost >= 1
 
