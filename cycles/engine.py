@@ -68,10 +68,20 @@ MOST_OPEN = 100_000
 
 
 class Engine:
-    """Runs cycles on a workflow port."""
+    """Runs cycles on a workflow port.
 
-    def __init__(self, office: Office, workflow: WorkflowPort) -> None:
+    Args:
+        offices: the office at which cycles of a target are worked, where there are several targets; they share
+            `office`'s store, audit chain, clock and people. Raises a DependencyError where there is none at present:
+            the cycle is held.
+    """
+
+    def __init__(
+        self, office: Office, workflow: WorkflowPort, *, offices: Callable[[str], Office] | None = None
+    ) -> None:
         self._office = office
+        self._offices = offices
+        self._elsewhere: dict[str, Engine] = {}
         self._workflow = workflow
         tools = [tool.spec.name for tool in office.gate.registry]
         self._switch = KillWatch(office.store, office.profile, office.clock)
@@ -140,10 +150,20 @@ class Engine:
     def _tried(self, cycle_id: str, times: int, *, overrun: bool = False) -> dict[str, Any]:
         """Advance; a step that could not be recorded has not happened, and is taken again."""
         try:
-            return self.advance(cycle_id, overrun=overrun)
+            return self._at(cycle_id).advance(cycle_id, overrun=overrun)
         except (AuditUnavailable, DependencyError) as problem:
             self._office.observer(Event(kind="note", cycle_id=cycle_id, what=f"held: {problem}"))
             return held(problem, times + 1)
+
+    def _at(self, cycle_id: str) -> Engine:
+        """Return the engine over the office of the cycle's target; this one where all are worked at one."""
+        if self._offices is None:
+            return self
+        target = self._cycle(cycle_id).target
+        office = self._offices(target)
+        if office is self._office:
+            return self
+        return self._elsewhere.setdefault(target, Engine(office, self._workflow))
 
     def advance(self, cycle_id: str, *, overrun: bool = False) -> dict[str, Any]:
         """Run the cycle's present stage once, and move it on; with `overrun` it has made too many steps, and ends."""

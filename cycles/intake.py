@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
@@ -52,7 +52,7 @@ class Routing:
     """How labels become names of ours.
 
     Signals that exist, alert names that stand for them, where an unlabelled alert belongs, and routes: the first that
-    matches says what an alert means, before its own labels do.
+    matches says what an alert means, before its own labels do. `own` are the signals of targets with another contract.
     """
 
     signals: Sequence[str]
@@ -60,6 +60,16 @@ class Routing:
     targets: Sequence[str]
     environment: str
     routes: Sequence[Route] = ()
+    own: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def signals_of(self, target: str) -> Sequence[str]:
+        """Return the signals of the contract of a target."""
+        return self.own.get(target, self.signals)
+
+    @property
+    def known(self) -> Sequence[str]:
+        """Every signal of any contract."""
+        return list(dict.fromkeys([*self.signals, *(name for names in self.own.values() for name in names)]))
 
 
 @dataclass(frozen=True)
@@ -251,15 +261,17 @@ def _routed(raw: Part, routing: Routing, form: Form) -> Alert | str:
         return f"{raw.fingerprint}: no signal of the contract; add a label `signal` or map its alertname"
     if target not in routing.targets or environment != routing.environment:
         return f"{raw.fingerprint}: target or environment is not one of this configuration"
+    if found not in routing.signals_of(target):
+        return f"{raw.fingerprint}: {found} is no signal of the contract of {target}"
     return _normalised(raw, found, target, environment, form)
 
 
 def _signal(raw: Part, routing: Routing) -> str:
-    named = raw.labels.get("signal", "")
-    if named in routing.signals:
+    named, known = raw.labels.get("signal", ""), routing.known
+    if named in known:
         return named
     mapped = routing.alert_names.get(raw.labels.get("alertname", ""), "")
-    return mapped if mapped in routing.signals else ""
+    return mapped if mapped in known else ""
 
 
 def _normalised(raw: Part, signal: str, target: str, environment: str, form: Form) -> Alert:

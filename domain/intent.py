@@ -21,6 +21,7 @@ ApprovalId = Annotated[str, Field(pattern=r"^ap_[0-9a-f]{4,24}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Subject = Annotated[str, Field(pattern=r"^[\w][\w .&+/-]{0,79}$")]
 Place = Literal["dev", "staging", "production"]
+Target = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,119}$")]
 EVERYWHERE = "all"
 
 
@@ -176,7 +177,7 @@ class Help(Intent):
 
 
 class OpenCycle(Intent):
-    """Work on something now, within these bounds; see `domain.wish`."""
+    """Work on something now, within these bounds; see `domain.wish`. `target` where there are several."""
 
     kind: Literal[Kind.OPEN] = Kind.OPEN
     action: Literal["diagnose", "retrain"]
@@ -187,6 +188,7 @@ class OpenCycle(Intent):
     do_not_promote: bool = False
     only_diagnose: bool = False
     at_most_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    target: Target | None = None
 
 
 class _Switch(Intent):
@@ -223,11 +225,12 @@ class Destination(BaseModel):
 
 
 class RollBack(Intent):
-    """Bring back what stood before."""
+    """Bring back what stood before. `target` where there are several."""
 
     kind: Literal[Kind.ROLL_BACK] = Kind.ROLL_BACK
     environment: Place
     to: Destination
+    target: Target | None = None
 
 
 class Cancel(Intent):
@@ -321,6 +324,10 @@ WRITES: dict[Kind, ApiAction] = {
 }
 # What cannot simply be said the other way round afterwards: nobody confirms these without looking.
 IRREVERSIBLE = frozenset({Kind.ROLL_BACK, Kind.APPROVE, Kind.DENY, Kind.START, Kind.OVERRIDE, Kind.CANCEL})
+
+
+# Orders that cannot be limited to one of several targets.
+OF_ALL_TARGETS = frozenset({Kind.STOP, Kind.START, Kind.FLAG, Kind.OVERRIDE})
 
 
 def is_write(intent: Intent) -> bool:

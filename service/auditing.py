@@ -31,12 +31,7 @@ def chain_of(config: Config, clock: Clock) -> DatabaseChain:
         ConfigurationError: the folder cannot be made, or the URL is none.
         AuditUnavailable: it cannot be opened.
     """
-    try:
-        config.state.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise ConfigurationError(
-            "state", f"cannot be made: {problem}", "Name a folder this user may write"
-        ) from problem
+    folder_of(config)
     if in_a_server(config):
         from adapters.audit.postgresql import PostgresAudit
 
@@ -44,6 +39,20 @@ def chain_of(config: Config, clock: Clock) -> DatabaseChain:
     from adapters.audit.sqlite import SqliteAudit
 
     return SqliteAudit(config.audit_file, clock)
+
+
+def folder_of(config: Config) -> None:
+    """Make the folder of what is kept, where it is not there yet.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    try:
+        config.state.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ConfigurationError(
+            "state", f"cannot be made: {problem}", "Name a folder this user may write"
+        ) from problem
 
 
 def in_a_server(config: Config) -> bool:

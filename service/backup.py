@@ -6,6 +6,7 @@
     datasets.bundle   the dataset repository's history and tags
     dataset-remote/   the datasets themselves, where their remote is a folder (an S3 remote looks after itself)
     models/           MLflow's database and artifacts, where they are files
+    targets/<name>/   datasets.bundle, dataset-remote/ and models/ of a further target, where they are its own
 
 The head of the audit chain is noted in the manifest and held against the restored chain.
 """
@@ -197,8 +198,10 @@ def _gathered(
     config: Config, scratch: Path, facts: dict[str, Any], clock: Clock
 ) -> Iterator[Iterator[tuple[str, Path]]]:
     """Give every file of the backup; `facts` gets the audit chain's head on the way."""
-    without = [config.datasets.repository, *(config.state / name for name in _CACHES), *backup_audit.left_out(config)]
-    places = {name: path for name, path in _places(config).items() if path.exists() and name != DATASETS}
+    each = [config.at(target) for target in config.every_target]
+    caches = [one.state / name for one in each for name in _CACHES]
+    without = [*(one.datasets.repository for one in each), *caches, *backup_audit.left_out(config)]
+    places = {name: path for name, path in _places(config).items() if path.exists() and not name.endswith(DATASETS)}
     with snapshot(places, scratch, without=without) as files:
 
         def everything() -> Iterator[tuple[str, Path]]:
@@ -206,9 +209,10 @@ def _gathered(
                 if name in (AUDIT, backup_audit.FILE):
                     facts["audit_records"], facts["audit_head"] = head_of(file)
                 yield name, file
-            repository, packed = config.datasets.repository, scratch / DATASETS
-            if (repository / ".git").exists() and bundle(repository, packed):
-                yield DATASETS, packed
+            for number, (name, repository) in enumerate(_places(config).items()):
+                packed = scratch / f"{number}-{DATASETS}"
+                if name.endswith(DATASETS) and (repository / ".git").exists() and bundle(repository, packed):
+                    yield name, packed
             if in_a_server(config):
                 lines = scratch / backup_audit.LINES
                 facts["audit_records"], facts["audit_head"] = backup_audit.dumped(config, lines, clock)
@@ -224,7 +228,24 @@ def _gathered(
 
 def _places(config: Config) -> dict[str, Path]:
     """Where each part stands that is files on this machine."""
-    places = {STATE: config.state, DATASETS: config.datasets.repository}
+    places = {STATE: config.state, **_systems(config)}
+    for target in config.every_target[1:]:
+        own_ones = {name: path for name, path in _systems(config.at(target)).items() if path not in places.values()}
+        places |= {f"targets/{target}/{name}": path for name, path in own_ones.items()}
+    if config.store_url and config.store_url.startswith(_SQLITE):
+        places["store.db"] = Path(config.store_url.removeprefix(_SQLITE))
+    places |= backup_audit.place_of(config)
+    kept = config.state
+    return {
+        name: path
+        for name, path in places.items()
+        if name == STATE or name.endswith(DATASETS) or not path.is_relative_to(kept)
+    }
+
+
+def _systems(config: Config) -> dict[str, Path]:
+    """Where the parts of one target stand that are files on this machine."""
+    places = {DATASETS: config.datasets.repository}
     if "://" not in config.datasets.remote:
         places[REMOTE] = Path(config.datasets.remote)
     if config.tracking.uri.startswith(_SQLITE):
@@ -232,11 +253,7 @@ def _places(config: Config) -> dict[str, Path]:
     artifacts = _folder(config.tracking.artifacts)
     if artifacts is not None:
         places[f"{MODELS}/artifacts"] = artifacts
-    if config.store_url and config.store_url.startswith(_SQLITE):
-        places["store.db"] = Path(config.store_url.removeprefix(_SQLITE))
-    places |= backup_audit.place_of(config)
-    own = (STATE, DATASETS)
-    return {name: path for name, path in places.items() if name in own or not path.is_relative_to(config.state)}
+    return places
 
 
 def _folder(address: str | None) -> Path | None:
@@ -269,7 +286,7 @@ def _placed(config: Config, fresh: Path, clock: Clock) -> tuple[list[str], list[
             left.append(name)
             continue
         place.parent.mkdir(parents=True, exist_ok=True)
-        if name == DATASETS:
+        if name.endswith(DATASETS):
             unbundle(source, place)
         else:
             _place(source, place)

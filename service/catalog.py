@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from adapters.metrics.labelled import with_labels
 from domain.signal import SeriesQuery, SignalSpec, Stat
 from service.config import Config
 
 
 def catalog(config: Config) -> dict[str, SignalSpec]:
-    """Return the signals by name: those of the documented platform, and the file's own in their place."""
-    return {**_DEFAULT, **config.signals}
+    """Return the signals by name: those of the documented platform, and the file's own in their place.
+
+    Where the metrics system has other targets too, every query carries the labels of this one's series.
+    """
+    found, labels = {**_DEFAULT, **config.signals}, config.metrics.labels
+    return {name: _labelled(spec, labels) for name, spec in found.items()} if labels else found
+
+
+def _labelled(spec: SignalSpec, labels: Mapping[str, str]) -> SignalSpec:
+    queries = {"value": spec.value, "count": spec.count, "squares": spec.squares}
+    told = {name: with_labels(query, labels) for name, query in queries.items() if query is not None}
+    return spec.model_copy(update=told)
 
 
 def default_catalog() -> dict[str, SignalSpec]:

@@ -257,8 +257,9 @@ def _ended(built: App, cycle_id: str) -> dict[str, Any]:
     from service.reporting import report
 
     cycle = built.engine.wait(cycle_id, timedelta(days=30))
-    checks = verify(cycle_id, built.evidence())
-    page, _ = report(built, cycle, checks=checks)
+    there = built.at(cycle.target)
+    checks = verify(cycle_id, there.evidence())
+    page, _ = report(there, cycle, checks=checks)
     outcome = cycle.outcome
     return {
         "cycle_id": cycle_id,

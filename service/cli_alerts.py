@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.errors import InvalidInput
+from service.choice import chosen_config
 from service.cli_shape import Sender
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def rules(
         bool,
         typer.Option("--recording", help="Recordings of the signals, for a baseline of weeks, in place of alerts."),
     ] = False,
+    target: Annotated[str, typer.Option(help="Which target; by default the first of the configuration.")] = "",
     config: Annotated[Path | None, typer.Option("--config", help="The configuration file (EVERCREW_CONFIG).")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +62,8 @@ def rules(
     from service.settings import load
 
     every = _interval(interval)
-    text, left_out = rules_of(load_config(config or load().config), every, recording=recording)
+    loaded = chosen_config(load_config(config or load().config), target)
+    text, left_out = rules_of(loaded, every, recording=recording)
     for name in left_out:
         typer.echo(f"no metric is named for {name}: nothing watches it", err=True)
     typer.echo(json.dumps(yaml.safe_load(text), indent=2) if as_json else text, nl=as_json)

@@ -78,7 +78,8 @@ def show(identity: Identity, config: ConfigPath = None, as_json: AsJson = False)
 
     built = _built(config)
     try:
-        found = dossier(built.office, _found(built, identity))
+        request = _found(built, identity)
+        found = dossier(built.at(request.binding.target).office, request)
     finally:
         built.close()
     if as_json:
@@ -129,7 +130,7 @@ def _vote(
     built = _built(config)
     try:
         request = _found(built, identity)
-        seen = dossier(built.office, request).seen
+        seen = dossier(built.at(request.binding.target).office, request).seen
         ballots = built.office.consent.ballots
         after = ballots.vote(request.id, who, answer, reason, account=account(), key=private, seen=seen)
         row = _row(after, built)

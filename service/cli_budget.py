@@ -125,7 +125,7 @@ def _chosen(built: App, cycle: str | None, *, everything: bool) -> list[Standing
     known = purse.ledger.accounts()
     if everything:
         return list(known)
-    now = purse.current(built.config.target, built.config.environment)
+    now = built.current_accounts()
     now |= {cycle_account(c.id) for c in built.ports.store.cycles(open_only=True)}
     return [standing for standing in known if standing.name in now]
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.errors import InvalidInput
+from service.choice import chosen
 
 if TYPE_CHECKING:
     from domain.access import AccessRole, Caller
     from service.access.desk import Access
-    from service.chat.desk import ChatDesk
+    from service.chat.desk import Chat
     from service.chat.events import ChatEvent, Proposes
     from service.wiring import App
 
@@ -38,6 +39,7 @@ def chat(
     orchestrator: Annotated[
         str, typer.Option(help="Who leads the specialists: crewai, autogen (an extra), or none.")
     ] = "crewai",
+    target: Annotated[str, typer.Option(help="Which target; by default the first of the configuration.")] = "",
 ) -> None:
     """Ask in plain words, or say what is to be done; it is shown back before anything happens.
 
@@ -50,7 +52,7 @@ def chat(
         raise InvalidInput("orchestrator", f"{orchestrator!r} is none", f"Use one of: {known}")
     built = wired(config, workflow=False)
     try:
-        talk = _Talk(built, orchestrator, as_json=as_json, yes=yes)
+        talk = _Talk(built, chosen(built, target), orchestrator, as_json=as_json, yes=yes)
         well = talk.once(sentence) if sentence else talk.on()
     finally:
         built.close()
@@ -58,14 +60,14 @@ def chat(
 
 
 class _Talk:
-    """One conversation at a terminal."""
+    """One conversation at a terminal, about the target whose systems `there` is over."""
 
-    def __init__(self, built: App, orchestrator: str, *, as_json: bool, yes: bool) -> None:
+    def __init__(self, built: App, there: App, orchestrator: str, *, as_json: bool, yes: bool) -> None:
         from service.access.desk import access_of
 
         access = access_of(built.database, built.policies, built.settings, built.config, built.clock, built.audit)
         self._caller = caller_here(built, access)
-        self._desk = _desk(built, access, orchestrator)
+        self._desk = _desk(there, access, orchestrator)
         self._conversation = ""
         self._as_json = as_json
         self._yes = yes
@@ -157,7 +159,7 @@ def _roles(held: tuple[str, ...] | list[str]) -> Iterator[AccessRole]:
     yield from (known[name] for name in held if name in known)
 
 
-def _desk(built: App, access: Access, orchestrator: str) -> ChatDesk:
+def _desk(built: App, access: Access, orchestrator: str) -> Chat:
     from service.chat.making import chat_desk_of
 
     match orchestrator:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.errors import InvalidInput
+from service.choice import chosen
 
 if TYPE_CHECKING:
     from service.wiring import App
@@ -51,6 +52,7 @@ def roll_back(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Also while a cycle works on the target: it is asked to end.")
     ] = False,
+    target: Annotated[str, typer.Option(help="Which target; by default the first of the configuration.")] = "",
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
@@ -63,8 +65,9 @@ def roll_back(
     if not dry_run and not (by.strip() and reason.strip()):
         field = "reason" if by.strip() else "by"
         raise InvalidInput(field, "a rollback by hand is on record with a name and a reason", "Add --by and --reason")
-    built = wired(config, workflow=False)
+    whole = wired(config, workflow=False)
     try:
+        built = chosen(whole, target)
         restorer = restorer_of(built)
         destination = restorer.resolve(to)
         diff = restorer.diff(destination)
@@ -76,7 +79,7 @@ def roll_back(
             _say_where(destination, diff)
         _restore(built, destination, by.strip(), reason.strip(), take_over=take_over, as_json=as_json)
     finally:
-        built.close()
+        whole.close()
 
 
 def _restore(built: App, destination: Destination, by: str, reason: str, *, take_over: bool, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from domain.errors import ConfigurationError
 from domain.signal import SignalSpec
@@ -20,6 +20,7 @@ from service.delivery_sections import (
 )
 from service.misfit import misfit
 from service.notify_sections import NotifyConfig
+from service.overlays import apart, overlaid
 from service.sections import (
     BackupConfig,
     DatasetsConfig,
@@ -82,6 +83,27 @@ class Config(Section):
     alert_names: Mapping[str, str] = Field(default_factory=dict)
     routes: tuple[RouteConfig, ...] = ()
     signals: Mapping[str, SignalSpec] = Field(default_factory=dict)
+    targets: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+
+    _further: dict[str, Config] = PrivateAttr(default_factory=dict)
+
+    @property
+    def every_target(self) -> tuple[str, ...]:
+        """The names of all targets that are looked after, the file's own first."""
+        return (self.target, *self._further)
+
+    def at(self, target: str) -> Config:
+        """Return the configuration of one target, whole; of a further one, with a folder of its own for its state.
+
+        Raises:
+            ConfigurationError: it is none of this file.
+        """
+        if target == self.target:
+            return self
+        if target not in self._further:
+            known = ", ".join(self.every_target)
+            raise ConfigurationError("target", f"{target!r} is not cared for here", f"Use one of: {known}")
+        return self._further[target]
 
     @property
     def audit_file(self) -> Path:
@@ -106,14 +128,30 @@ def load_config(path: Path) -> Config:
     except UnicodeDecodeError as problem:
         raise ConfigurationError(str(path), f"is not YAML: it is no text ({problem})", "Mend the file") from None
     raw = read_yaml(text, file=str(path))
+    base = path.parent.resolve()
     try:
-        config = Config.model_validate(raw)
+        config = _absolute(_valid(raw), base)
+        further = {name: _absolute(_valid(overlaid(raw, name), f"targets.{name}."), base) for name in config.targets}
+        config._further = {
+            name: each.model_copy(update={"state": config.state / "targets" / name}) for name, each in further.items()
+        }
+        apart({config.target: config, **config._further})
+    except ConfigurationError as problem:
+        raise ConfigurationError(f"{path.name}: {problem.field}", problem.problem, problem.remedy) from None
+    return config
+
+
+def _valid(raw: Any, of: str = "") -> Config:
+    """Return what was read as a configuration; `of` stands before the fields of a part of the file."""
+    try:
+        return Config.model_validate(raw)
     except ValidationError as problem:
         field, wrong, remedy = misfit(problem, Config)
-        raise ConfigurationError(f"{path.name}: {field or 'the file'}", wrong, remedy) from None
+        raise ConfigurationError(f"{of}{field or 'the file'}", wrong, remedy) from None
     except OverflowError as problem:
-        raise ConfigurationError(str(path), f"holds a number out of range: {problem}", "Write a smaller one") from None
-    return _absolute(config, path.parent.resolve())
+        raise ConfigurationError(
+            of.rstrip(".") or "the file", f"holds a number out of range: {problem}", "Write a smaller one"
+        ) from None
 
 
 def _absolute(config: Config, base: Path) -> Config:

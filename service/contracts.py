@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from adapters.audit.base import AuditPort
 from domain.clock import Clock, SystemClock
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, EvercrewError
 from domain.events import Event, Observer
 from domain.receipt import AuditEntry, RecordKind
 from policies.contract import Contract, load_contract
@@ -81,6 +81,20 @@ def contract_of(config: Config, profile: Profile) -> Contract:
         ConfigurationError: it cannot be read, or is not sound.
     """
     return _builder(config, profile)(_source(config).read())
+
+
+def signals_of_further(config: Config, profile: Profile) -> dict[str, list[str]]:
+    """Return the signals of every further target: those of its contract, or of the file's where its cannot be read.
+
+    Alerts about a target whose contract cannot be read are taken all the same; their cycles are held until it can.
+    """
+    found: dict[str, list[str]] = {}
+    for name in config.every_target[1:]:
+        try:
+            found[name] = list(contract_of(config.at(name), profile).signals)
+        except EvercrewError:
+            found[name] = list(contract_of(config, profile).signals)
+    return found
 
 
 def live_contract(

@@ -58,9 +58,14 @@ class Finding(BaseModel):
 
 
 def examine(app: App, known: Mapping[str, Finding] | None = None) -> list[Finding]:
-    """Return a finding for every connection: what is `known` of it already, or else what it says now."""
+    """Return a finding for every connection: what is `known` of it already, or else what it says now.
+
+    Those of a further target are called ``<target>.<connection>``.
+    """
     known = known or {}
-    return [known.get(name) or _asked(name, check) for name, check in _checks(app, contract="contract" not in known)]
+    checks = _checks(app, contract="contract" not in known)
+    first = [known.get(name) or _asked(name, check) for name, check in checks]
+    return first + [found for target in app.targets[1:] for found in of_target(app, target)]
 
 
 def diagnosed(config: Path, settings: Settings) -> list[Finding]:
@@ -115,8 +120,39 @@ def _checks(app: App, *, contract: bool = True) -> Iterator[tuple[str, Callable[
     yield "logs", ports.logs.check
     yield "schedules", lambda: scheduler_of(app).check()
     yield "clock", lambda: compared(addresses(app.config), app.clock)
+    yield from _systems(app)
     yield from _optional(app)
     yield "model", lambda: app.chat(Role.SUPERVISOR).check()
+
+
+def of_target(app: App, target: str) -> Iterator[Finding]:
+    """Return a finding for every connection of a further target; one that cannot be opened is the one finding."""
+    try:
+        there = app.at(target)
+    except EvercrewError as problem:
+        yield Finding(name=target, ok=False, detail=str(problem))
+        return
+    for name, check in _own(there):
+        found = _asked(name, check)
+        yield found.model_copy(update={"name": f"{target}.{name}"})
+
+
+def _own(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What each target has for itself."""
+    ports = app.ports
+    yield "contract", app.rules.check
+    yield "platform", ports.platform.check
+    yield "metrics", ports.metrics.check
+    yield "values", ports.vcs.check
+    yield "live", ports.delivery.check
+    yield "models", ports.tracking.check
+    yield "datasets", ports.datasets.check
+    yield "jobs", lambda: _jobs(app)
+    yield "training", ports.training.check
+    yield "evaluation", lambda: _sealed(app)
+    yield "sandbox", ports.sandbox.check
+    yield "logs", ports.logs.check
+    yield from _systems(app)
 
 
 def _audited(app: App) -> str:
@@ -126,8 +162,8 @@ def _audited(app: App) -> str:
     return f"{count} records, the chain is whole{where}; {app.audit.signer()}, up to record {covered}"
 
 
-def _optional(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Systems that need not be there are asked where they are configured."""
+def _systems(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Systems of a target that need not be there are asked where they are configured."""
     config, ports = app.config, app.ports
     if ports.rollout is not None:
         yield "rollout", ports.rollout.check
@@ -143,12 +179,16 @@ def _optional(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "h2o", lambda: _h2o(app)
     if config.llm_studio is not None:
         yield "llm_studio", lambda: studio_of(_site(app)).check()
-    if config.backup is not None:
-        yield "backup", objects_of(config.backup).check
     if config.feedback is not None:
         yield "feedback", ports.feedback.check
     if config.search is not None:
         yield "search", ports.search.check
+
+
+def _optional(app: App) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What all targets share, where it is configured."""
+    if app.config.backup is not None:
+        yield "backup", objects_of(app.config.backup).check
     yield from notice_checks(app)
 
 

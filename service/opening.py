@@ -28,8 +28,9 @@ def wanted(
     Raises:
         InvalidInput: there is no such signal or target, or no reason.
     """
-    if signal not in routing.signals:
-        raise InvalidInput("signal", f"{signal!r} is not in the contract", f"Use one of: {', '.join(routing.signals)}")
+    known = routing.signals_of(target or routing.targets[0])
+    if signal not in known:
+        raise InvalidInput("signal", f"{signal!r} is not in the contract", f"Use one of: {', '.join(known)}")
     if target and target not in routing.targets:
         raise InvalidInput("target", f"{target!r} is not cared for here", f"Use one of: {', '.join(routing.targets)}")
     if not reason.strip():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cycles.cron import Timing
 from cycles.routine import HealthCheck, rehearse_gold
 from cycles.schedule import Schedule, Scheduler
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, DependencyUnavailable, EvercrewError
 from policies.durations import Duration
 from policies.profiles import Profile
 from service.cli_rollback import restorer_of
+from service.config import Config
 from service.retention import retirement_of
 from service.weekly.make import by_the_clock
 from service.wiring import App
@@ -90,22 +91,13 @@ def scheduler_of(built: App, *, by_inbox: bool = False) -> Scheduler:
         ConfigurationError: the section `schedules` names what is none, or a time that is none.
     """
     config = built.config
-    retention = config.tracking.retention
-    times = timings(built.profile, config.schedules, backup=config.backup is not None, retention=retention.enabled)
-    health = HealthCheck(
-        built.reader,
-        built.ports.store,
-        built.clock,
-        built.engine.start,
-        target=config.target,
-        environment=config.environment,
-        inbox=built.inbox if by_inbox else None,
-    )
+    retiring = [name for name in built.targets if _at(config, name).tracking.retention.enabled]
+    times = timings(built.profile, config.schedules, backup=config.backup is not None, retention=bool(retiring))
     jobs: dict[str, tuple[Callable[[], str], timedelta]] = {
-        REHEARSAL: (lambda: rehearse_gold(restorer_of(built)), timedelta(hours=2)),
+        REHEARSAL: (lambda: _each(built, lambda one: rehearse_gold(restorer_of(one))), timedelta(hours=2)),
         BACKUP: (lambda: _back_up(built), timedelta(hours=6)),
-        HEALTH: (health, timedelta(minutes=30)),
-        RETENTION: (lambda: retirement_of(built)(), timedelta(hours=2)),
+        HEALTH: (lambda: _each(built, lambda one: _health(one, by_inbox=by_inbox)()), timedelta(minutes=30)),
+        RETENTION: (lambda: _each(built, lambda one: retirement_of(one)(), retiring), timedelta(hours=2)),
         WEEKLY: (lambda: by_the_clock(built), timedelta(hours=1)),
     }
     schedules = [
@@ -115,6 +107,44 @@ def scheduler_of(built: App, *, by_inbox: bool = False) -> Scheduler:
     return Scheduler(
         schedules, store=built.ports.store, audit=built.audit, clock=built.clock, by=built.settings.executor_id
     )
+
+
+def _at(config: Config, target: str) -> Config:
+    return config if target == config.target else config.at(target)
+
+
+def _health(built: App, *, by_inbox: bool) -> HealthCheck:
+    return HealthCheck(
+        built.reader,
+        built.ports.store,
+        built.clock,
+        built.engine.start,
+        target=built.config.target,
+        environment=built.config.environment,
+        inbox=built.inbox if by_inbox else None,
+    )
+
+
+def _each(built: App, job: Callable[[App], str], targets: Sequence[str] = ()) -> str:
+    """Do a job for every target, and return what it said; one that fails keeps none of the others from theirs.
+
+    Raises:
+        DependencyError: it failed for some, after it was done for the others; names them.
+    """
+    names = targets or built.targets
+    if len(names) == 1:
+        return job(built.at(names[0]))
+    said: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            said[name] = job(built.at(name))
+        except EvercrewError as problem:
+            failed[name] = str(problem)
+    told = "; ".join(f"{name}: {words}" for name, words in (said | failed).items())
+    if failed:
+        raise DependencyUnavailable(", ".join(f"targets.{name}" for name in failed), told)
+    return told
 
 
 def _back_up(built: App) -> str:

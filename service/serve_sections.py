@@ -98,18 +98,26 @@ def routing_of(
     target: str,
     environment: str,
     routes: Sequence[RouteConfig],
+    further: Mapping[str, Sequence[str]] | None = None,
 ) -> Routing:
     """Return how labels become names of ours.
+
+    Args:
+        signals: those of `target`'s contract. further: the further targets, with the signals of theirs.
 
     Raises:
         ConfigurationError: a route names a signal or a target that there is not.
     """
-    for number, route in enumerate(routes):
-        if route.signal and route.signal not in signals:
-            remedy = f"Use one of: {', '.join(sorted(signals))}"
-            raise ConfigurationError(f"routes.{number}.signal", f"{route.signal!r} is not a signal", remedy)
-        if route.target and route.target != target:
-            problem = f"{route.target!r} is not what this configuration looks after"
-            raise ConfigurationError(f"routes.{number}.target", problem, f"Use {target}, or leave it out")
+    own = dict(further or {})
+    targets = [target, *own]
     made = [Route(match=dict(route.match), signal=route.signal, target=route.target) for route in routes]
-    return Routing(list(signals), alert_names, [target], environment, made)
+    routing = Routing(list(signals), alert_names, targets, environment, made, own)
+    for number, route in enumerate(routes):
+        known = routing.signals_of(route.target) if route.target else routing.known
+        if route.target and route.target not in targets:
+            problem = f"{route.target!r} is not what this configuration looks after"
+            raise ConfigurationError(f"routes.{number}.target", problem, f"Use {' or '.join(targets)}, or leave it out")
+        if route.signal and route.signal not in known:
+            remedy = f"Use one of: {', '.join(sorted(known))}"
+            raise ConfigurationError(f"routes.{number}.signal", f"{route.signal!r} is not a signal", remedy)
+    return routing

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from domain.errors import ConfigurationError
 
 PREFIX = "EVERCREW_"
+OF_TARGET = f"{PREFIX}TARGETS__"
+"""Before ``<TARGET>__<SETTING>``: a secret that one of several targets has for itself."""
 TRACES_PAGE = r"https?://[^@\s?]+/(?:projects/p/[0-9a-f-]{36}|#/experiments/[0-9]+)"
 """The page of a project in LangSmith, or of an experiment in MLflow, as a browser shows its address."""
 
@@ -145,6 +147,53 @@ class Settings(BaseModel):
     notify_email_password: str = _secret("the mail server, for the user notify.email.username", what="password")
     notify_webhook_secret: str = _secret("signing what is posted to notify.webhook.url", what="secret")
 
+    _of_targets: dict[str, dict[str, str]] = PrivateAttr(default_factory=dict)
+
+    def at(self, target: str) -> Settings:
+        """Return the settings of a target: its own secrets in place of those for all, where it has some."""
+        return self.model_copy(update=self._of_targets.get(_variable(target), {}))
+
+    def each(self) -> Iterator[Settings]:
+        """Return these settings, and those of every target that has secrets of its own."""
+        yield self
+        yield from (self.model_copy(update=own) for own in self._of_targets.values())
+
+    def check_targets(self, targets: Iterable[str]) -> None:
+        """Check that secrets of single targets are of targets that there are.
+
+        Raises:
+            ConfigurationError: they are not; names the variable.
+        """
+        known = {_variable(target) for target in targets}
+        for target, own in self._of_targets.items():
+            if target not in known:
+                variable = f"{OF_TARGET}{target}__{next(iter(own)).upper()}"
+                remedy = f"Use one of: {', '.join(sorted(known))}" if known else "Name it in section targets"
+                raise ConfigurationError(variable, "there is no such further target", remedy)
+
+
+# Of these a further target may have its own; MLflow's are the process's, and so is everything Evercrew itself is.
+TARGETS_OWN = (
+    "values_token",
+    "forge_token",
+    "delivery_token",
+    "delivery_password",
+    "rollout_token",
+    "metrics_token",
+    "metrics_password",
+    "alertmanager_token",
+    "alertmanager_password",
+    "grafana_token",
+    "costs_token",
+    "vectors_token",
+    "search_password",
+    "feedback_password",
+    "logs_token",
+    "logs_password",
+    "h2o_password",
+    "llm_studio_token",
+)
+
 
 def names() -> dict[str, str]:
     """Return the environment variable of each setting."""
@@ -161,16 +210,41 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """
     given = dict(os.environ) if environment is None else dict(environment)
     known = names()
-    unknown = sorted(name for name in given if name.startswith(PREFIX) and name not in known.values())
+    of_targets = _of_targets({name: value for name, value in given.items() if name.startswith(OF_TARGET)})
+    unknown = sorted(
+        name
+        for name in given
+        if name.startswith(PREFIX) and name not in known.values() and not name.startswith(OF_TARGET)
+    )
     if unknown:
         raise ConfigurationError(unknown[0], "is not a setting", "See .env.example for those there are")
     values = {_key(field): given[name] for field, name in known.items() if given.get(name, "") != ""}
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as problem:
         first = problem.errors()[0]
         field = str(first["loc"][0])
         raise ConfigurationError(known.get(field, field), first["msg"], "See .env.example for what it may be") from None
+    settings._of_targets = of_targets
+    return settings
+
+
+def _of_targets(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the secrets of single targets, by the name a target has in variables."""
+    found: dict[str, dict[str, str]] = {}
+    for variable, value in sorted(given.items()):
+        target, _, setting = variable.removeprefix(OF_TARGET).partition("__")
+        if not target or setting.lower() not in TARGETS_OWN or setting != setting.upper():
+            known = ", ".join(name.upper() for name in TARGETS_OWN)
+            raise ConfigurationError(variable, "is no setting of a single target", f"Use one of: {known}")
+        if value:
+            found.setdefault(target, {})[setting.lower()] = value
+    return found
+
+
+def _variable(target: str) -> str:
+    """Return a target's name as it stands in variables."""
+    return target.replace("-", "_").upper()
 
 
 def export(values: Mapping[str, str]) -> None:

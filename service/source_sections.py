@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from domain.signal import LabelName
 from service.sections import HttpSection, Section
 
 
@@ -20,10 +21,12 @@ class PlatformConfig(Section):
 class MetricsConfig(HttpSection):
     """`scrape` reads the platform's own /metrics page; `prometheus` asks a Prometheus server.
 
-    There a sample that is older than `lookback_s` seconds counts as missing.
+    There a sample that is older than `lookback_s` seconds counts as missing. `labels` are those of all series of the
+    target, for a server that has others too.
     """
 
     kind: Literal["scrape", "prometheus"] = "scrape"
+    labels: Mapping[LabelName, str] = Field(default_factory=dict)
     interval_s: float = Field(default=1.0, gt=0)
     lookback_s: float = Field(default=300, gt=0, le=300)
 

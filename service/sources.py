@@ -22,7 +22,17 @@ from service.site import Site
 
 
 def metrics_of(site: Site) -> MetricsPort:
-    """Return the metrics of a Prometheus, or of the platform's own page, scraped from now on."""
+    """Return the metrics of a Prometheus, or of the platform's own page, scraped from now on.
+
+    Where labels tell the target's series from others, no other series are read.
+    """
+    from adapters.metrics.labelled import LabelledMetrics
+
+    found, labels = _metrics_of(site), site.config.metrics.labels
+    return LabelledMetrics(found, labels) if labels else found
+
+
+def _metrics_of(site: Site) -> MetricsPort:
     section = site.config.metrics
     if section.kind == "prometheus":
         from adapters.metrics.prometheus import PrometheusMetrics

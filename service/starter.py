@@ -120,6 +120,12 @@ evaluation:
 #   - match: {{team: search, alertname: "Relevance*"}}
 #     signal: ndcg_at_10
 
+# Other models that are looked after too, each a part of this file that is laid over it: docs/targets.md.
+# targets:
+#   ads:
+#     platform:
+#       url: https://ads.example
+
 # Names of alerts that carry no label `signal`, and the signals they stand for.
 alert_names:
   SearchQualityDrop: ndcg_at_10

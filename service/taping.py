@@ -37,5 +37,6 @@ def versions() -> dict[str, str]:
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return every secret of the settings that is set."""
-    values = (str(getattr(settings, name)) for name in type(settings).model_fields if name.endswith(_SECRET))
+    fields = [name for name in type(settings).model_fields if name.endswith(_SECRET)]
+    values = dict.fromkeys(str(getattr(each, name)) for each in settings.each() for name in fields)
     return tuple(value for value in values if len(value) >= _LEAST)

@@ -7,89 +7,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from importlib import metadata
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from adapters.inbox.base import InboxPort
 from adapters.llm.base import ChatPort
-from adapters.meter import exposition
 from adapters.notices.base import NoticesPort
 from adapters.requests.base import RequestsPort
 from adapters.traces.base import TracesPort
 from adapters.workflow.base import SharedWorkflow
-from agents.build import REQUIRED_ENVIRONMENT
-from cycles.artifacts import Artifacts
-from cycles.autonomy import AutonomyRecord
-from cycles.context import ContextSource
 from cycles.desk import Office
 from cycles.engine import Engine
 from cycles.intake import Routing
-from cycles.ports import Judges
-from cycles.rules import Rulebook
-from cycles.shelf import Taping
-from cycles.tape import witness
 from cycles.verify import Evidence
 from domain.actor import Role
 from domain.clock import Clock, SystemClock
+from domain.errors import DependencyUnavailable
 from domain.events import Observer, nobody
-from domain.permit import PermitOffice
-from learning.seasonal import SeasonalBaseline
 from policies.contract import Contract
 from policies.profiles import Profile
-from service.auditing import anchor_of, audit_of
-from service.catalog import catalog
 from service.config import Config
-from service.consents import consent_of, people_of
-from service.contracts import live_contract
-from service.database import database_of
+from service.contracts import signals_of_further
 from service.executor import Executor, executor_of, fence
+from service.further import Further
+from service.libraries import environment_of
 from service.models import chat_of, judges_of, paying_of, warm
-from service.policyset import live_policies
-from service.profile import profile_of
-from service.records import rulebook_of
 from service.serve_sections import routing_of
 from service.settings import Settings, export
-from service.site import Site
-from service.sources import metrics_of
+from service.standing import Base, base_of, base_over, gate_of, office_of
 from service.systems import layout_of
-from service.taping import taping_of
-from service.toolbox import Ports, toolbox
-from service.tracers import traces_of
-from service.vendors import (
-    accounts_of,
-    approvals_of,
-    autonomy_of,
-    inbox_of,
-    ledger_of,
-    notices_of,
-    ports_of,
-    requests_of,
-    workflow_of,
-)
-from tools.consent import Consent
-from tools.data.examples import Paraphraser
+from service.toolbox import Ports
+from service.vendors import inbox_of, notices_of, requests_of, workflow_of
 from tools.gate import Gate
-from tools.observe.reading import SignalReader, Windows, judge_of
-from tools.purse import Purse, purse_of
+from tools.observe.reading import SignalReader
 
 if TYPE_CHECKING:
     from adapters.audit.signed import SignedAudit
     from adapters.database import Database
     from policies.live import LivePolicies
     from policies.live_contract import LiveContract
-
-HOUSEKEEPING = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "DVC_NO_ANALYTICS": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-    "LANGSMITH_USE_DAEMON": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
 
 
 @dataclass(frozen=True)
@@ -119,6 +75,34 @@ class App:
     chat: Callable[[Role], ChatPort]
     model: str
     _closing: ExitStack
+    further: Further[App] | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of all targets, the configuration's own first."""
+        return self.further.names if self.further is not None else (self.config.target,)
+
+    def at(self, target: str) -> App:
+        """Return the application over the systems of one target; all else of it is the same.
+
+        Raises:
+            DependencyUnavailable: they cannot be opened, or it is none of the configuration's targets.
+        """
+        if self.further is None or target == self.config.target:
+            return self
+        return self.further.at(target)
+
+    def shown(self, target: str) -> App:
+        """Return the application over a target's systems for a page about it, which is drawn without them too."""
+        try:
+            return self.at(target)
+        except DependencyUnavailable:
+            return self
+
+    def current_accounts(self) -> set[str]:
+        """Return the names of the accounts of the present period and day, of all targets."""
+        purse, environment = self.office.purse, self.config.environment
+        return {name for target in self.targets for name in purse.current(target, environment)} if purse else set()
 
     @property
     def contract(self) -> Contract:
@@ -166,7 +150,8 @@ def build(
         ConfigurationError: something of the configuration cannot be used.
         DependencyError: a system that must answer at once does not.
     """
-    export({**HOUSEKEEPING, **_crewai_environment(settings), **_mlflow_environment(config, settings)})
+    settings.check_targets(name for name in config.every_target if name != config.target)
+    export(environment_of(config, settings))
     with ExitStack() as closing:
         app = _built(config, settings, clock or SystemClock(), observer, closing, workflow=workflow, slots=slots)
         app._closing.push(closing.pop_all())
@@ -184,26 +169,26 @@ def _built(
     slots: int | None,
 ) -> App:
     last = closing.enter_context(ExitStack())  # others go on with our cycles only when nothing of ours writes any more
-    base = _base(config, settings, clock, observer, closing)
+    base = base_of(config, settings, clock, observer, closing)
+    systems = closing.enter_context(ExitStack())
     chat, model, by_model = chat_of(settings, base.clock, observer)
-    gate = _gate(base, by_model, settings.model_usd_per_1m_tokens)
     paying = paying_of(settings, base.profile, base.purse)
     inbox = inbox_of(base.database, base.clock)
-    office = _office(base, gate, judges_of(gate, chat, observer, base.traces, base.clock, paying), inbox)
-    name, member = settings.executor_id, None
-    if workflow:
-        member = executor_of(config.workflow_url, base.database, name, base.clock, last)
-    if member is not None:
-        fence(member, base.database, base.permits, base.audit)
-    owner = member.lease.owner if member else name
+
+    def seated(of: Base) -> tuple[Gate, Office]:
+        door = gate_of(of, by_model, settings.model_usd_per_1m_tokens)
+        return door, office_of(of, door, judges_of(door, chat, observer, of.traces, of.clock, paying), inbox)
+
+    def opened(target: str, stack: ExitStack) -> App:
+        own = settings.at(target)
+        return _over(app, base_over(base, config.at(target), own, stack), own, seated)
+
+    gate, office = seated(base)
+    member = _joined(base, settings.executor_id, last) if workflow else None
+    owner = member.lease.owner if member else settings.executor_id
     machinery = workflow_of(config, base.clock, closing, executor_id=owner, slots=slots)
-    engine = Engine(office, machinery)
-    if workflow:
-        engine.launch()
-        if member is not None:
-            member.take_over(machinery)
-        warm(office.judges)
-    return App(
+    further = Further[App](config.target, config.every_target[1:], opened, base.clock, systems)
+    app = App(
         config=config,
         settings=settings,
         profile=base.profile,
@@ -216,177 +201,57 @@ def _built(
         traces=base.traces,
         gate=gate,
         office=office,
-        engine=engine,
+        engine=Engine(office, machinery, offices=lambda target: further.at(target).office),
         workflow=machinery,
         executor=member,
         database=base.database,
         inbox=inbox,
         requests=requests_of(base.database),
         notices=notices_of(base.database),
-        routing=routing_of(
-            list(base.rules().signals), config.alert_names, config.target, config.environment, config.routes
-        ),
+        routing=_routing(config, base),
         chat=chat,
         model=model,
         _closing=ExitStack(),
+        further=further,
     )
+    further.begin(app)
+    if workflow:
+        _launch(app, further)
+    return app
 
 
-def _tell_metrics(config: Config) -> None:
-    """Leave what the adapters counted where a textfile collector finds it."""
-    (config.state / "adapters.prom").write_text(exposition(), encoding="utf-8")
+def _joined(base: Base, name: str, closing: ExitStack) -> Executor | None:
+    member = executor_of(base.config.workflow_url, base.database, name, base.clock, closing)
+    if member is not None:
+        fence(member, base.database, base.permits, base.audit)
+    return member
 
 
-@dataclass(frozen=True)
-class _Base:
-    """What the door, the desk and the engine stand on."""
-
-    config: Config
-    profile: Profile
-    rules: LiveContract
-    clock: Clock
-    observer: Observer
-    permits: PermitOffice
-    audit: SignedAudit
-    policies: LivePolicies
-    traces: TracesPort
-    reader: SignalReader
-    ports: Ports
-    database: Database
-    rulebook: Rulebook
-    consent: Consent
-    autonomy: AutonomyRecord
-    taping: Taping
-    purse: Purse
+def _launch(app: App, further: Further[App]) -> None:
+    further.open_all()
+    app.engine.launch()
+    if app.executor is not None:
+        app.executor.take_over(app.workflow)
+    warm(app.office.judges)
 
 
-def _base(config: Config, settings: Settings, clock: Clock, observer: Observer, closing: ExitStack) -> _Base:
-    profile = profile_of(config)
-    permits = PermitOffice(clock)
-    audit = audit_of(config, clock, closing, key=settings.audit_key, observer=observer)
-    rules = live_contract(config, profile, clock=clock, audit=audit, observer=observer)
-    policies = live_policies(config.policies, clock=clock, audit=audit, observer=observer)
-    closing.callback(_tell_metrics, config)
-    site = Site(config, settings, permits, clock, closing, anchor_of(audit))
-    metrics = metrics_of(site)
-    measure = profile.measure
-    windows = Windows(current=measure.current, baseline=measure.baseline, gap=measure.gap)
-    seasonal = SeasonalBaseline() if measure.baseline_kind == "seasonal" else None
-    database = database_of(config, closing)
-    rulebook = rulebook_of(database, rules, audit, clock, profile, observer)
-    reader = SignalReader(metrics, catalog(config), windows, judge_of(rulebook.contract), clock, seasonal)
-    ports = ports_of(site, metrics, database)
-    traces = traces_of(config, settings, clock, closing, ports.store)
-    consent = consent_of(
-        approvals_of(database),
-        people=people_of(config.people),
-        profile=profile,
-        pdp=policies,
-        audit=audit,
-        store=ports.store,
-        clock=clock,
-        observer=observer,
-        accounts=accounts_of(database),
-    )
-    taping = taping_of(policies, settings)
-    return _Base(
-        config,
-        profile,
-        rules,
-        clock,
-        observer,
-        permits,
-        audit,
-        policies,
-        traces,
-        reader,
-        ports,
-        database,
-        rulebook,
-        consent,
-        AutonomyRecord(autonomy_of(database), audit, clock, profile.autonomy),
-        taping,
-        purse_of(ledger_of(database, clock), profile, clock, observer),
-    )
+def _routing(config: Config, base: Base) -> Routing:
+    further = signals_of_further(config, base.profile)
+    signals = list(base.rules().signals)
+    return routing_of(signals, config.alert_names, config.target, config.environment, config.routes, further)
 
 
-def _gate(base: _Base, by_model: Paraphraser | None, usd_per_1m_tokens: float) -> Gate:
-    tools = toolbox(
-        base.ports,
-        base.reader,
-        base.profile,
-        base.config.jobs,
-        base.clock,
-        model=base.config.tracking.model,
-        bundles=base.config.state / "bundles",
-        code_revision=f"evercrew {metadata.version('evercrew')}",
-        artifacts=base.config.state / "artifacts",
-        by_model=by_model,
-        observer=base.observer,
-        layout=layout_of(base.config),
-        retention=base.config.tracking.retention,
-        permits=base.permits,
-        usd_per_1m_tokens=usd_per_1m_tokens,
-    )
-    return Gate(
-        registry=tools,
-        pdp=base.policies,
-        audit=base.audit,
-        store=base.ports.store,
-        office=base.permits,
-        traces=base.traces,
-        context=ContextSource(
-            base.ports.store,
-            base.clock,
-            base.profile,
-            base.rules(),
-            base.purse,
-            base.autonomy.level_of,
-            live=base.rules,
-        ),
-        approvals=base.consent,
-        budget=base.purse,
-        clock=base.clock,
-        observer=base.observer,
-        witness=witness,
-    )
-
-
-def _office(base: _Base, gate: Gate, judges: Judges, inbox: InboxPort) -> Office:
-    return Office(
+def _over(app: App, base: Base, settings: Settings, seated: Callable[[Base], tuple[Gate, Office]]) -> App:
+    """Return the application over the systems of another target."""
+    gate, office = seated(base)
+    return replace(
+        app,
+        config=base.config,
+        settings=settings,
+        ports=base.ports,
+        reader=base.reader,
+        rules=base.rules,
         gate=gate,
-        judges=judges,
-        store=base.ports.store,
-        audit=base.audit,
-        retrieval=base.ports.retrieval,
-        traces=base.traces,
-        artifacts=Artifacts(base.config.state / "artifacts"),
-        clock=base.clock,
-        profile=base.profile,
-        contract=base.rules(),
-        live_contract=base.rules,
-        observer=base.observer,
-        consent=base.consent,
-        autonomy=base.autonomy,
-        purse=base.purse,
-        taping=base.taping,
-        rulebook=base.rulebook,
-        incidents=inbox,
+        office=office,
+        _closing=ExitStack(),
     )
-
-
-def _mlflow_environment(config: Config, settings: Settings) -> dict[str, str]:
-    """MLflow takes its credentials and the address of an S3 store from the environment."""
-    told = {
-        "MLFLOW_S3_ENDPOINT_URL": config.tracking.s3_endpoint_url,
-        "MLFLOW_TRACKING_TOKEN": settings.tracking_token,
-        "MLFLOW_TRACKING_USERNAME": config.tracking.username,
-        "MLFLOW_TRACKING_PASSWORD": settings.tracking_password,
-    }
-    return {name: value for name, value in told.items() if value}
-
-
-def _crewai_environment(settings: Settings) -> dict[str, str]:
-    storage = settings.home.expanduser().resolve() / "crewai"
-    storage.mkdir(parents=True, exist_ok=True)
-    return {**REQUIRED_ENVIRONMENT, "CREWAI_STORAGE_DIR": str(storage)}

@@ -70,7 +70,7 @@ def open_cycle(heard: Heard) -> Candidate:
     score = (
         2.5
         + FITS * (len(verb.places) > 1)
-        + GOES * bool(train and (model or topics))
+        + GOES * bool(train and (model or topics or _the_model(heard)))
         + FITS * bool(signal)
         + FITS * topics
         + FITS * bool(kept_back or only_look)
@@ -90,6 +90,11 @@ def open_cycle(heard: Heard) -> Candidate:
     missing: tuple[str, ...] = ("signal",) if not train and signal is None else ()
     missing += ("environment",) if _elsewhere(heard, bound=(kept_back or only_look) and not heard.narrow) else ()
     return Candidate(Kind.OPEN, score - NAMES * unclear, slots, places, missing)
+
+
+def _the_model(heard: Heard) -> bool:
+    """Whether *the model* is spoken of, where there is one that can be meant."""
+    return len(heard.vocabulary.models) == 1 and any(word.text == "model" for word in heard.words)
 
 
 def _elsewhere(heard: Heard, *, bound: bool) -> bool:

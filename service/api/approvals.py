@@ -113,7 +113,9 @@ def show(
     on: On, caller: Viewer, identity: ApprovalId, response: Response, if_none_match: IfNoneMatch = ""
 ) -> ApprovalView:
     """Show the change that will be made, the evidence, the price, and who has said what."""
-    return tagged(response, if_none_match, ApprovalView.of_dossier(dossier(on.app.office, _known(on, identity))))
+    request = _known(on, identity)
+    found = dossier(on.app.at(request.binding.target).office, request)
+    return tagged(response, if_none_match, ApprovalView.of_dossier(found))
 
 
 @router.post("/approvals/{identity}/votes")
@@ -133,7 +135,7 @@ def vote(
         state = request.state(on.clock.now())
         if state not in (ApprovalState.WAITING, ApprovalState.GRANTED):
             raise ConflictError(f"{request.id} is {state.value}: it cannot be voted on any more")
-        if wish.seen != dossier(office, request).seen:
+        if wish.seen != dossier(on.app.at(request.binding.target).office, request).seen:
             raise _other_change(request)
         after = office.consent.ballots.vote(
             request.id,

@@ -173,7 +173,7 @@ def _chosen(on: Serving, *, everything: bool) -> list[Standing]:
     known = list(purse.ledger.accounts())
     if everything:
         return known
-    now = purse.current(on.app.config.target, on.app.config.environment)
+    now = on.app.current_accounts()
     now |= {cycle_account(c.id) for c in on.app.ports.store.cycles(open_only=True, limit=1000)}
     return [standing for standing in known if standing.name in now]
 

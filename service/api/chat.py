@@ -17,7 +17,7 @@ from service.api.problems import Problem
 from service.api.routing import router_of
 from service.api.serving import Serving, serving
 from service.api.shapes import SAID, Reply, Wish, YesNo
-from service.chat.desk import ChatDesk
+from service.chat.desk import Chat
 from service.chat.events import ChatEvent
 
 router = router_of("chat")
@@ -116,7 +116,7 @@ def talk(on: On, caller: Talker, conversation_id: Talk) -> MessagesView:
     return MessagesView(conversation_id=conversation_id, messages=views)
 
 
-def _desk(on: Serving) -> ChatDesk:
+def _desk(on: Serving) -> Chat:
     if on.chat is None:
         raise Problem(503, "There is no chat", "this service was started without one", remedy="Use the REST API")
     return on.chat

@@ -229,7 +229,7 @@ def resume(
 def verified(on: On, caller: Viewer, cycle_id: CycleId) -> VerifiedView:
     """Prove a cycle: chain, artifacts, data, model, git and what is live. What cannot be checked is not ok."""
     cycle = known(on, cycle_id)
-    checks = [CheckView(**check.model_dump()) for check in verify(cycle.id, on.app.evidence())]
+    checks = [CheckView(**check.model_dump()) for check in verify(cycle.id, on.app.at(cycle.target).evidence())]
     return VerifiedView(cycle_id=cycle.id, verified=all(check.ok for check in checks), checks=checks)
 
 

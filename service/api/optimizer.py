@@ -22,6 +22,7 @@ from service.api.idempotency import Idempotent
 from service.api.routing import router_of
 from service.api.serving import Serving, serving
 from service.api.shapes import Environment, Remark, Reply, Where, Wish
+from service.choice import chosen
 from service.cli_rollback import restorer_of
 from service.switching import switched
 
@@ -32,6 +33,11 @@ PATIENCE = timedelta(seconds=12)
 
 _OVER_HTTP = "no reason was given (over the REST API)"
 Version = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:+-]*$")]
+Target = Annotated[
+    str,
+    StringConstraints(max_length=120, pattern=r"^[A-Za-z0-9_.-]*$"),
+    Field(description="Which target; by default the first."),
+]
 Part = Annotated[str, StringConstraints(max_length=80, pattern=r"^[a-z0-9_]*$")]
 
 
@@ -72,6 +78,7 @@ class RollbackWish(Wish):
 
     environment: Environment
     to_version: Version
+    target: Target = ""
     reason: Remark = ""
     take_over: bool = Field(default=False, description="Also while a cycle works on the target: it is asked to end.")
 
@@ -152,9 +159,10 @@ def preview(
     on: On,
     caller: Annotated[Caller, Depends(may(ApiAction.ROLLBACK))],
     to_version: Annotated[Version, Query(description="As of a rollback.")],
+    target: Target = "",
 ) -> PreviewView:
     """Show where a rollback would lead to and what it would change, and rehearse it; nothing is changed."""
-    restorer = restorer_of(on.app)
+    restorer = restorer_of(chosen(on.app, target))
     destination = restorer.resolve(to_version)
     return PreviewView(
         asked=destination.asked,
@@ -196,7 +204,8 @@ class _Rollback:
         self._on = on
         self._wish = wish
         self._person = caller.person or caller.name
-        self._destination = restorer_of(on.app).resolve(wish.to_version)
+        self._app = chosen(on.app, wish.target)
+        self._destination = restorer_of(self._app).resolve(wish.to_version)
         self._cycle = ""
 
     def run(self, background: Background, response: Response) -> RollbackView:
@@ -213,9 +222,9 @@ class _Rollback:
         return self._view("done", done)
 
     def _restored(self) -> Restored:
-        config = self._on.app.config
+        config = self._app.config
         hand = OperatorRestore(
-            self._on.app.office,
+            self._app.office,
             person=self._person,
             target=config.target,
             environment=config.environment,

@@ -10,7 +10,7 @@ from fastapi import Request
 if TYPE_CHECKING:
     from domain.clock import Clock
     from service.access.desk import Access
-    from service.chat.desk import ChatDesk
+    from service.chat.desk import Chat
     from service.wiring import App
 
 
@@ -20,7 +20,7 @@ class Serving:
 
     app: App
     access: Access
-    chat: ChatDesk | None = None
+    chat: Chat | None = None
 
     @property
     def clock(self) -> Clock:

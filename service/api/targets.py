@@ -21,6 +21,7 @@ from service.api.problems import not_found
 from service.api.routing import router_of
 from service.api.serving import Serving, serving
 from service.api.shapes import Reply
+from service.wiring import App
 
 router = router_of("targets")
 On = Annotated[Serving, Depends(serving)]
@@ -137,9 +138,10 @@ def listed(on: On, caller: Viewer, response: Response, if_none_match: IfNoneMatc
 def show(on: On, caller: Viewer, name: TargetName, response: Response, if_none_match: IfNoneMatch = "") -> TargetView:
     """Show a target: the rows of its contract, and what is live."""
     _known(on, name)
-    catalog = on.app.reader.catalog
-    rows = [_signal(key, row, measured=key in catalog) for key, row in on.app.contract.signals.items()]
-    view = TargetView(**_row(on, name).model_dump(), signals=rows, live=_live(on))
+    app = on.app.at(name)
+    catalog = app.reader.catalog
+    rows = [_signal(key, row, measured=key in catalog) for key, row in app.contract.signals.items()]
+    view = TargetView(**_row(on, name).model_dump(), signals=rows, live=_live(app))
     return tagged(response, if_none_match, view)
 
 
@@ -148,7 +150,8 @@ def show(on: On, caller: Viewer, name: TargetName, response: Response, if_none_m
 def health(on: On, caller: Viewer, name: TargetName) -> HealthView:
     """Measure every signal of a target now, against its baseline and limits. What cannot be measured says why."""
     _known(on, name)
-    signals = [_reading(on, signal) for signal in on.app.reader.catalog if signal in on.app.contract.signals]
+    app = on.app.at(name)
+    signals = [_reading(app, signal) for signal in app.reader.catalog if signal in app.contract.signals]
     return HealthView(target=name, breached=[each.name for each in signals if each.breached], signals=signals)
 
 
@@ -184,17 +187,17 @@ def _signal(name: str, row: Signal, *, measured: bool) -> SignalRow:
     )
 
 
-def _live(on: Serving) -> LiveView:
+def _live(app: App) -> LiveView:
     try:
-        found: LiveState = on.app.ports.delivery.live()
+        found: LiveState = app.ports.delivery.live()
     except EvercrewError as problem:
         return LiveView(digest=None, revision=None, problem=str(problem))
     return LiveView(digest=found.digest or None, revision=found.revision or None, problem=None)
 
 
-def _reading(on: Serving, name: str) -> ReadingView:
+def _reading(app: App, name: str) -> ReadingView:
     try:
-        found = on.app.reader.reading(name, on.clock.now())
+        found = app.reader.reading(name, app.clock.now())
     except EvercrewError as problem:
         return ReadingView(
             name=name, current=None, baseline=None, relative_delta=None, breached=None, reason=str(problem)

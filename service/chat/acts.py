@@ -188,7 +188,10 @@ class Acts:
         request = self._settling.request(wanted.approval)
         answer = VoteAnswer.APPROVE if isinstance(wanted, Approve) else VoteAnswer.DENY
         reason = wanted.reason if isinstance(wanted, Deny) else _reason(proposal)
-        ballots, seen = self._app.office.consent.ballots, dossier(self._app.office, request).seen
+        ballots, seen = (
+            self._app.office.consent.ballots,
+            dossier(self._app.at(request.binding.target).office, request).seen,
+        )
         name = caller.person or caller.name
         if caller.via == "local":
             after = ballots.vote(request.id, name, answer, reason, account=caller.name, seen=seen)

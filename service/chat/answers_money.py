@@ -80,7 +80,7 @@ def left(app: App) -> Iterator[ChatEvent]:
     if purse is None:
         yield from tell(f"{UNKNOWN} what is left: nothing is counted here.")
         return
-    names = purse.current(app.config.target, app.config.environment)
+    names = app.current_accounts()
     mine = [standing for standing in purse.ledger.accounts() if standing.name in names]
     yield from tell(*(_line(standing) for standing in mine))
     yield from cite(*(Cite(kind="account", id=standing.name) for standing in mine))

@@ -19,12 +19,13 @@ from domain.access import ApiAction, Caller
 from domain.conversation import LONGEST, Conversation, Message, Proposal
 from domain.decision import Decision
 from domain.errors import EvercrewError, InvalidInput
-from domain.intent import IRREVERSIBLE, Explain, Intent, is_write, kind_of, needed
+from domain.intent import IRREVERSIBLE, OF_ALL_TARGETS, Explain, Intent, is_write, kind_of, needed
 from domain.untrusted import one_line
 from service.chat.acts import Acts
+from service.chat.addressed import Addressed
 from service.chat.answers import Answers
 from service.chat.events import ChatEvent, Done, Proposes, Refused
-from service.chat.refusing import asked_back, failed, refusal
+from service.chat.refusing import asked_back, failed, not_one, not_several, not_without, refusal
 from service.chat.settling import Settling
 from service.chat.spoken import followed
 from service.chat.understanding import Heed, Understanding, plain, text_of
@@ -46,8 +47,28 @@ class Guard(Protocol):
         ...
 
 
+class Chat(Protocol):
+    """What a front asks: one desk, or one for each of several targets."""
+
+    def ask(self, caller: Caller, conversation_id: str, text: str) -> Iterator[ChatEvent]:
+        """See `ChatDesk.ask`."""
+        ...
+
+    def confirm(self, caller: Caller, conversation_id: str, proposal_id: str) -> Iterator[ChatEvent]:
+        """See `ChatDesk.confirm`."""
+        ...
+
+    def conversation(self, identity: str, caller: Caller | None = None) -> Sequence[Message]:
+        """See `ChatDesk.conversation`."""
+        ...
+
+    def conversations(self, caller: Caller, *, limit: int = 50) -> Sequence[Conversation]:
+        """See `ChatDesk.conversations`."""
+        ...
+
+
 class ChatDesk:
-    """Answers sentences for one application.
+    """Answers sentences for one application, over the systems of one target.
 
     Args:
         specialists: answer what needs several of them; None leaves it at what the record says.
@@ -75,10 +96,20 @@ class ChatDesk:
         self._acts = Acts(app, self._settling, runs_cycles=runs_cycles)
         self._lasts = lasts
 
+    @property
+    def target(self) -> str:
+        """The target whose systems it is over."""
+        return self._app.config.target
+
     # -- the seam ----------------------------------------------------------------------------------------------------
 
-    def ask(self, caller: Caller, conversation_id: str, text: str) -> Iterator[ChatEvent]:
+    def ask(
+        self, caller: Caller, conversation_id: str, text: str, about: Addressed | None = None
+    ) -> Iterator[ChatEvent]:
         """Answer a sentence; an empty `conversation_id` begins a conversation, whose name is in the last event.
+
+        Args:
+            about: which of several targets it names, and the sentence without the names.
 
         Raises:
             InvalidInput: the conversation is not this caller's, or there are no words.
@@ -90,7 +121,8 @@ class ChatDesk:
         before = self._kept.messages(talk.id, limit=_REMEMBERED)
         now = self._app.clock.now()
         self._kept.add(Message(conversation_id=talk.id, who="caller", text=text[:LONGEST], at=now))
-        return self._told(talk, self._asked(caller, talk, text[:LONGEST], before))
+        named = about if about is not None else Addressed(text)
+        return self._told(talk, self._asked(caller, talk, text[:LONGEST], before, named))
 
     def confirm(self, caller: Caller, conversation_id: str, proposal_id: str) -> Iterator[ChatEvent]:
         """Carry out what was proposed to this caller in this conversation, once.
@@ -127,15 +159,29 @@ class ChatDesk:
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
-    def _asked(self, caller: Caller, talk: Conversation, text: str, before: Sequence[Message]) -> Iterator[ChatEvent]:
+    def _asked(
+        self, caller: Caller, talk: Conversation, text: str, before: Sequence[Message], about: Addressed
+    ) -> Iterator[ChatEvent]:
         now = self._app.clock.now()
         may = self._access.allowed(caller, ApiAction.CHAT)
         if not may.allowed:
             yield refusal(may, ApiAction.CHAT)
             return
-        alone = self._understanding.read(text, now)
-        meant = followed(text, alone, before, lambda said_: self._understanding.read(said_, now))
+        if len(about.names) > 1:
+            yield not_several(about.names)
+            yield Done(conversation_id=talk.id)
+            return
+        words = about.text[:LONGEST]
+        alone = self._understanding.read(words, now)
+        if about.target and alone.intent is None:
+            alone = next((r for r in [self._understanding.read(about.of_model, now)] if r.intent is not None), alone)
+        meant = followed(words, alone, before, lambda said_: self._understanding.read(said_, now))
         reading = meant.reading
+        hindered = _hindered(reading.intent, about)
+        if hindered is not None:
+            yield hindered
+            yield Done(conversation_id=talk.id)
+            return
         if reading.intent is not None:
             taken = f" ({meant.word!r} is {meant.identity}, the one spoken of before)" if meant.identity else ""
             yield from self._answer(caller, talk, reading.intent, text, taken=taken)
@@ -143,15 +189,20 @@ class ChatDesk:
             return
         heed = None if reading.final else self._understanding.more(text, talk, before, reading, now)
         if heed is not None and not heed.problem:
-            yield from self._heeded(caller, talk, heed, text)
+            yield from self._heeded(caller, talk, heed, text, about)
             return
         yield asked_back(reading, text)
         yield Done(conversation_id=talk.id, models=heed.models if heed else ())
 
-    def _heeded(self, caller: Caller, talk: Conversation, heed: Heed, text: str) -> Iterator[ChatEvent]:
+    def _heeded(
+        self, caller: Caller, talk: Conversation, heed: Heed, text: str, about: Addressed
+    ) -> Iterator[ChatEvent]:
         source = heed.models[-1] if heed.models else "model"
         yield from heed.events
-        if heed.intent is not None:
+        hindered = _hindered(heed.intent, about)
+        if hindered is not None:
+            yield hindered
+        elif heed.intent is not None:
             yield from self._answer(caller, talk, heed.intent, text, source=source)
         yield Done(
             conversation_id=talk.id, source=source, models=heed.models, tokens=heed.tokens, cost_usd=heed.cost_usd
@@ -259,6 +310,15 @@ class ChatDesk:
             now = self._app.clock.now()
             message = Message(conversation_id=talk.id, who="evercrew", text=text, at=now, events=plain(heard))
             self._kept.add(message)
+
+
+def _hindered(intent: Intent | None, about: Addressed) -> ChatEvent | None:
+    """Return why an order is not one about the target that its sentence names; None where it is."""
+    if intent is None or not about.target or not is_write(intent):
+        return None
+    if about.left_out:
+        return not_without(about.target)
+    return not_one(about.target) if kind_of(intent) in OF_ALL_TARGETS else None
 
 
 def _no_such(identity: str) -> InvalidInput:

@@ -8,7 +8,8 @@ from agents.operator.interpreter import Interpreter
 from agents.operator.names import Vocabulary
 from domain.actor import Role
 from policies.flags import FEATURES
-from service.chat.desk import ChatDesk, Guard
+from service.chat.desk import Chat, ChatDesk, Guard
+from service.chat.several import SeveralDesks
 from service.chat.understanding import Understanding
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def chat_desk_of(
     conversations: ConversationsPort | None = None,
     orchestrator: Orchestrator | None = "crewai",
     runs_cycles: bool = True,
-) -> ChatDesk:
-    """Return the chat desk of an application.
+) -> Chat:
+    """Return the chat of an application: its desk, or one for each of several targets.
 
     Args:
         orchestrator: who leads the specialists: ``crewai``, ``autogen``, or None for nobody.
@@ -53,6 +54,18 @@ def chat_desk_of(
     Raises:
         DependencyUnavailable: the orchestrator is not installed; names the extra.
     """
+    kept = conversations or conversations_of(app)
+
+    def desk(target: str) -> ChatDesk:
+        return _desk(app.at(target), access, kept, orchestrator, runs_cycles=runs_cycles)
+
+    first = desk(app.config.target)
+    return SeveralDesks(first, app.targets, desk, kept) if len(app.targets) > 1 else first
+
+
+def _desk(
+    app: App, access: Guard, kept: ConversationsPort, orchestrator: Orchestrator | None, *, runs_cycles: bool
+) -> ChatDesk:
     from service.chat.listening import listener_of
     from service.chat.specialists import specialists_of
 
@@ -62,7 +75,7 @@ def chat_desk_of(
     return ChatDesk(
         app,
         access,
-        conversations or conversations_of(app),
+        kept,
         Understanding(interpreter, listener),
         specialists=specialists,
         runs_cycles=runs_cycles,

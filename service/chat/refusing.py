@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agents.operator.reading import Reading
 from agents.operator.tongues import excuse
 from agents.operator.words import normalised
@@ -30,6 +32,22 @@ def refusal(decision: Decision, action: ApiAction) -> Refused:
     return Refused(
         reason=decision.reason or f"{action.value} is not allowed", policies=decision.policies, remedy=remedy
     )
+
+
+def not_one(target: str) -> Refused:
+    """Return that an order counts for all targets, where the sentence names one."""
+    reason = f"this counts for every target and cannot be limited to {target}; nothing was done"
+    return Refused(reason=reason, remedy=f"Say it without {target}, or cancel the cycles of {target}")
+
+
+def not_several(targets: Sequence[str]) -> AsksBack:
+    """Ask which target is meant, where a sentence names several."""
+    return AsksBack(question=f"It names {' and '.join(targets)}. Nothing was done. Say it for one at a time.")
+
+
+def not_without(target: str) -> AsksBack:
+    """Ask what is meant, where a sentence seems to leave a target out."""
+    return AsksBack(question=f"It may leave {target} out. Nothing was done. Name the target that it is about.")
 
 
 def failed(problem: EvercrewError) -> Refused:

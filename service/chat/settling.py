@@ -132,7 +132,7 @@ class Settling:
                 f"{present.id} works on {app.config.target} ({present.stage.value}); a new cycle would only join it, "
                 f"without what you want of it. Wait for its end, or cancel it first"
             )
-        exact = intent.model_copy(update={"signal": signal})
+        exact = intent.model_copy(update={"signal": signal, "target": self._bound()})
         return Settled(exact, f"{said(exact)}; target {app.config.target} in {app.config.environment}")
 
     def _rollback(self, intent: RollBack) -> Settled:
@@ -141,9 +141,11 @@ class Settling:
         present = self._present()
         if present is not None:
             raise ConflictError(f"{present.id} works on {self._app.config.target}; cancel it first")
-        exact = intent.model_copy(update={"to": Destination(how="version", value=found.revision)})
+        to = Destination(how="version", value=found.revision)
+        exact = intent.model_copy(update={"to": to, "target": self._bound()})
         known = f", {found.baseline.name}" if found.baseline else ""
-        where = f"revision {found.revision[:12]} of {found.at:%Y-%m-%d %H:%M} UTC{known}, model {found.digest[:19]}"
+        of = f"{bound}, " if (bound := self._bound()) else ""
+        where = f"{of}revision {found.revision[:12]} of {found.at:%Y-%m-%d %H:%M} UTC{known}, model {found.digest[:19]}"
         return Settled(exact, f"{said(intent)}: {where}")
 
     def _vote(self, intent: Approve | Deny, caller: Caller) -> Settled:
@@ -201,6 +203,10 @@ class Settling:
         return Settled(intent, said(intent))
 
     # -- helpers -----------------------------------------------------------------------------------------------------
+
+    def _bound(self) -> str | None:
+        """Return the target that an order is bound to, where there are several."""
+        return self._app.config.target if len(self._app.targets) > 1 else None
 
     def _here(self, environment: str) -> None:
         here = self._app.config.environment

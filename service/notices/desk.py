@@ -146,7 +146,7 @@ class NoticeDesk:
         purse = self._app.office.purse
         if purse is None:
             return []
-        names = purse.current(self._app.config.target, self._app.config.environment)
+        names = self._app.current_accounts()
         found = (purse.ledger.account(name) for name in sorted(names))
         return [standing for standing in found if standing is not None]
 

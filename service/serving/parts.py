@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from service.access.desk import Access
-    from service.chat.desk import ChatDesk
+    from service.chat.desk import Chat
     from service.serving.tasks import Work
     from service.wiring import App
 
 
-def chat_of(app: App, access: Access, *, runs_cycles: bool) -> ChatDesk:
+def chat_of(app: App, access: Access, *, runs_cycles: bool) -> Chat:
     """Return the desk that answers sentences.
 
     Args:

@@ -114,7 +114,8 @@ def configure(settings: Settings, *, trace: Callable[[], str] = lambda: "", stre
 def secrets_of(settings: Settings) -> list[str]:
     """Return the values of settings that are secrets: those that are not shown when settings are printed."""
     names = [name for name, info in Settings.model_fields.items() if info.repr is False or "api_key" in name]
-    return [str(getattr(settings, name)) for name in names if getattr(settings, name)]
+    values = dict.fromkeys(str(getattr(each, name)) for each in settings.each() for name in names)
+    return [value for value in values if value]
 
 
 class EventLog:

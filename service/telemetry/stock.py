@@ -24,6 +24,7 @@ from service.telemetry.fold import Totals
 from tools.purse import cycle_account
 
 if TYPE_CHECKING:
+    from policies.live_contract import LiveContract
     from service.wiring import App
 
 FRESH = timedelta(seconds=5)
@@ -91,7 +92,8 @@ class Stock:
             for name, part in parts.items():
                 self._stale[name] = int(not _done(part))
             self._app.policies.look()
-            self._app.rules.look()
+            for rules in self._contracts():
+                rules.look()
             self._next = self._app.clock.monotonic() + self._fresh
 
     def collect(self) -> Iterator[Metric]:
@@ -152,23 +154,30 @@ class Stock:
         if purse is None:
             return
         found: dict[tuple[str, str, str], float] = {}
-        for name in purse.current(app.config.target, app.config.environment):
+        for name in sorted(app.current_accounts()):
             standing = purse.ledger.account(name)
             if standing is None:
                 continue
             of = name.partition("/")[0]
-            found[(of, "usd", "spent")] = standing.spent.usd_micros / MICROS
-            found[(of, "usd", "reserved")] = standing.reserved.usd_micros / MICROS
+            told = {("usd", "spent"): standing.spent.usd_micros / MICROS}
+            told["usd", "reserved"] = standing.reserved.usd_micros / MICROS
             if standing.ceiling.usd_micros is not None:
-                found[(of, "usd", "ceiling")] = standing.ceiling.usd_micros / MICROS
-            found[(of, "cycles", "spent")] = standing.spent.cycles
+                told["usd", "ceiling"] = standing.ceiling.usd_micros / MICROS
+            told["cycles", "spent"] = standing.spent.cycles
             if standing.ceiling.cycles is not None:
-                found[(of, "cycles", "ceiling")] = standing.ceiling.cycles
+                told["cycles", "ceiling"] = standing.ceiling.cycles
+            # Accounts of several targets are told together.
+            found.update({(of, *what): found.get((of, *what), 0.0) + value for what, value in told.items()})
         self._now.budget = found
 
     def _switches(self) -> None:
         app = self._app
         self._now.killed = flags_of(app.ports.store, app.profile).killed(app.profile.name)
+
+    def _contracts(self) -> list[LiveContract]:
+        """The contracts of all targets that are open."""
+        further = self._app.further
+        return [self._app.rules] if further is None else [app.rules for app in further.opened()]
 
     def _spent(self, cycle_id: str) -> Amounts:
         purse = self._app.office.purse
@@ -234,7 +243,7 @@ class Stock:
         yield _gauge("evercrew_kill_switch", "1 while the kill switch of the environment is on.", int(now.killed))
         well = int(bool(policies.policy_hash) and not policies.problem)
         yield _gauge("evercrew_policy_set_ok", "1 while the policy set on disk is the one in force.", well)
-        sound = int(not self._app.rules.problem)
+        sound = int(not any(rules.problem for rules in self._contracts()))
         yield _gauge("evercrew_contract_ok", "1 while the contract on disk is the one in force.", sound)
 
 

@@ -116,6 +116,7 @@ def cycle_view(
     app = serving.app
     records = app.audit.records(cycle.id)
     now = app.clock.now()
+    there = app.shown(cycle.target)
     gathered = gather(app, background, cycle, records)
     calls = calls_of(records)
     waiting = waiting_for(serving, caller, cycle_id=cycle.id)
@@ -129,13 +130,13 @@ def cycle_view(
         cycle=cycle,
         title=title_of(cycle),
         status=status_of(cycle, waiting=bool(waiting)),
-        brief=brief_of(cycle, app.contract, account, asked, price_of(app.gate, asked)),
+        brief=brief_of(cycle, there.contract, account, asked, price_of(there.gate, asked)),
         no=_no(serving, caller, cycle, waiting),
         stages=stages_of(cycle, records, now, waiting=bool(waiting)),
         crew=_crew(cycle, calls),
         calls=shown,
         calls_left_out=len(newest) - len(shown),
-        charts=charts_of(gathered.material, gathered.artifacts, now, _asked_lift(app)),
+        charts=charts_of(gathered.material, gathered.artifacts, now, _asked_lift(there)),
         claims=claims_of(cycle, gathered.artifacts, of_place(calls)),
         gates=_gates(gathered),
         change=change,

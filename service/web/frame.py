@@ -75,7 +75,7 @@ def frame_of(serving: Serving, caller: Caller) -> Frame:
         if may[action]
     )
     return Frame(
-        target=app.config.target,
+        target=", ".join(app.targets),
         environment=app.config.environment,
         roles=", ".join(sorted(role.value for role in caller.roles)),
         nav=tuple(places),

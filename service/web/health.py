@@ -69,6 +69,7 @@ class Health:
     source: str
     problem: str = ""
     age: str = ""
+    target: str = ""
 
     @property
     def asking(self) -> bool:
@@ -86,19 +87,22 @@ class Health:
         return sum(1 for card in self.cards if card.tone != "idle")
 
 
-def health_of(app: App, background: Background, alert_at: datetime | None = None) -> Health:
-    """Return how the target is, as far as it is known in the time a page has.
+def health_of(app: App, background: Background, alert_at: datetime | None = None, *, target: str = "") -> Health:
+    """Return how a target is, as far as it is known in the time a page has.
 
     Args:
         alert_at: the moment whose past is the baseline; by default now.
+        target: which; by default the application's own.
     """
-    known = background.ask(("health", alert_at), lambda: _read(app, alert_at or app.clock.now()))
+    name, whole = target or app.config.target, app
+    known = background.ask(("health", name, alert_at), lambda: _read(whole.at(name), alert_at or whole.clock.now()))
+    app = whole.shown(name)
     seen = known.value or {}
     contract = app.contract
     names = [name for name in _ordered(app) if name in contract.signals]
     cards = tuple(_card(name, contract.signal(name), seen.get(name)) for name in names)
     age = span(known.age.total_seconds()) if known.value is not None and known.age > OLD else ""
-    return Health(cards, app.ports.metrics.name, known.problem, age)
+    return Health(cards, app.ports.metrics.name, known.problem, age, name)
 
 
 def _ordered(app: App) -> list[str]:

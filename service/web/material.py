@@ -113,5 +113,6 @@ def _read_series(app: App, cycle: Cycle) -> dict[str, Series]:
         return {}
     step = max((end - start) / POINTS, LEAST_STEP)
     wanted = dict.fromkeys((cycle.alert.signal, *SIGNALS))
-    read = {name: app.reader.series(name, start, end, step) for name in wanted if name in app.reader.catalog}
+    reader = app.at(cycle.target).reader
+    read = {name: reader.series(name, start, end, step) for name in wanted if name in reader.catalog}
     return {name: rows for name, rows in read.items() if any(value is not None for _, value in rows)}

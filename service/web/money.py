@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from adapters.ledger.base import Standing
 from domain.budget import KINDS, MICROS, Kind
@@ -74,12 +75,11 @@ def accounts_of(app: App) -> list[AccountCard]:
     purse = app.office.purse
     if purse is None:
         return []
-    target, environment = app.config.target, app.config.environment
-    now = purse.current(target, environment)
+    now, title = app.current_accounts(), partial(_title, several=len(app.targets) > 1)
     known = {standing.name: standing for name in sorted(now) if (standing := purse.ledger.account(name)) is not None}
-    cards = [_card(standing, _title(name)) for name, standing in sorted(known.items(), reverse=True)]
+    cards = [_card(standing, title(name)) for name, standing in sorted(known.items(), reverse=True)]
     missing = [name for name in sorted(now, reverse=True) if name not in known]
-    return [*cards, *(AccountCard(name, _title(name), ()) for name in missing)]
+    return [*cards, *(AccountCard(name, title(name), ()) for name in missing)]
 
 
 def account_of(app: App, cycle: Cycle) -> AccountCard | None:
@@ -129,5 +129,7 @@ def _card(standing: Standing, title: str) -> AccountCard:
     return AccountCard(standing.name, title, lines_of(standing), standing.alarmed is not None)
 
 
-def _title(name: str) -> str:
-    return "Today" if name.startswith("day/") else "This period"
+def _title(name: str, *, several: bool = False) -> str:
+    if name.startswith("day/"):
+        return "Today"
+    return f"This period, {name.split('/')[1]}" if several else "This period"

@@ -55,7 +55,7 @@ class OverviewView:
 
     running: list[CycleRow]
     waiting: list[WaitingRow]
-    health: Health
+    healths: tuple[Health, ...]
     accounts: list[AccountCard]
     lately: list[CycleRow]
     handed: list[CycleRow]
@@ -91,7 +91,7 @@ def overview_view(serving: Serving, caller: Caller, background: Background) -> O
     return OverviewView(
         running=running,
         waiting=[_row(one, known.get(one.request.binding.cycle_id)) for one in waiting],
-        health=health_of(app, background),
+        healths=tuple(health_of(app, background, target=name) for name in app.targets),
         accounts=accounts_of(app),
         lately=[row_of(cycle) for cycle in ended],
         handed=[row_of(cycle) for cycle in handed],

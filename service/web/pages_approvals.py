@@ -69,7 +69,7 @@ def decide(
     fault = _fault(answer, reason)
     if fault is not None:
         return _shown(request, here, caller, asked, status=422, faults=[fault], reason=reason)
-    if dossier(here.app.office, asked).seen != seen:
+    if dossier(here.app.at(asked.binding.target).office, asked).seen != seen:
         return _shown(request, here, caller, asked, status=409, stop=CHANGED, reason=reason)
     ballots = here.app.office.consent.ballots
     name = caller.person or caller.name
@@ -117,7 +117,7 @@ def _shown(
     stop: str = "",
     reason: str = "",
 ) -> Response:
-    found = dossier(here.app.office, asked)
+    found = dossier(here.app.at(asked.binding.target).office, asked)
     lines = patch_lines(found.diff)
     cycle = here.app.ports.store.cycle(asked.binding.cycle_id)
     return render(

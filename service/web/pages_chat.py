@@ -16,7 +16,7 @@ from domain.errors import InvalidInput
 from service.access.guard import page
 from service.api.problems import Problem
 from service.api.serving import Serving, serving
-from service.chat.desk import ChatDesk
+from service.chat.desk import Chat
 from service.chat.events import Done
 from service.web.chat_view import (
     STARTERS,
@@ -88,7 +88,7 @@ def confirm(request: Request, identity: str, caller: Talker, proposal: Annotated
     return RedirectResponse(f"/chat/{identity}", status_code=303)
 
 
-def _desk(here: Serving) -> ChatDesk:
+def _desk(here: Serving) -> Chat:
     if here.chat is None:
         raise Problem(503, "There is no chat here", NOWHERE)
     return here.chat

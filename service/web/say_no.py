@@ -79,6 +79,6 @@ def _shown(serving: Serving, request: ApprovalRequest, cycle: Cycle) -> str:
     from cycles.dossier import preview
 
     try:
-        return sha256_text(preview(serving.app.office, request, cycle))
+        return sha256_text(preview(serving.app.at(request.binding.target).office, request, cycle))
     except (EvercrewError, ValueError):
         return ""

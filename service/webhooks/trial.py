@@ -20,7 +20,7 @@ from domain.clock import Clock, SystemClock
 from domain.cycle import Cycle
 from domain.stage import Stage
 from service.config import Config
-from service.contracts import contract_of
+from service.contracts import contract_of, signals_of_further
 from service.profile import profile_of
 from service.serve_sections import routing_of
 
@@ -75,7 +75,14 @@ def try_body(raw: bytes, config: Config, sender: str = "") -> Tried:
     """
     profile = profile_of(config)
     contract = contract_of(config, profile)
-    routing = routing_of(list(contract.signals), config.alert_names, config.target, config.environment, config.routes)
+    routing = routing_of(
+        list(contract.signals),
+        config.alert_names,
+        config.target,
+        config.environment,
+        config.routes,
+        signals_of_further(config, profile),
+    )
     with ExitStack() as closing:
         store, inbox = _kept(config, closing)
         return tried(raw, routing, store, inbox, SystemClock(), sender)

@@ -28,7 +28,7 @@ def shelf_of(app: App) -> Shelf:
 def sources_of(app: App) -> Sources:
     """Return where the rows are."""
     office, purse = app.office, app.office.purse
-    names = purse.current(app.config.target, app.config.environment) if purse is not None else set()
+    names = app.current_accounts()
     accounts = [purse.ledger.account(name) for name in sorted(names)] if purse is not None else []
     return Sources(
         store=app.ports.store,
@@ -52,7 +52,7 @@ def computed(app: App, span: Span) -> WeeklyReport:
         gathered(sources, span, now),
         gathered(sources, span.before, now),
         environment=app.config.environment,
-        target=app.config.target,
+        target=", ".join(app.targets),
         version=metadata.version("evercrew"),
         autonomy=app.profile.autonomy,
     )

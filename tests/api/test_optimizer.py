@@ -101,6 +101,7 @@ def end_the_open_one(served: Serving) -> None:
         ({"environment": "dev", "to_version": "../../etc"}, 422, "to_version"),
         ({"environment": "dev", "to_version": "no such thing"}, 422, "to_version"),
         ({"environment": "dev", "to_version": "beef" * 10}, 422, "to"),
+        ({"environment": "dev", "to_version": "gold", "target": "gone"}, 422, "target"),
         ({"environment": "dev", "to_version": "gold"}, 409, None),
     ],
 )

@@ -95,6 +95,11 @@ def test_a_bound_on_an_order_is_part_of_it() -> None:
     assert got("look into the latency but change nothing")["only_diagnose"] is True
 
 
+def test_the_model_is_the_one_there_is() -> None:
+    assert got("retrain the model") == got("retrain the re-ranker")
+    assert "not all of it was understood" in asks_back("retrain the embedding model")
+
+
 @pytest.mark.parametrize(
     "said", ["do not stop production", "don't roll back staging to gold", "never cancel si_2026_03_12_001"]
 )

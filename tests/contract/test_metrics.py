@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.metrics.base import MetricsPort
+from adapters.metrics.labelled import LabelledMetrics
 from adapters.metrics.memory import MemoryMetrics
 from adapters.metrics.prometheus import PrometheusMetrics
 from adapters.rest import Endpoint
@@ -38,6 +39,24 @@ class TestMemoryMetrics(MetricsContract):
 
     def test_the_labels_present(self, metrics: MetricsPort) -> None:
         assert list(metrics.labels("gauge_two", "side")) == ["left", "right"]
+
+
+class TestLabelledMetrics(MetricsContract):
+    """The series of one target among those of another, which are larger."""
+
+    @pytest.fixture
+    def start(self) -> datetime:
+        return START
+
+    @pytest.fixture
+    def metrics(self, start: datetime) -> MetricsPort:
+        shared = MemoryMetrics(FrozenClock(START + 120 * SECOND))
+        for history in HISTORIES:
+            for offset, value in history.samples:
+                at = START + offset * SECOND
+                shared.add(history.metric, value, {**history.labels, "service": "ads"}, at)
+                shared.add(history.metric, 7 * value, {**history.labels, "service": "search"}, at)
+        return LabelledMetrics(shared, {"service": "ads"})
 
 
 @pytest.fixture(scope="module")

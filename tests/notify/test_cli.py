@@ -40,7 +40,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 def app(quiet: App, slack: SmallServer, monkeypatch: pytest.MonkeyPatch) -> Any:
     config = quiet.config.model_copy(update={"notify": NotifyConfig.model_validate({"slack": {}, "attempts": 1})})
     app = replace(quiet, config=config, settings=Settings(notify_slack_url=f"{slack.url}/services/x"))
-    shown = SimpleNamespace(**{**vars(app), "close": lambda: None})
+    shown = SimpleNamespace(**{**vars(app), "current_accounts": app.current_accounts, "close": lambda: None})
     monkeypatch.setattr(service.cli, "wired", lambda config, workflow=True: shown)
     return shown
 

@@ -60,9 +60,11 @@ class Terminal:
 
 
 def built_of(rig: Any) -> SimpleNamespace:
-    return SimpleNamespace(
+    built = SimpleNamespace(
         office=rig.office, ports=rig.ports, profile=rig.profile, clock=rig.clock, audit=rig.audit, close=lambda: None
     )
+    built.at = lambda _target: built
+    return built
 
 
 @pytest.fixture

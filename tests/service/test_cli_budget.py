@@ -53,6 +53,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
         audit=made.rig.audit,
         clock=made.rig.clock,
         config=SimpleNamespace(target="search", environment="dev"),
+        current_accounts=lambda: made.rig.office.purse.current("search", "dev") if made.rig.office.purse else set(),
         close=lambda: None,
     )
     monkeypatch.setattr(service.cli, "wired", lambda config, workflow=True: built)

@@ -38,7 +38,7 @@ class Office:
 @pytest.fixture
 def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
     rig = golden(tmp_path).rig
-    built = SimpleNamespace(
+    built: SimpleNamespace = SimpleNamespace(
         ports=rig.ports,
         office=rig.office,
         engine=rig.engine,
@@ -55,6 +55,8 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
             schedules={},
             values=SimpleNamespace(layout={}, path="values.yaml"),
         ),
+        targets=("search",),
+        at=lambda _target: built,
         close=lambda: None,
     )
     monkeypatch.setattr(service.cli, "wired", lambda config, workflow=True: built)

@@ -232,9 +232,9 @@ def test_metrics_that_hang_hold_up_no_page(served: Serving) -> None:
     page = cycle_view(hung, caller(AccessRole.VIEWER), _cycle(served, outcome=OutcomeKind.IMPROVED), background)
     assert SystemClock().monotonic() - began < 30
     let_go.set()
-    assert view.health.problem
+    assert view.healths[0].problem
     assert page.asking
-    assert view.health.asking
+    assert view.healths[0].asking
     background.close()
 
 

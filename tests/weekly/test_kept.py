@@ -52,6 +52,8 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         office=rig.office,
         audit=ListedAudit(rig),
         profile=rig.profile,
+        targets=("search",),
+        current_accounts=lambda: rig.office.purse.current("search", "dev") if rig.office.purse else set(),
         close=lambda: None,
     )
     monkeypatch.setattr(service.cli, "wired", lambda config, workflow=True: built)

@@ -104,6 +104,40 @@ def test_everything_that_is_files_comes_back_when_the_whole_machine_was_lost(
 
 
 @pytest.mark.integration("backup", "works")
+def test_data_and_models_of_a_further_target_come_back_too(tmp_path: Path, clock: FrozenClock) -> None:
+    ads = {
+        "platform": {"url": "http://127.0.0.1:9/ads"},
+        "metrics": {"url": "http://127.0.0.1:9/ads/metrics"},
+        "values": {"path": "ads.yaml"},
+        "tracking": {"uri": f"sqlite:///{tmp_path}/ads.db", "model": "ads"},
+        "datasets": {"repository": "ads-datasets"},
+        "evaluation": {"sealed": "ads.jsonl"},
+    }
+    config = config_in(tmp_path, targets={"ads": ads})
+    state_of(config)
+    repositories = [config.datasets.repository, config.at("ads").datasets.repository]
+    for repository in repositories:
+        repository.mkdir()
+        git(repository, "init", "--quiet", "--initial-branch=main")
+        (repository / "train.dvc").write_text(repository.name)
+        git(repository, "add", "--all")
+        git(repository, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", repository.name)
+    with closing(sqlite3.connect(tmp_path / "ads.db")) as database, database:
+        database.execute("CREATE TABLE models (name TEXT)")
+    objects = MemoryObjects()
+    back_up(config, objects, clock)
+    for place in (config.state, *repositories):
+        shutil.rmtree(place)
+    for name in ("mlflow.db", "ads.db"):
+        (tmp_path / name).unlink()
+    done = restore(config, objects, clock)
+    further = ["targets/ads/datasets.bundle", "targets/ads/models/mlflow.db"]
+    assert sorted(done.parts) == ["datasets.bundle", "models/mlflow.db", "state", *further]
+    assert [(repository / "train.dvc").read_text() for repository in repositories] == ["datasets", "ads-datasets"]
+    assert (tmp_path / "ads.db").is_file()
+
+
+@pytest.mark.integration("backup", "works")
 def test_a_second_backup_uploads_what_has_changed_only(config: Config, clock: FrozenClock) -> None:
     objects = MemoryObjects()
     first = back_up(config, objects, clock)
