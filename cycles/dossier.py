@@ -17,7 +17,7 @@ from domain.approval import ApprovalRequest, ApprovalState
 from domain.budget import MICROS, Amounts
 from domain.canonical import sha256_text
 from domain.cycle import Cycle
-from domain.errors import EvercrewError
+from domain.errors import DependencyUnavailable, EvercrewError
 from tools.tool import Call, Scope
 
 EVIDENCE = ("diagnostic_report.json", "evaluation.json", "ab_test_results.json", "watch.json")
@@ -57,11 +57,21 @@ class Dossier(BaseModel):
     missing: tuple[str, ...] = ()
 
 
-def dossier(office: Office, request: ApprovalRequest) -> Dossier:
-    """Return what is known about a request now."""
+def dossier(office: Office, request: ApprovalRequest, *, shut: DependencyUnavailable | None = None) -> Dossier:
+    """Return what is known about a request now.
+
+    Args:
+        shut: why the systems that it would change cannot be asked; the change is missing then.
+    """
     missing: list[str] = []
     cycle = office.store.cycle(request.binding.cycle_id)
-    diff = _had("the diff", lambda: preview(office, request, cycle), "", missing)
+
+    def change() -> str:
+        if shut is not None:
+            raise shut
+        return preview(office, request, cycle)
+
+    diff = _had("the diff", change, "", missing)
     answers = [f for f in (cycle.facts if cycle else {}).values() if isinstance(f, dict) and "tokens" in f]
     spent = float((cycle.facts if cycle else {}).get("cost_usd", 0.0)) + sum(
         float(a.get("cost_usd", 0)) for a in answers

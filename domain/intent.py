@@ -11,7 +11,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from domain.access import ApiAction
 from domain.errors import InvalidInput
@@ -77,6 +86,18 @@ class Intent(BaseModel):
     """Base of all intents."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _OfTarget(Intent):
+    """About one target, which is named where there are several."""
+
+    target: Target | None = None
+
+    @model_serializer(mode="wrap")
+    def _unnamed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a target that is not named: with one target an order is what it always was, and so is its hash."""
+        whole: dict[str, Any] = handler(self)
+        return {name: value for name, value in whole.items() if name != "target" or value is not None}
 
 
 class Explain(Intent):
@@ -176,8 +197,8 @@ class Help(Intent):
     kind: Literal[Kind.HELP] = Kind.HELP
 
 
-class OpenCycle(Intent):
-    """Work on something now, within these bounds; see `domain.wish`. `target` where there are several."""
+class OpenCycle(_OfTarget):
+    """Work on something now, within these bounds; see `domain.wish`."""
 
     kind: Literal[Kind.OPEN] = Kind.OPEN
     action: Literal["diagnose", "retrain"]
@@ -188,7 +209,6 @@ class OpenCycle(Intent):
     do_not_promote: bool = False
     only_diagnose: bool = False
     at_most_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    target: Target | None = None
 
 
 class _Switch(Intent):
@@ -224,13 +244,12 @@ class Destination(BaseModel):
     value: str = Field(pattern=r"^(gold(/\d{4}-\d{2}-\d{2}-\d{1,4})?|\d{4}-\d{2}-\d{2}|[0-9a-f]{7,40})$")
 
 
-class RollBack(Intent):
-    """Bring back what stood before. `target` where there are several."""
+class RollBack(_OfTarget):
+    """Bring back what stood before."""
 
     kind: Literal[Kind.ROLL_BACK] = Kind.ROLL_BACK
     environment: Place
     to: Destination
-    target: Target | None = None
 
 
 class Cancel(Intent):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.errors import InvalidInput
+from domain.errors import DependencyUnavailable, InvalidInput
 
 if TYPE_CHECKING:
+    from cycles.dossier import Dossier
+    from domain.approval import ApprovalRequest
     from service.config import Config
     from service.wiring import App
 
@@ -28,6 +30,16 @@ def chosen_config(config: Config, target: str) -> Config:
         InvalidInput: there is no such target.
     """
     return config.at(_known(target, config.every_target)) if target else config
+
+
+def dossier_of(app: App, request: ApprovalRequest) -> Dossier:
+    """Return what is known about a request, of its target's systems; it can be looked at, and denied, without them."""
+    from cycles.dossier import dossier
+
+    try:
+        return dossier(app.at(request.binding.target).office, request)
+    except DependencyUnavailable as problem:
+        return dossier(app.office, request, shut=problem)
 
 
 def _known(target: str, there: tuple[str, ...]) -> str:

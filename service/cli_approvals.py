@@ -74,12 +74,12 @@ def list_requests(
 @approvals.command("show", epilog="Example: evercrew approvals show ap_3f2a")
 def show(identity: Identity, config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Show the change that will be made, the evidence, the price, and who has said what."""
-    from cycles.dossier import dossier
+    from service.choice import dossier_of
 
     built = _built(config)
     try:
         request = _found(built, identity)
-        found = dossier(built.at(request.binding.target).office, request)
+        found = dossier_of(built, request)
     finally:
         built.close()
     if as_json:
@@ -124,13 +124,13 @@ def deny(
 def _vote(
     identity: str, who: str, answer: VoteAnswer, reason: str, key: Path | None, config: Path | None, *, as_json: bool
 ) -> None:
-    from cycles.dossier import dossier
+    from service.choice import dossier_of
 
     private = private_key(key)
     built = _built(config)
     try:
         request = _found(built, identity)
-        seen = dossier(built.at(request.binding.target).office, request).seen
+        seen = dossier_of(built, request).seen
         ballots = built.office.consent.ballots
         after = ballots.vote(request.id, who, answer, reason, account=account(), key=private, seen=seen)
         row = _row(after, built)

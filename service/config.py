@@ -86,6 +86,7 @@ class Config(Section):
     targets: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
 
     _further: dict[str, Config] = PrivateAttr(default_factory=dict)
+    _is_further: bool = PrivateAttr(default=False)
 
     @property
     def every_target(self) -> tuple[str, ...]:
@@ -104,6 +105,11 @@ class Config(Section):
             known = ", ".join(self.every_target)
             raise ConfigurationError("target", f"{target!r} is not cared for here", f"Use one of: {known}")
         return self._further[target]
+
+    @property
+    def experiment(self) -> str:
+        """The experiment of MLflow's that runs are in: each further target has its own."""
+        return f"evercrew-{self.target}" if self._is_further else "evercrew"
 
     @property
     def audit_file(self) -> Path:
@@ -132,13 +138,18 @@ def load_config(path: Path) -> Config:
     try:
         config = _absolute(_valid(raw), base)
         further = {name: _absolute(_valid(overlaid(raw, name), f"targets.{name}."), base) for name in config.targets}
-        config._further = {
-            name: each.model_copy(update={"state": config.state / "targets" / name}) for name, each in further.items()
-        }
+        config._further = {name: _placed(each, config.state / "targets" / name) for name, each in further.items()}
         apart({config.target: config, **config._further})
     except ConfigurationError as problem:
         raise ConfigurationError(f"{path.name}: {problem.field}", problem.problem, problem.remedy) from None
     return config
+
+
+def _placed(further: Config, state: Path) -> Config:
+    """Return the configuration of a further target, with a folder of its own for its state."""
+    placed = further.model_copy(update={"state": state})
+    placed._is_further = True
+    return placed
 
 
 def _valid(raw: Any, of: str = "") -> Config:

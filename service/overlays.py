@@ -7,9 +7,12 @@ judged by must be its own: two that shared it would undo each other's work, so t
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from domain.errors import ConfigurationError
 
@@ -39,8 +42,11 @@ OWN = (
     "llm_studio",
     "signals",
 )
-# MLflow's client takes these from the environment of the process, so all targets have the same.
-_SHARED = {"tracking": ("username", "s3_endpoint_url")}
+# MLflow's client takes its user and its S3 from the environment of the process, so all targets have the same; what is
+# deleted by the clock is deleted for the first.
+_SHARED = {"tracking": ("username", "s3_endpoint_url", "retention")}
+# Words of a chat that mean something else.
+_TAKEN = ("all", "dev", "everything", "gold", "production", "staging", "yes", "no")
 _MOST_NAME = 60
 
 
@@ -55,6 +61,8 @@ def overlaid(raw: Mapping[str, Any], target: str) -> dict[str, Any]:
     if not NAME.fullmatch(target) or len(target) > _MOST_NAME:
         remedy = f"Use at most {_MOST_NAME} small letters and digits, with single - or _ between them"
         raise ConfigurationError(place, f"{target!r} is no name of a target", remedy)
+    if target in _TAKEN:
+        raise ConfigurationError(place, f"{target!r} means something else in a chat", "Name it otherwise")
     if target == raw.get("target", "search"):
         raise ConfigurationError(place, "is the target of the file itself", "Leave it out here, or name it otherwise")
     for name in part:
@@ -83,12 +91,45 @@ def apart(configs: Mapping[str, Config]) -> None:
             other = seen.setdefault((field, mark), target)
             if other != target:
                 raise ConfigurationError(f"targets.{target}.{field}", f"is the one of {other} too", remedy)
+    for (first, one), (later, other_one) in combinations(configs.items(), 2):
+        _unmixed(first, one, later, other_one)
     variables: dict[str, str] = {}
     for target in configs:
         other = variables.setdefault(target.replace("-", "_").upper(), target)
         if other != target:
             problem = f"its settings have the same names as those of {other}"
             raise ConfigurationError(f"targets.{target}", problem, "Name one of them otherwise")
+
+
+def _unmixed(first: str, one: Config, later: str, other: Config) -> None:
+    """Check that no query of one finds series of the other, and that neither keeps data inside the other's folder."""
+    ours, theirs = one.metrics, other.metrics
+    if (ours.kind, _address(ours.url)) == (theirs.kind, _address(theirs.url)):
+        both = ours.labels.keys() & theirs.labels.keys()
+        if all(ours.labels[name] == theirs.labels[name] for name in both):
+            problem = f"its series cannot be told from those of {first}"
+            remedy = "Give both one label with values of their own, or name another metrics.url"
+            raise ConfigurationError(f"targets.{later}.metrics.labels", problem, remedy)
+    folders = (one.datasets.repository.resolve(), other.datasets.repository.resolve())
+    if folders[0].is_relative_to(folders[1]) or folders[1].is_relative_to(folders[0]):
+        problem = f"is the folder of {first}, or inside it"
+        raise ConfigurationError(f"targets.{later}.datasets.repository", problem, "Name a folder of its own")
+
+
+def _address(url: str) -> str:
+    """Return an address as it is compared."""
+    parts = urlsplit(url)
+    return f"{(parts.hostname or '').lower()}:{parts.port or ''}{parts.path.rstrip('/')}?{parts.query}"
+
+
+def _repository(remote: str) -> str:
+    """Return a git repository as it is compared: the same over HTTPS and SSH."""
+    whole = remote.rstrip("/").removesuffix(".git")
+    if "://" in whole:
+        parts = urlsplit(whole)
+        return f"{(parts.hostname or '').lower()}/{parts.path.strip('/')}"
+    host, colon, path = whole.partition(":")
+    return f"{host.rpartition('@')[2].lower()}/{path.strip('/')}" if colon else posixpath.normpath(whole)
 
 
 def _laid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,16 +143,22 @@ def _laid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _marks(config: Config) -> Iterator[tuple[str, object, str]]:
     """Return what is a target's own: the field that tells it, what it may not have in common, and the remedy."""
     values, tracking, delivery = config.values, config.tracking, config.delivery
-    yield "platform.url", config.platform.url, "Name the address of its own platform"
-    place = (values.remote, values.branch, values.path)
+    yield "platform.url", _address(config.platform.url), "Name the address of its own platform"
+    place = (_repository(values.remote), values.branch, posixpath.normpath(values.path))
     yield "values.path", place, "Name a file of its own, or another values.remote"
+    if config.tracking.retention.enabled:
+        # What one dataset does not need is deleted from its remote, by what the file holds.
+        yield "datasets.remote", config.datasets.remote, "Name a remote of its own, or switch tracking.retention off"
     yield "tracking.model", (tracking.uri, tracking.model), "Name a registered model of its own"
-    yield "datasets.repository", config.datasets.repository, "Name a folder of its own"
     yield "evaluation.sealed", config.evaluation.sealed, "Name judgements of its own"
-    metrics = config.metrics
-    page = (metrics.kind, metrics.url, tuple(sorted(metrics.labels.items())))
-    yield "metrics.labels", page, "Name the labels of its own series, or another metrics.url"
+    logs = config.logs
+    if logs.kind != "platform":
+        found = (logs.kind, logs.http.url if logs.http else "", logs.selector, logs.index, logs.tenant, logs.files)
+        yield "logs", found, "Name its own selector, index or files, or kind: platform"
     if delivery.kind != "local":
+        # Argo CD follows a branch whole: a commit for one target supersedes a release of the other.
+        branch = (_repository(values.remote), values.branch)
+        yield "values.remote", branch, "Name a repository or a branch of its own: Argo CD follows it whole"
         application = delivery.application.replace("{target}", config.target)
         yield "delivery.application", (delivery.url, delivery.app_namespace, application), "Name its own application"
     if delivery.rollout is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,6 @@ from domain.errors import ConfigurationError, DependencyUnavailable, EvercrewErr
 from policies.durations import Duration
 from policies.profiles import Profile
 from service.cli_rollback import restorer_of
-from service.config import Config
 from service.retention import retirement_of
 from service.weekly.make import by_the_clock
 from service.wiring import App
@@ -91,13 +90,13 @@ def scheduler_of(built: App, *, by_inbox: bool = False) -> Scheduler:
         ConfigurationError: the section `schedules` names what is none, or a time that is none.
     """
     config = built.config
-    retiring = [name for name in built.targets if _at(config, name).tracking.retention.enabled]
-    times = timings(built.profile, config.schedules, backup=config.backup is not None, retention=bool(retiring))
+    retention = config.tracking.retention
+    times = timings(built.profile, config.schedules, backup=config.backup is not None, retention=retention.enabled)
     jobs: dict[str, tuple[Callable[[], str], timedelta]] = {
         REHEARSAL: (lambda: _each(built, lambda one: rehearse_gold(restorer_of(one))), timedelta(hours=2)),
         BACKUP: (lambda: _back_up(built), timedelta(hours=6)),
         HEALTH: (lambda: _each(built, lambda one: _health(one, by_inbox=by_inbox)()), timedelta(minutes=30)),
-        RETENTION: (lambda: _each(built, lambda one: retirement_of(one)(), retiring), timedelta(hours=2)),
+        RETENTION: (lambda: retirement_of(built)(), timedelta(hours=2)),
         WEEKLY: (lambda: by_the_clock(built), timedelta(hours=1)),
     }
     schedules = [
@@ -107,10 +106,6 @@ def scheduler_of(built: App, *, by_inbox: bool = False) -> Scheduler:
     return Scheduler(
         schedules, store=built.ports.store, audit=built.audit, clock=built.clock, by=built.settings.executor_id
     )
-
-
-def _at(config: Config, target: str) -> Config:
-    return config if target == config.target else config.at(target)
 
 
 def _health(built: App, *, by_inbox: bool) -> HealthCheck:
@@ -125,13 +120,13 @@ def _health(built: App, *, by_inbox: bool) -> HealthCheck:
     )
 
 
-def _each(built: App, job: Callable[[App], str], targets: Sequence[str] = ()) -> str:
+def _each(built: App, job: Callable[[App], str]) -> str:
     """Do a job for every target, and return what it said; one that fails keeps none of the others from theirs.
 
     Raises:
         DependencyError: it failed for some, after it was done for the others; names them.
     """
-    names = targets or built.targets
+    names = built.targets
     if len(names) == 1:
         return job(built.at(names[0]))
     said: dict[str, str] = {}

@@ -237,8 +237,7 @@ def _of_targets(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
         if not target or setting.lower() not in TARGETS_OWN or setting != setting.upper():
             known = ", ".join(name.upper() for name in TARGETS_OWN)
             raise ConfigurationError(variable, "is no setting of a single target", f"Use one of: {known}")
-        if value:
-            found.setdefault(target, {})[setting.lower()] = value
+        found.setdefault(target, {})[setting.lower()] = value
     return found
 
 

@@ -119,7 +119,7 @@ def _tracking(config: Config, permits: PermitOffice) -> TrackingPort:
 
     return MlflowTracking(
         uri=config.tracking.uri,
-        experiment="evercrew",
+        experiment=config.experiment,
         permits=permits,
         digest_of=_digest(config),
         artifacts=config.tracking.artifacts,

@@ -22,7 +22,6 @@ from cycles.intake import Routing
 from cycles.verify import Evidence
 from domain.actor import Role
 from domain.clock import Clock, SystemClock
-from domain.errors import DependencyUnavailable
 from domain.events import Observer, nobody
 from policies.contract import Contract
 from policies.profiles import Profile
@@ -86,18 +85,11 @@ class App:
         """Return the application over the systems of one target; all else of it is the same.
 
         Raises:
-            DependencyUnavailable: they cannot be opened, or it is none of the configuration's targets.
+            DependencyUnavailable: they cannot be opened, or it is none of the configuration's several targets.
         """
-        if self.further is None or target == self.config.target:
+        if self.further is None or len(self.targets) == 1 or target == self.config.target:
             return self
         return self.further.at(target)
-
-    def shown(self, target: str) -> App:
-        """Return the application over a target's systems for a page about it, which is drawn without them too."""
-        try:
-            return self.at(target)
-        except DependencyUnavailable:
-            return self
 
     def current_accounts(self) -> set[str]:
         """Return the names of the accounts of the present period and day, of all targets."""

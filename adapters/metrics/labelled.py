@@ -11,8 +11,8 @@ from domain.signal import SeriesQuery
 
 
 def with_labels(query: SeriesQuery, labels: Mapping[str, str]) -> SeriesQuery:
-    """Return the query narrowed to series that have the labels too; those that it names itself stay."""
-    return query.model_copy(update={"labels": {**labels, **query.labels}})
+    """Return the query narrowed to series that have the labels; they count more than what it says of them itself."""
+    return query.model_copy(update={"labels": {**query.labels, **labels}})
 
 
 class LabelledMetrics:

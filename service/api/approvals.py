@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query, Response
 from pydantic import Field, StringConstraints
 
-from cycles.dossier import Dossier, dossier, usd_of
+from cycles.dossier import Dossier, usd_of
 from domain.access import ApiAction, Caller
 from domain.approval import ApprovalRequest, ApprovalState, VoteAnswer
 from domain.errors import ConflictError
@@ -21,6 +21,7 @@ from service.api.routing import router_of
 from service.api.serving import Serving, serving
 from service.api.shapes import Remark, Reply, Wish, YesNo
 from service.approval_facts import ApprovalRow
+from service.choice import dossier_of
 
 router = router_of("approvals")
 On = Annotated[Serving, Depends(serving)]
@@ -114,7 +115,7 @@ def show(
 ) -> ApprovalView:
     """Show the change that will be made, the evidence, the price, and who has said what."""
     request = _known(on, identity)
-    found = dossier(on.app.at(request.binding.target).office, request)
+    found = dossier_of(on.app, request)
     return tagged(response, if_none_match, ApprovalView.of_dossier(found))
 
 
@@ -135,7 +136,7 @@ def vote(
         state = request.state(on.clock.now())
         if state not in (ApprovalState.WAITING, ApprovalState.GRANTED):
             raise ConflictError(f"{request.id} is {state.value}: it cannot be voted on any more")
-        if wish.seen != dossier(on.app.at(request.binding.target).office, request).seen:
+        if wish.seen != dossier_of(on.app, request).seen:
             raise _other_change(request)
         after = office.consent.ballots.vote(
             request.id,

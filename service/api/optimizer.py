@@ -62,7 +62,7 @@ class StatusView(Reply):
     """How the optimizer stands: whether it is stopped, what it works on, and what waits."""
 
     environment: str
-    target: str
+    target: str = Field(description="The target; where there are several, all of them, joined by a comma.")
     stopped: bool
     because: list[str]
     open_cycles: list[str]
@@ -123,7 +123,7 @@ def status(on: On, caller: Annotated[Caller, Depends(may(ApiAction.VIEW))]) -> S
     waiting = app.office.consent.store.requests(waiting_at=app.clock.now(), limit=1000)
     return StatusView(
         environment=app.profile.name,
-        target=app.config.target,
+        target=", ".join(app.targets),
         stopped=stands.killed,
         because=stands.because,
         open_cycles=[cycle.id for cycle in app.ports.store.cycles(open_only=True, limit=1000)],

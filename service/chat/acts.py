@@ -182,16 +182,13 @@ class Acts:
         yield Did(what=f"{cycle_id} goes on", cycle_id=cycle_id)
 
     def _vote(self, wanted: Approve | Deny, proposal: Proposal, caller: Caller) -> Iterator[ChatEvent]:
-        from cycles.dossier import dossier
+        from service.choice import dossier_of
 
         self._settling.of(wanted, caller)
         request = self._settling.request(wanted.approval)
         answer = VoteAnswer.APPROVE if isinstance(wanted, Approve) else VoteAnswer.DENY
         reason = wanted.reason if isinstance(wanted, Deny) else _reason(proposal)
-        ballots, seen = (
-            self._app.office.consent.ballots,
-            dossier(self._app.at(request.binding.target).office, request).seen,
-        )
+        ballots, seen = self._app.office.consent.ballots, dossier_of(self._app, request).seen
         name = caller.person or caller.name
         if caller.via == "local":
             after = ballots.vote(request.id, name, answer, reason, account=caller.name, seen=seen)

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 # What stands before a name, in the languages that are heard: "of ads", "for the target ads", "dla ads".
 _BEFORE = r"(?:\b(?:on|of|for|in|at|about|to|with|na|dla|w|o|на|для|в|у|про)\s+)?(?:\bthe\s+)?(?:\btarget\s+)?"  # noqa: RUF001
 _AFTER = r"(?:['’]s?)?(?:\s+target\b)?"  # noqa: RUF001
-# What takes a name out of what is said, where it stands shortly before it.
-_OUT = re.compile(
-    r"\b(?:but|except|excepting|excluding|save|without|not|never|no|unlike|than|instead|besides|apart|leave|spare|skip"
-    r"|nie|bez|oprócz|wyjątkiem|prócz|не|без|крім|окрім)\b(?:\W+\w+){0,2}\W+$",
+# What takes a name out of what is said: before it in its part of the sentence, behind it, or between the parts.
+_OUT_BEFORE = re.compile(
+    r"\b(?:but|except\w*|exclud\w*|save|without|not|never|no|unlike|than|instead|besides|apart|aside|leave|spare|skip"
+    r"|keep|other|others|rest|nie|bez|oprócz|wyjątkiem|prócz|не|без|крім|окрім)\b|n['’]t\b",  # noqa: RUF001
     re.IGNORECASE,
 )
+_OUT_BEHIND = re.compile(
+    r"\b(?:except\w*|exclud\w*|aside|apart|alone|exempt\w*|out|other|others|rest|stays?|untouched|as it is|not)\b",
+    re.IGNORECASE,
+)
+_PARTS = re.compile(r"[,;:.!?()]+|\b(?:and|or|but|while|whereas|a|ale|i|але|та)\b", re.IGNORECASE)
+_AGAINST = re.compile(r"\b(?:but|while|whereas|or|ale|але)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,18 @@ def addressed(text: str, targets: Sequence[str]) -> Addressed:
         found = list(re.finditer(word, text, re.IGNORECASE))
         if found:
             names.append(target)
-            left_out = left_out or any(_OUT.search(text[: each.start()]) for each in found)
+            left_out = left_out or any(_left_out(text, each.start(), each.end()) for each in found)
             rest = re.sub(rf"{_BEFORE}{word}{_AFTER}", " ", rest, flags=re.IGNORECASE)
             of_model = re.sub(word, "the re-ranker", of_model, flags=re.IGNORECASE)
     return Addressed(" ".join(rest.split()), tuple(names), left_out, of_model) if names else Addressed(text)
+
+
+def _left_out(text: str, start: int, end: int) -> bool:
+    """Whether a name may be taken out of what is said, by its own part of the sentence or the word before that part."""
+    marks = list(_PARTS.finditer(text))
+    before = [mark for mark in marks if mark.end() <= start]
+    behind = [mark for mark in marks if mark.start() >= end]
+    opens = before[-1].end() if before else 0
+    closes = behind[0].start() if behind else len(text)
+    joined = before and _AGAINST.search(before[-1][0])
+    return bool(joined or _OUT_BEFORE.search(text[opens:start]) or _OUT_BEHIND.search(text[end:closes]))

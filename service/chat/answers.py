@@ -5,7 +5,7 @@ Every number here is read; none is made up, and none comes from a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from domain.access import Caller
@@ -24,6 +24,7 @@ from domain.intent import (
 )
 from domain.receipt import RecordKind
 from domain.untrusted import one_line
+from domain.wanted import Wanted
 from service.chat.answers_money import cost, spent
 from service.chat.answers_rules import policy, what_would
 from service.chat.events import ChatEvent, Cite
@@ -63,10 +64,12 @@ HELP = (
 
 
 class Answers:
-    """Answers for one application."""
+    """Answers for one application: over a further target from that one's cycles, over the first from those of all."""
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._only = app.config.target if app.config.target != app.targets[0] else ""
+        self._of = f" of {self._only}" if self._only else ""
         self._by: Mapping[Kind, Callable[[Any, Caller], Iterator[ChatEvent]]] = {
             Kind.EXPLAIN: self.explain,
             Kind.STATUS: self.status,
@@ -98,7 +101,7 @@ class Answers:
         found = self.about(asked)
         if not found:
             about = asked.signal or "anything"
-            yield from tell(f"{UNKNOWN} from the record: no cycle looked into {about}{during(asked.period)}.")
+            yield from tell(f"{UNKNOWN} from the record: no cycle looked into {about}{self._of}{during(asked.period)}.")
             return
         for cycle in found[:2]:
             yield from self._explained(cycle)
@@ -107,8 +110,7 @@ class Answers:
 
     def about(self, asked: Explain) -> list[Cycle]:
         """Return the cycles that looked into what is asked about, newest first."""
-        known = self._app.ports.store.cycles(limit=LOOK_BACK)
-        return [c for c in known if asked.signal in (None, c.alert.signal) and within(c, asked.period)]
+        return [c for c in self._known() if asked.signal in (None, c.alert.signal) and within(c, asked.period)]
 
     def status(self, asked: Status, caller: Caller) -> Iterator[ChatEvent]:
         """How it stands."""
@@ -120,11 +122,11 @@ class Answers:
             return
         stands = kill_status(app.ports.store, app.profile)
         stopped = f"is stopped: {one_line('; '.join(stands.because))}" if stands.killed else "is not stopped"
-        opened = list(app.ports.store.cycles(open_only=True, limit=LOOK_BACK))
+        opened = self._known(open_only=True)
         waiting = app.office.consent.store.requests(waiting_at=app.clock.now(), limit=LOOK_BACK)
         yield from tell(
             f"{here} {stopped}.",
-            f"Open: {counted(len(opened), 'cycle')}. Waiting for people: {counted(len(waiting), 'request')}. "
+            f"Open: {counted(len(opened), 'cycle')}{self._of}. Waiting for people: {counted(len(waiting), 'request')}. "
             f"Waiting to be taken: {counted(app.inbox.counts().waiting, 'alert')}.",
         )
         yield from listed([cycle_line(cycle) for cycle in opened], "Nothing is being worked on.")
@@ -139,7 +141,7 @@ class Answers:
         cycle = known(self._app, asked.cycle) if asked.cycle else self._newest(asked)
         if cycle is None:
             what = asked.action.replace("_", " ") if asked.action else "nothing like it"
-            yield from tell(f"{UNKNOWN}: no cycle{during(asked.period)} did that ({what}).")
+            yield from tell(f"{UNKNOWN}: no cycle{self._of}{during(asked.period)} did that ({what}).")
             return
         yield from self._explained(cycle)
         yield from self._decisions(cycle)
@@ -155,7 +157,7 @@ class Answers:
     def history(self, asked: History, caller: Caller) -> Iterator[ChatEvent]:
         """What happened: cycles, and what people switched."""
         app, period = self._app, asked.period
-        inside = [c for c in app.ports.store.cycles(limit=LOOK_BACK) if within(c, period)]
+        inside = [c for c in self._known() if within(c, period)]
         switched = [
             f
             for f in app.ports.store.flag_history(limit=LOOK_BACK)
@@ -163,14 +165,13 @@ class Answers:
         ]
         rows = [f"{c.opened_at:%Y-%m-%d %H:%M} {cycle_line(c)}" for c in inside]
         rows += [_switched(change) for change in switched]
-        yield from listed(sorted(rows, reverse=True), f"Nothing is on record{during(period)}.")
+        yield from listed(sorted(rows, reverse=True), f"Nothing is on record{self._of}{during(period)}.")
         yield from cite(*(cycle_cite(c) for c in inside))
 
     def cycles(self, asked: ListCycles, caller: Caller) -> Iterator[ChatEvent]:
         """Which cycles there are."""
-        known = self._app.ports.store.cycles(open_only=asked.open_only, limit=LOOK_BACK)
-        found = [c for c in known if within(c, asked.period)]
-        yield from listed([cycle_line(c) for c in found], f"There are no such cycles{during(asked.period)}.")
+        found = [c for c in self._known(open_only=asked.open_only) if within(c, asked.period)]
+        yield from listed([cycle_line(c) for c in found], f"There are no such cycles{self._of}{during(asked.period)}.")
         yield from cite(*(cycle_cite(c) for c in found[:20]))
 
     def cycle(self, asked: ShowCycle, caller: Caller) -> Iterator[ChatEvent]:
@@ -194,9 +195,14 @@ class Answers:
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
+    def _known(self, *, open_only: bool = False) -> Sequence[Cycle]:
+        """Return the cycles that are answered about, newest first."""
+        wanted = Wanted(target=self._only, open=True if open_only else None)
+        return self._app.ports.store.found(wanted, limit=LOOK_BACK)
+
     def _newest(self, asked: WhyAction) -> Cycle | None:
         wanted = (asked.action or "").replace("rollback", "rolled_back")
-        for cycle in self._app.ports.store.cycles(limit=LOOK_BACK):
+        for cycle in self._known():
             did = {cycle.action.value if cycle.action else "", cycle.outcome.value if cycle.outcome else ""}
             done = {"promote": cycle.facts.get("release") is not None, "not_promoted": "not_promoted" in did}
             if within(cycle, asked.period) and (
@@ -241,14 +247,13 @@ class Answers:
         )
 
     def _weekly(self, period: Period | None) -> Iterator[ChatEvent]:
-        app = self._app
-        week = [c for c in app.ports.store.cycles(limit=LOOK_BACK) if (app.clock.now() - c.opened_at).days < 7]
-        inside = [c for c in app.ports.store.cycles(limit=LOOK_BACK) if within(c, period)] if period else week
+        known, now = self._known(), self._app.clock.now()
+        inside = [c for c in known if (within(c, period) if period else (now - c.opened_at).days < 7)]
         ended = [c for c in inside if c.outcome is not None]
         verified = [c for c in ended if c.outcome is not None and c.outcome.verified]
         span = during(period) or " in the last seven days"
         yield from tell(
-            f"Opened{span}: {counted(len(inside), 'cycle')}; ended: {len(ended)}, "
+            f"Opened{span}: {counted(len(inside), 'cycle')}{self._of}; ended: {len(ended)}, "
             f"with a verified outcome: {len(verified)}."
         )
         yield from listed([cycle_line(c) for c in ended], "None has ended.")

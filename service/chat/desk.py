@@ -25,7 +25,7 @@ from service.chat.acts import Acts
 from service.chat.addressed import Addressed
 from service.chat.answers import Answers
 from service.chat.events import ChatEvent, Done, Proposes, Refused
-from service.chat.refusing import asked_back, failed, not_one, not_several, not_without, refusal
+from service.chat.refusing import asked_back, failed, not_its, not_one, not_several, not_without, refusal
 from service.chat.settling import Settling
 from service.chat.spoken import followed
 from service.chat.understanding import Heed, Understanding, plain, text_of
@@ -177,7 +177,7 @@ class ChatDesk:
             alone = next((r for r in [self._understanding.read(about.of_model, now)] if r.intent is not None), alone)
         meant = followed(words, alone, before, lambda said_: self._understanding.read(said_, now))
         reading = meant.reading
-        hindered = _hindered(reading.intent, about)
+        hindered = self._hindered(reading.intent, about)
         if hindered is not None:
             yield hindered
             yield Done(conversation_id=talk.id)
@@ -199,7 +199,7 @@ class ChatDesk:
     ) -> Iterator[ChatEvent]:
         source = heed.models[-1] if heed.models else "model"
         yield from heed.events
-        hindered = _hindered(heed.intent, about)
+        hindered = self._hindered(heed.intent, about)
         if hindered is not None:
             yield hindered
         elif heed.intent is not None:
@@ -231,11 +231,23 @@ class ChatDesk:
         except EvercrewError as problem:
             yield failed(problem)
 
+    def _hindered(self, intent: Intent | None, about: Addressed) -> ChatEvent | None:
+        """Return why an order is not one about the target that its sentence names; None where it is."""
+        if intent is None or not about.target or not is_write(intent):
+            return None
+        if about.left_out:
+            return not_without(about.target)
+        if kind_of(intent) in OF_ALL_TARGETS:
+            return not_one(about.target)
+        other = self._settling.target_of(intent)
+        return not_its(about.target, other) if other not in ("", about.target) else None
+
     def _by_specialists(self, talk: Conversation, intent: Intent, text: str) -> Iterator[ChatEvent]:
         """What needs several specialists is worked on by them, after what the record says."""
         if self._specialists is not None and isinstance(intent, Explain):
-            about = self._answers.about(intent)
-            yield from self._specialists.work(talk, intent, text, about[0] if about else None)
+            # The first desk's answers are about all targets, its specialists ask the systems of one.
+            mine = [cycle for cycle in self._answers.about(intent) if cycle.target == self.target]
+            yield from self._specialists.work(talk, intent, text, mine[0] if mine else None)
 
     def _propose(
         self, caller: Caller, talk: Conversation, intent: Intent, text: str, source: str, taken: str
@@ -310,15 +322,6 @@ class ChatDesk:
             now = self._app.clock.now()
             message = Message(conversation_id=talk.id, who="evercrew", text=text, at=now, events=plain(heard))
             self._kept.add(message)
-
-
-def _hindered(intent: Intent | None, about: Addressed) -> ChatEvent | None:
-    """Return why an order is not one about the target that its sentence names; None where it is."""
-    if intent is None or not about.target or not is_write(intent):
-        return None
-    if about.left_out:
-        return not_without(about.target)
-    return not_one(about.target) if kind_of(intent) in OF_ALL_TARGETS else None
 
 
 def _no_such(identity: str) -> InvalidInput:

@@ -40,6 +40,11 @@ def not_one(target: str) -> Refused:
     return Refused(reason=reason, remedy=f"Say it without {target}, or cancel the cycles of {target}")
 
 
+def not_its(target: str, other: str) -> Refused:
+    """Return that what an order names is another target's than the one that the sentence names."""
+    return Refused(reason=f"it is about {other}, not {target}; nothing was done", remedy="Name what it is about")
+
+
 def not_several(targets: Sequence[str]) -> AsksBack:
     """Ask which target is meant, where a sentence names several."""
     return AsksBack(question=f"It names {' and '.join(targets)}. Nothing was done. Say it for one at a time.")

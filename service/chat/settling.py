@@ -6,6 +6,7 @@ then. Nothing here changes anything.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,9 @@ class Settling:
             case RollBack():
                 return self._rollback(intent)
             case Cancel(cycle=cycle) | Resume(cycle=cycle):
-                self.open_cycle(cycle)
-                return Settled(intent, said(intent))
+                found = self.open_cycle(cycle)
+                of = f" ({found.target})" if self._bound() else ""
+                return Settled(intent, f"{said(intent)}{of}")
             case Approve() | Deny():
                 return self._vote(intent, caller)
             case SetFlag(flag=flag):
@@ -77,6 +79,17 @@ class Settling:
             case Stop() | Start():
                 return self._switch(intent)
         raise InvalidInput("intent", f"{said(intent)} is no order", "Ask it as a question")
+
+    def target_of(self, intent: Intent) -> str:
+        """Return the target of the cycle or the request that an order names; empty where there is none."""
+        match intent:
+            case Cancel(cycle=cycle) | Resume(cycle=cycle):
+                found = self._app.ports.store.cycle(cycle)
+                return found.target if found else ""
+            case Approve(approval=approval) | Deny(approval=approval):
+                with suppress(InvalidInput, ConflictError):  # `of` meets the same, and tells
+                    return self.request(approval).binding.target
+        return ""
 
     def open_cycle(self, cycle_id: str) -> Cycle:
         """Return a cycle that has not ended.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cycles.artifacts import SCHEMAS
@@ -11,9 +11,11 @@ from domain.access import ApiAction
 from domain.actor import Role
 from domain.approval import ApprovalRequest
 from domain.cycle import Cycle
+from domain.errors import DependencyUnavailable, EvercrewError
 from domain.receipt import AuditRecord
 from domain.trace import trace_id_of
 from policies.flags import KILL_SWITCH
+from service.contracts import contract_of
 from service.report import story
 from service.web.background import Background
 from service.web.brief import Brief, brief_of, price_of
@@ -29,6 +31,7 @@ from service.web.waiting import Waiting, waiting_for
 
 if TYPE_CHECKING:
     from domain.access import Caller
+    from policies.contract import Contract
     from service.api.serving import Serving
     from service.wiring import App
 
@@ -116,7 +119,7 @@ def cycle_view(
     app = serving.app
     records = app.audit.records(cycle.id)
     now = app.clock.now()
-    there = app.shown(cycle.target)
+    there, contract = _there(app, cycle.target)
     gathered = gather(app, background, cycle, records)
     calls = calls_of(records)
     waiting = waiting_for(serving, caller, cycle_id=cycle.id)
@@ -130,13 +133,13 @@ def cycle_view(
         cycle=cycle,
         title=title_of(cycle),
         status=status_of(cycle, waiting=bool(waiting)),
-        brief=brief_of(cycle, there.contract, account, asked, price_of(there.gate, asked)),
+        brief=_brief(cycle, there, contract, account, asked),
         no=_no(serving, caller, cycle, waiting),
         stages=stages_of(cycle, records, now, waiting=bool(waiting)),
         crew=_crew(cycle, calls),
         calls=shown,
         calls_left_out=len(newest) - len(shown),
-        charts=charts_of(gathered.material, gathered.artifacts, now, _asked_lift(there)),
+        charts=charts_of(gathered.material, gathered.artifacts, now, _asked_lift(contract)),
         claims=claims_of(cycle, gathered.artifacts, of_place(calls)),
         gates=_gates(gathered),
         change=change,
@@ -145,7 +148,7 @@ def cycle_view(
         artifacts=_artifacts(serving, cycle.id),
         sources=len(gathered.results),
         trace=trace,
-        elsewhere=elsewhere_of(app, cycle, trace),
+        elsewhere=elsewhere_of(there, cycle, trace),
         problems=gathered.problems,
         asking=gathered.asking,
         seen=records[-1].sequence if records else app.audit.head().records,
@@ -175,8 +178,36 @@ def _thrown(serving: Serving) -> bool:
     )
 
 
-def _asked_lift(app: App) -> float | None:
-    gate = app.contract.quality_gates.get("ndcg_at_10")
+def _there(app: App, target: str) -> tuple[App, Contract | None]:
+    """Return the application over a target's systems, and the contract of that target.
+
+    Where they cannot be opened: the application under the target's configuration, and the contract as its file stands;
+    None where that cannot be read either, for another target's limits are none of it.
+    """
+    try:
+        there = app.at(target)
+        return there, there.contract
+    except DependencyUnavailable:
+        there = app
+    try:
+        there = replace(app, config=app.config.at(target))
+        return there, contract_of(there.config, app.profile)
+    except EvercrewError:
+        return there, None
+
+
+def _brief(
+    cycle: Cycle, there: App, contract: Contract | None, account: AccountCard | None, asked: Sequence[ApprovalRequest]
+) -> Brief:
+    brief = brief_of(cycle, contract or there.contract, account, asked, price_of(there.gate, asked))
+    if contract is not None:
+        return brief
+    # The first line below what is wrong tells the limits, here those of another target's contract.
+    return replace(brief, wrong=replace(brief.wrong, more=brief.wrong.more[1:]))
+
+
+def _asked_lift(contract: Contract | None) -> float | None:
+    gate = contract.quality_gates.get("ndcg_at_10") if contract is not None else None
     return gate.threshold if gate is not None and gate.kind == "min_relative_delta" else None
 
 

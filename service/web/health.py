@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
+from domain.errors import DependencyUnavailable
 from domain.measurement import Measurement
 from domain.signal import SignalReading
 from policies.contract import Limit, Signal
@@ -63,7 +64,10 @@ class SignalCard:
 
 @dataclass(frozen=True)
 class Health:
-    """The signals, and what is wrong with knowing them: `problem` names the source, `age` how old the figures are."""
+    """The signals, and what is wrong with knowing them: `problem` names the source, `age` how old the figures are.
+
+    Of a target that cannot be opened there are no cards, and `source` is in words: which source it has is not known.
+    """
 
     cards: tuple[SignalCard, ...]
     source: str
@@ -96,7 +100,10 @@ def health_of(app: App, background: Background, alert_at: datetime | None = None
     """
     name, whole = target or app.config.target, app
     known = background.ask(("health", name, alert_at), lambda: _read(whole.at(name), alert_at or whole.clock.now()))
-    app = whole.shown(name)
+    try:
+        app = whole.at(name)
+    except DependencyUnavailable as shut:
+        return Health((), f"of {name}", str(shut), "", name)
     seen = known.value or {}
     contract = app.contract
     names = [name for name in _ordered(app) if name in contract.signals]

@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from cycles.dossier import dossier
 from domain.access import ApiAction, Caller
 from domain.approval import ApprovalRequest, VoteAnswer
 from domain.errors import ConflictError, DependencyError, InvalidInput
 from service.access.guard import page
 from service.api.problems import Problem
 from service.api.serving import Serving, serving
+from service.choice import dossier_of
 from service.report.story import patch_lines
 from service.web.approvals_view import CHANGED, TONES, conflict, listed, mine, price_of, reach, spent_of
 from service.web.asked import call_said
@@ -69,7 +69,7 @@ def decide(
     fault = _fault(answer, reason)
     if fault is not None:
         return _shown(request, here, caller, asked, status=422, faults=[fault], reason=reason)
-    if dossier(here.app.at(asked.binding.target).office, asked).seen != seen:
+    if dossier_of(here.app, asked).seen != seen:
         return _shown(request, here, caller, asked, status=409, stop=CHANGED, reason=reason)
     ballots = here.app.office.consent.ballots
     name = caller.person or caller.name
@@ -117,7 +117,7 @@ def _shown(
     stop: str = "",
     reason: str = "",
 ) -> Response:
-    found = dossier(here.app.at(asked.binding.target).office, asked)
+    found = dossier_of(here.app, asked)
     lines = patch_lines(found.diff)
     cycle = here.app.ports.store.cycle(asked.binding.cycle_id)
     return render(

@@ -85,6 +85,6 @@ def choices(stood: Serving) -> dict[str, list[tuple[str, str]]]:
         "state": [("", "Open and ended"), ("open", "Open"), ("ended", "Ended")],
         "outcome": [("", "Any outcome"), *((kind.value, words(kind.value)) for kind in OutcomeKind)],
         "action": [("", "Any action"), *((action.value, words(action.value)) for action in Action)],
-        "signal": [("", "Any signal"), *((name, signal_label(name)) for name in app.contract.signals)],
+        "signal": [("", "Any signal"), *((name, signal_label(name)) for name in app.routing.known)],
         "target": [("", "Any target"), *((name, name) for name in targets)],
     }

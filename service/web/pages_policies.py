@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from domain.access import ApiAction, Caller
 from domain.actor import Role
 from domain.errors import InvalidInput
+from domain.wanted import Wanted
 from policies.matrix import Flip
 from service.access.guard import page
 from service.api.serving import serving
@@ -100,16 +101,19 @@ def contract(request: Request, caller: Viewer) -> Response:
     app = serving(request).app
     book = app.office.rulebook
     counted = app.contract if book is None else book.contract()
-    rows = contract_rows(app.contract, counted, app.ports.store.cycles(limit=LOOKED_BACK))
+    several = len(app.targets) > 1
+    # Other targets have contracts of their own, and their reactions are none of this one's.
+    mine = app.ports.store.found(Wanted(target=app.config.target if several else ""), limit=LOOKED_BACK)
     return render(
         request,
         "policies_contract.html",
         caller,
         active="policies",
-        title="The contract",
+        title=f"The contract of {app.config.target}" if several else "The contract",
         tab="contract",
-        rows=rows,
+        rows=contract_rows(app.contract, counted, mine),
         contract=counted,
+        target=app.config.target if several else "",
     )
 
 

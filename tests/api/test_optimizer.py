@@ -14,8 +14,10 @@ from domain.candidate import LiveState
 from domain.errors import DependencyUnavailable
 from domain.outcome import OutcomeKind
 from evals.simulated import World
+from service.api.app import create_app
 from service.api.serving import Serving
-from tests.api.conftest import Clients, good, notes, problem
+from tests.api.conftest import Clients, good, made, notes, problem
+from tests.support.several import with_others
 from tools.deliver.values import parse_values
 
 STOP, START, STATUS = (f"/api/v1/optimizer/{what}" for what in ("stop", "start", "status"))
@@ -47,6 +49,11 @@ def test_a_switch_that_stays_on_elsewhere_is_told(bare: Serving, clients: Client
     admin = clients("admin")
     good(admin.post(STOP))
     assert "everywhere" in good(admin.post(START, json={"environment": "dev"}))["still_on"][0]
+
+
+def test_the_status_names_every_target(bare: Serving) -> None:
+    assert good(made(create_app(bare), "viewer").get(STATUS))["target"] == "search"
+    assert good(made(create_app(with_others(bare)), "viewer").get(STATUS))["target"] == "search, ads, mail"
 
 
 def live(served: Serving) -> str:

@@ -9,6 +9,7 @@ import pytest
 from adapters.conversations.memory import MemoryConversations
 from cycles.intake import take_turn
 from domain.errors import DependencyUnavailable, InvalidInput
+from domain.intent import OpenCycle
 from service.api.serving import Serving
 from service.chat.addressed import addressed
 from service.chat.desk import Chat
@@ -55,10 +56,35 @@ def test_a_target_is_named_as_a_word_of_its_own(sentence: str, names: tuple[str,
 
 
 @pytest.mark.parametrize(
-    "sentence", ["everything but ads", "all except for ads", "other than the ads", "leave ads alone", "not ads"]
+    "sentence",
+    [
+        "retrain everything but ads",
+        "retrain all except for ads",
+        "retrain the others than ads",
+        "leave ads alone and retrain the model",
+        "retrain the model, not ads",
+        "retrain everything, ads excluded",
+        "retrain all but the model of ads",
+        "retrain the model, but leave the one of ads alone",
+        "ads stays as it is, retrain the model",
+        "don't touch the model of ads, retrain it elsewhere",
+    ],
 )
-def test_a_name_that_is_taken_out_is_no_address(sentence: str) -> None:
+def test_a_name_that_is_taken_out_is_no_address(chat: Chat, sentence: str) -> None:
     assert addressed(sentence, ("search", "ads")).left_out
+    assert "proposes" not in heard(chat.ask(DORA, "", sentence))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "retrain ads but do not promote",
+        "retrain ads, and keep it a candidate",
+        "retrain the model of ads without promoting",
+    ],
+)
+def test_a_bound_behind_the_name_takes_nothing_out(sentence: str) -> None:
+    assert not addressed(sentence, ("search", "ads")).left_out
 
 
 @pytest.mark.parametrize(
@@ -118,3 +144,20 @@ def test_one_target_is_not_spoken_of(empty: Serving) -> None:
     chat = chat_desk_of(empty.app, empty.access, conversations=MemoryConversations(), orchestrator=None)
     (proposed,) = heard(chat.ask(DORA, "", "retrain the re-ranker"))["proposes"]
     assert "target" not in proposed.intent
+
+
+def test_a_cycle_of_another_target_is_not_ended_for_the_one_that_is_named(served: Serving) -> None:
+    several = with_others(served)
+    chat = chat_desk_of(several.app, several.access, conversations=MemoryConversations(), orchestrator=None)
+    cycle = next(c for c in served.app.ports.store.cycles(open_only=True) if c.target == "search")
+    wrong = heard(chat.ask(DORA, "", f"cancel {cycle.id} of ads"))
+    assert "proposes" not in wrong
+    assert f"it is about {cycle.target}, not ads" in wrong["refused"][0].reason
+    (right,) = heard(chat.ask(DORA, "", f"cancel {cycle.id} of {cycle.target}"))["proposes"]
+    assert f"({cycle.target})" in right.shown
+
+
+def test_an_order_that_names_no_target_hashes_as_it_always_did() -> None:
+    plain = OpenCycle(action="retrain", model="reranker")
+    assert "target" not in plain.model_dump()
+    assert plain.model_copy(update={"target": "ads"}).model_dump()["target"] == "ads"
