@@ -98,17 +98,7 @@ def _checks(app: App, *, contract: bool = True) -> Iterator[tuple[str, Callable[
     ports = app.ports
     signals = f"{len(app.contract.signals)} signals" if contract else "signals not known"
     yield "policies", lambda: f"{signals}, profile {app.profile.name}, {app.policies.check()}"
-    yield "contract", app.rules.check
-    yield "platform", ports.platform.check
-    yield "metrics", ports.metrics.check
-    yield "values", ports.vcs.check
-    yield "live", ports.delivery.check
-    yield "models", ports.tracking.check
-    yield "datasets", ports.datasets.check
-    yield "jobs", lambda: _jobs(app)
-    yield "training", ports.training.check
-    yield "evaluation", lambda: _sealed(app)
-    yield "sandbox", ports.sandbox.check
+    yield from _own(app)
     yield "store", ports.store.check
     yield "ledger", lambda: _ledger(app)
     yield "approvals", lambda: deciders(app.office.consent, app.profile)
@@ -117,10 +107,8 @@ def _checks(app: App, *, contract: bool = True) -> Iterator[tuple[str, Callable[
     yield "audit", lambda: _audited(app)
     yield "traces", app.traces.check
     yield "notify", ports.notify.check
-    yield "logs", ports.logs.check
     yield "schedules", lambda: scheduler_of(app).check()
     yield "clock", lambda: compared(addresses(app.config), app.clock)
-    yield from _systems(app)
     yield from _optional(app)
     yield "model", lambda: app.chat(Role.SUPERVISOR).check()
 
