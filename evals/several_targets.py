@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-from git import Repo
 
 from cycles.intake import take
 from cycles.verify import verify
@@ -77,7 +76,8 @@ class Story:
     def _note(self, app: App, cycle: Cycle, world: World | None) -> None:
         assert world is not None
         checks = verify(cycle.id, app.at(cycle.target).evidence())
-        told = "".join(str(commit.message) for commit in Repo(world.layout.gitops).iter_commits("main"))
+        log = ["git", "-C", str(world.layout.gitops), "log", "--format=%B", "main"]
+        told = subprocess.run(log, capture_output=True, text=True, check=True).stdout
         others = [c.id for c in app.ports.store.cycles(limit=100) if c.target != cycle.target]
         self.rows.append(
             {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from domain.clock import Clock
@@ -141,12 +142,17 @@ def backed_up(config: Config, clock: Clock) -> list[Anchor]:
     ]
 
 
-def seen_elsewhere(config: Config, clock: Clock, vcs: VcsPort) -> tuple[list[Anchor], dict[str, str]]:
-    """Return what others have seen of the chain, and how each of them answered, in a line."""
-    asked: dict[str, Callable[[], list[Anchor]]] = {
-        "commits": lambda: committed(vcs),
-        "backups": lambda: backed_up(config, clock),
-    }
+def seen_elsewhere(config: Config, clock: Clock, vcs: Callable[[str], VcsPort]) -> tuple[list[Anchor], dict[str, str]]:
+    """Return what others have seen of the chain, and how each of them answered, in a line.
+
+    Args:
+        vcs: opens the repository of a target.
+    """
+    asked: dict[str, Callable[[], list[Anchor]]] = {}
+    for target in config.every_target:
+        of = "" if target == config.target else f" of {target}"
+        asked[f"commits{of}"] = partial(_committed, vcs, target)
+    asked["backups"] = lambda: backed_up(config, clock)
     found: list[Anchor] = []
     told: dict[str, str] = {}
     for name, ask in asked.items():
@@ -158,3 +164,7 @@ def seen_elsewhere(config: Config, clock: Clock, vcs: VcsPort) -> tuple[list[Anc
         found += seen
         told[name] = f"{len(seen)} have seen the chain" if seen else "none has seen the chain"
     return found, told
+
+
+def _committed(vcs: Callable[[str], VcsPort], target: str) -> list[Anchor]:
+    return committed(vcs(target))

@@ -106,8 +106,12 @@ def _elsewhere(opened: _Opened) -> tuple[list[Anchor], dict[str, str]]:
     from service.systems import vcs_of
 
     with ExitStack() as closing:
-        site = Site(opened.config, opened.settings, PermitOffice(opened.clock), opened.clock, closing)
-        return seen_elsewhere(opened.config, opened.clock, vcs_of(site))
+        config, settings, clock = opened.config, opened.settings, opened.clock
+        sites = {
+            target: Site(config.at(target), settings.at(target), PermitOffice(clock), clock, closing)
+            for target in config.every_target
+        }
+        return seen_elsewhere(config, clock, lambda target: vcs_of(sites[target]))
 
 
 def _trusted(given: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,6 +87,7 @@ class Config(Section):
 
     _further: dict[str, Config] = PrivateAttr(default_factory=dict)
     _is_further: bool = PrivateAttr(default=False)
+    _sealed: tuple[Path, ...] = PrivateAttr(default=())
 
     @property
     def every_target(self) -> tuple[str, ...]:
@@ -110,6 +111,11 @@ class Config(Section):
     def experiment(self) -> str:
         """The experiment of MLflow's that runs are in: each further target has its own."""
         return f"evercrew-{self.target}" if self._is_further else "evercrew"
+
+    @property
+    def sealed_folders(self) -> tuple[Path, ...]:
+        """The folders of the held-out judgements of all targets: no job sees any of them."""
+        return self._sealed or (self.evaluation.sealed.parent,)
 
     @property
     def audit_file(self) -> Path:
@@ -140,6 +146,7 @@ def load_config(path: Path) -> Config:
         further = {name: _absolute(_valid(overlaid(raw, name), f"targets.{name}."), base) for name in config.targets}
         config._further = {name: _placed(each, config.state / "targets" / name) for name, each in further.items()}
         apart({config.target: config, **config._further})
+        _hidden([config, *config._further.values()])
     except ConfigurationError as problem:
         raise ConfigurationError(f"{path.name}: {problem.field}", problem.problem, problem.remedy) from None
     return config
@@ -150,6 +157,13 @@ def _placed(further: Config, state: Path) -> Config:
     placed = further.model_copy(update={"state": state})
     placed._is_further = True
     return placed
+
+
+def _hidden(configs: Sequence[Config]) -> None:
+    """Tell each configuration which folders no job may see: those of the judgements of all of them."""
+    folders = tuple(dict.fromkeys(each.evaluation.sealed.parent for each in configs))
+    for each in configs:
+        each._sealed = folders
 
 
 def _valid(raw: Any, of: str = "") -> Config:

@@ -48,6 +48,7 @@ _SHARED = {"tracking": ("username", "s3_endpoint_url", "retention")}
 # Words of a chat that mean something else.
 _TAKEN = ("all", "dev", "everything", "gold", "production", "staging", "yes", "no")
 _MOST_NAME = 60
+_PORTS = {"http": 80, "https": 443}
 
 
 def overlaid(raw: Mapping[str, Any], target: str) -> dict[str, Any]:
@@ -85,6 +86,8 @@ def apart(configs: Mapping[str, Config]) -> None:
     Raises:
         ConfigurationError: two do; names ``targets.<name>.<field>`` of the later one.
     """
+    if len(configs) == 1:
+        return
     seen: dict[tuple[str, object], str] = {}
     for target, config in configs.items():
         for field, mark, remedy in _marks(config):
@@ -117,19 +120,29 @@ def _unmixed(first: str, one: Config, later: str, other: Config) -> None:
 
 
 def _address(url: str) -> str:
-    """Return an address as it is compared."""
-    parts = urlsplit(url)
-    return f"{(parts.hostname or '').lower()}:{parts.port or ''}{parts.path.rstrip('/')}?{parts.query}"
+    """Return an address as it is compared; what is none stays as it is, and whoever uses it says so."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme.lower(), 0)
+    except ValueError:
+        return url
+    return f"{parts.scheme.lower()}://{(parts.hostname or '').lower()}:{port}{parts.path.rstrip('/')}?{parts.query}"
 
 
 def _repository(remote: str) -> str:
-    """Return a git repository as it is compared: the same over HTTPS and SSH."""
+    """Return a git repository as it is compared: the same over HTTPS and SSH, in whatever case."""
     whole = remote.rstrip("/").removesuffix(".git")
-    if "://" in whole:
+    try:
         parts = urlsplit(whole)
-        return f"{(parts.hostname or '').lower()}/{parts.path.strip('/')}"
+        port = parts.port
+    except ValueError:
+        return whole
+    if "://" in whole:
+        # SSH has a port of its own beside that of the pages; another one of the pages is another server.
+        usual = parts.scheme.lower() not in _PORTS or port in (None, _PORTS[parts.scheme.lower()])
+        return f"{(parts.hostname or '').lower()}{'' if usual else f':{port}'}/{parts.path.strip('/').lower()}"
     host, colon, path = whole.partition(":")
-    return f"{host.rpartition('@')[2].lower()}/{path.strip('/')}" if colon else posixpath.normpath(whole)
+    return f"{host.rpartition('@')[2]}/{path.strip('/')}".lower() if colon else posixpath.normpath(whole)
 
 
 def _laid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,26 +162,28 @@ def _marks(config: Config) -> Iterator[tuple[str, object, str]]:
     if config.tracking.retention.enabled:
         # What one dataset does not need is deleted from its remote, by what the file holds.
         yield "datasets.remote", config.datasets.remote, "Name a remote of its own, or switch tracking.retention off"
-    yield "tracking.model", (tracking.uri, tracking.model), "Name a registered model of its own"
-    yield "evaluation.sealed", config.evaluation.sealed, "Name judgements of its own"
+    yield "tracking.model", (_address(tracking.uri), tracking.model), "Name a registered model of its own"
+    yield "evaluation.sealed", config.evaluation.sealed.resolve(), "Name judgements of its own"
     logs = config.logs
     if logs.kind != "platform":
-        found = (logs.kind, logs.http.url if logs.http else "", logs.selector, logs.index, logs.tenant, logs.files)
+        server = _address(logs.http.url) if logs.http else ""
+        found = (logs.kind, server, logs.selector, logs.index, logs.tenant, logs.files)
         yield "logs", found, "Name its own selector, index or files, or kind: platform"
     if delivery.kind != "local":
         # Argo CD follows a branch whole: a commit for one target supersedes a release of the other.
         branch = (_repository(values.remote), values.branch)
         yield "values.remote", branch, "Name a repository or a branch of its own: Argo CD follows it whole"
         application = delivery.application.replace("{target}", config.target)
-        yield "delivery.application", (delivery.url, delivery.app_namespace, application), "Name its own application"
+        named = (_address(delivery.url), delivery.app_namespace, application)
+        yield "delivery.application", named, "Name its own application"
     if delivery.rollout is not None:
-        rollout = (delivery.rollout.url, delivery.rollout.namespace, delivery.rollout.name)
+        rollout = (_address(delivery.rollout.url), delivery.rollout.namespace, delivery.rollout.name)
         yield "delivery.rollout.name", rollout, "Name its own Rollout"
     if config.vectors is not None:
-        collection = (config.vectors.url, config.vectors.collection)
+        collection = (_address(config.vectors.url), config.vectors.collection)
         yield "vectors.collection", collection, "Name its own collection, or vectors: null"
     if config.search is not None:
-        yield "search.index", (config.search.url, config.search.index), "Name its own index, or search: null"
+        yield "search.index", (_address(config.search.url), config.search.index), "Name its own index, or search: null"
     if config.feedback is not None and config.feedback.kind != "platform":
         table = (config.feedback.database, config.feedback.table)
         yield "feedback.table", table, "Name its own table, or feedback: null"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -98,20 +99,20 @@ def routing_of(
     target: str,
     environment: str,
     routes: Sequence[RouteConfig],
-    further: Mapping[str, Sequence[str]] | None = None,
+    further: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Routing:
     """Return how labels become names of ours.
 
     Args:
-        signals: those of `target`'s contract. further: the further targets, with the signals of theirs.
+        signals: those of `target`'s contract. further: the further targets, with the signals of theirs; looked up when
+            an alert comes.
 
     Raises:
         ConfigurationError: a route names a signal or a target that there is not.
     """
-    own = dict(further or {})
-    targets = [target, *own]
+    targets = [target, *further]
     made = [Route(match=dict(route.match), signal=route.signal, target=route.target) for route in routes]
-    routing = Routing(list(signals), alert_names, targets, environment, made, own)
+    routing = Routing(list(signals), alert_names, targets, environment, made, further)
     for number, route in enumerate(routes):
         known = routing.signals_of(route.target) if route.target else routing.known
         if route.target and route.target not in targets:

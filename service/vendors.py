@@ -68,7 +68,7 @@ def ports_of(site: Site, metrics: MetricsPort, database: Database) -> Ports:
 
     config, permits, clock, state = site.config, site.permits, site.clock, site.config.state
     made = workers(clock, required=confinement_required(config))
-    sealed = [config.evaluation.sealed.parent]
+    sealed = list(config.sealed_folders)
     sandbox = made.make("sandbox", hidden=sealed)
     platform = HttpPlatform(url=config.platform.url, permits=permits, clock=clock)
     site.closing.callback(platform.close)

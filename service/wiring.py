@@ -5,7 +5,7 @@ Nothing else constructs clients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -146,6 +146,8 @@ def build(
     export(environment_of(config, settings))
     with ExitStack() as closing:
         app = _built(config, settings, clock or SystemClock(), observer, closing, workflow=workflow, slots=slots)
+        if workflow:
+            _launch(app)
         app._closing.push(closing.pop_all())
     return app
 
@@ -171,9 +173,11 @@ def _built(
         door = gate_of(of, by_model, settings.model_usd_per_1m_tokens)
         return door, office_of(of, door, judges_of(door, chat, observer, of.traces, of.clock, paying), inbox)
 
+    signals = signals_of_further(config, base.profile)
+
     def opened(target: str, stack: ExitStack) -> App:
         own = settings.at(target)
-        return _over(app, base_over(base, config.at(target), own, stack), own, seated)
+        return _over(app, base_over(base, config.at(target), own, stack), own, seated, signals)
 
     gate, office = seated(base)
     member = _joined(base, settings.executor_id, last) if workflow else None
@@ -200,15 +204,13 @@ def _built(
         inbox=inbox,
         requests=requests_of(base.database),
         notices=notices_of(base.database),
-        routing=_routing(config, base),
+        routing=_routing(config, base, signals),
         chat=chat,
         model=model,
         _closing=ExitStack(),
         further=further,
     )
     further.begin(app)
-    if workflow:
-        _launch(app, further)
     return app
 
 
@@ -219,23 +221,30 @@ def _joined(base: Base, name: str, closing: ExitStack) -> Executor | None:
     return member
 
 
-def _launch(app: App, further: Further[App]) -> None:
-    further.open_all()
+def _launch(app: App) -> None:
+    if app.further is not None:
+        app.further.open_all()
     app.engine.launch()
     if app.executor is not None:
         app.executor.take_over(app.workflow)
     warm(app.office.judges)
 
 
-def _routing(config: Config, base: Base) -> Routing:
-    further = signals_of_further(config, base.profile)
+def _routing(config: Config, base: Base, further: Mapping[str, Sequence[str]]) -> Routing:
     signals = list(base.rules().signals)
     return routing_of(signals, config.alert_names, config.target, config.environment, config.routes, further)
 
 
-def _over(app: App, base: Base, settings: Settings, seated: Callable[[Base], tuple[Gate, Office]]) -> App:
+def _over(
+    app: App,
+    base: Base,
+    settings: Settings,
+    seated: Callable[[Base], tuple[Gate, Office]],
+    signals: dict[str, list[str]],
+) -> App:
     """Return the application over the systems of another target."""
     gate, office = seated(base)
+    signals[base.config.target] = list(base.rules().signals)  # its contract may have been unreadable at the start
     return replace(
         app,
         config=base.config,

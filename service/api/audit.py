@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse
 from pydantic import AwareDatetime, Field, StringConstraints
 from starlette.background import BackgroundTask
 
+from adapters.audit.base import Anchor
 from adapters.audit.export import export
 from domain.access import ApiAction, Caller
 from domain.receipt import AuditEntry, AuditRecord, RecordKind
@@ -160,7 +161,10 @@ def verify(
 ) -> ProofView:
     """Walk the whole chain: hashes, order, signatures, and what others have seen of it."""
     app = on.app
-    seen, told = seen_elsewhere(app.config, app.clock, app.ports.vcs) if elsewhere == "true" else ([], {})
+    seen: list[Anchor] = []
+    told: dict[str, str] = {}
+    if elsewhere == "true":
+        seen, told = seen_elsewhere(app.config, app.clock, lambda target: app.at(target).ports.vcs)
     return ProofView(proof=proved(app.audit, seen), elsewhere=told)
 
 

@@ -66,6 +66,9 @@ class Acts:
         """
         if not proposal.intact():
             raise ConflictError(f"{proposal.id} is not what was proposed any more; nothing was done")
+        target, mine = getattr(proposal.intent, "target", None), self._app.config.target
+        if target not in (None, mine):
+            raise ConflictError(f"{proposal.id} is about {target}, which is not cared for here; nothing was done")
         self._note(proposal, caller)
         match proposal.intent:
             case OpenCycle() as wanted:

@@ -12,11 +12,12 @@ _AFTER = r"(?:['’]s?)?(?:\s+target\b)?"  # noqa: RUF001
 # What takes a name out of what is said: before it in its part of the sentence, behind it, or between the parts.
 _OUT_BEFORE = re.compile(
     r"\b(?:but|except\w*|exclud\w*|save|without|not|never|no|unlike|than|instead|besides|apart|aside|leave|spare|skip"
-    r"|keep|other|others|rest|nie|bez|oprócz|wyjątkiem|prócz|не|без|крім|окрім)\b|n['’]t\b",  # noqa: RUF001
+    r"|keep|other|others|rest|like|as|since|because|hold|nie|bez|oprócz|wyjątkiem|prócz|не|без|крім|окрім)\b|n['’]t\b",  # noqa: RUF001
     re.IGNORECASE,
 )
 _OUT_BEHIND = re.compile(
-    r"\b(?:except\w*|exclud\w*|aside|apart|alone|exempt\w*|out|other|others|rest|stays?|untouched|as it is|not)\b",
+    r"^\s*(?:is|was|are|were|has|had)\b"
+    r"|\b(?:except\w*|exclud\w*|aside|apart|exempt\w*|out|others?|rest|stays?|untouched|as it is|not)\b",
     re.IGNORECASE,
 )
 _PARTS = re.compile(r"[,;:.!?()]+|\b(?:and|or|but|while|whereas|a|ale|i|але|та)\b", re.IGNORECASE)

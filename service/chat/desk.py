@@ -235,12 +235,12 @@ class ChatDesk:
         """Return why an order is not one about the target that its sentence names; None where it is."""
         if intent is None or not about.target or not is_write(intent):
             return None
+        other = self._settling.target_of(intent)
+        if other:
+            return not_its(about.target, other) if other != about.target else None
         if about.left_out:
             return not_without(about.target)
-        if kind_of(intent) in OF_ALL_TARGETS:
-            return not_one(about.target)
-        other = self._settling.target_of(intent)
-        return not_its(about.target, other) if other not in ("", about.target) else None
+        return not_one(about.target) if kind_of(intent) in OF_ALL_TARGETS else None
 
     def _by_specialists(self, talk: Conversation, intent: Intent, text: str) -> Iterator[ChatEvent]:
         """What needs several specialists is worked on by them, after what the record says."""

@@ -158,7 +158,7 @@ class Stock:
             standing = purse.ledger.account(name)
             if standing is None:
                 continue
-            of = name.partition("/")[0]
+            of = self._account(name)
             told = {("usd", "spent"): standing.spent.usd_micros / MICROS}
             told["usd", "reserved"] = standing.reserved.usd_micros / MICROS
             if standing.ceiling.usd_micros is not None:
@@ -166,9 +166,13 @@ class Stock:
             told["cycles", "spent"] = standing.spent.cycles
             if standing.ceiling.cycles is not None:
                 told["cycles", "ceiling"] = standing.ceiling.cycles
-            # Accounts of several targets are told together.
-            found.update({(of, *what): found.get((of, *what), 0.0) + value for what, value in told.items()})
+            found.update({(of, *what): value for what, value in told.items()})
         self._now.budget = found
+
+    def _account(self, name: str) -> str:
+        """Return ``period`` or ``day``; of a further target ``period/<target>``, for each has a ceiling of its own."""
+        of, target = name.split("/")[:2]
+        return f"{of}/{target}" if of == "period" and target in self._app.targets[1:] else of
 
     def _switches(self) -> None:
         app = self._app

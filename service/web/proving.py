@@ -78,7 +78,8 @@ class Prover:
         def watch(walk: Any, place: int, body: Mapping[str, Any]) -> None:
             told.put(Progress(place, total))
 
-        seen, elsewhere = seen_elsewhere(self._app.config, self._app.clock, self._app.ports.vcs)
+        app = self._app
+        seen, elsewhere = seen_elsewhere(app.config, app.clock, lambda target: app.at(target).ports.vcs)
         count, found = audit.proven(seen, watch)
         if found.checkpoints and not audit.anchors():
             said = "audit.head is missing, the file that has seen the newest checkpoint from outside of the chain"

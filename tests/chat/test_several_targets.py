@@ -68,6 +68,10 @@ def test_a_target_is_named_as_a_word_of_its_own(sentence: str, names: tuple[str,
         "retrain the model, but leave the one of ads alone",
         "ads stays as it is, retrain the model",
         "don't touch the model of ads, retrain it elsewhere",
+        "hold ads back and retrain the model",
+        "ads is fine, retrain the re-ranker",
+        "retrain the re-ranker as we did on ads",
+        "retrain the re-ranker since ads is broken too",
     ],
 )
 def test_a_name_that_is_taken_out_is_no_address(chat: Chat, sentence: str) -> None:
@@ -81,6 +85,7 @@ def test_a_name_that_is_taken_out_is_no_address(chat: Chat, sentence: str) -> No
         "retrain ads but do not promote",
         "retrain ads, and keep it a candidate",
         "retrain the model of ads without promoting",
+        "retrain ads alone",
     ],
 )
 def test_a_bound_behind_the_name_takes_nothing_out(sentence: str) -> None:
@@ -138,6 +143,9 @@ def test_a_confirmation_of_a_target_that_is_gone_does_nothing(several: Serving) 
     fewer = SeveralDesks(first, ("search",), lambda name: pytest.fail(name), kept)
     with pytest.raises(InvalidInput, match="about ads"):
         list(fewer.confirm(DORA, talk, proposed))
+    alone = heard(first.confirm(DORA, talk, proposed))
+    assert "did" not in alone
+    assert "about ads, which is not cared for here" in alone["refused"][0].reason
 
 
 def test_one_target_is_not_spoken_of(empty: Serving) -> None:

@@ -151,3 +151,23 @@ def test_an_application_or_a_collection_that_is_not_its_own_is_refused(tmp_path:
     assert load_config(written(tmp_path, {"ads": own}, delivery=each)).at("ads").delivery.url == argo["url"]
     with pytest.raises(ConfigurationError, match=r"targets\.ads\.values\.remote"):
         two(tmp_path, delivery=each)
+
+
+def test_two_servers_on_one_machine_are_two(tmp_path: Path) -> None:
+    ads = {**ADS, "values": {"remote": "http://localhost:3002/o/v.git"}}
+    config = load_config(written(tmp_path, {"ads": ads}, values={"remote": "http://localhost:3001/o/v.git"}))
+    assert config.at("ads").values.remote.startswith("http://localhost:3002/")
+
+
+@pytest.mark.parametrize("url", ["http://search:80a", "http://search:99999", "http://[search"])
+def test_an_address_that_is_none_is_left_to_whoever_uses_it(tmp_path: Path, url: str) -> None:
+    assert load_config(written(tmp_path, {}, platform={"url": url})).platform.url == url
+    assert load_config(written(tmp_path, {"ads": ADS}, platform={"url": url})).every_target == ("search", "ads")
+
+
+def test_no_job_sees_the_judgements_of_any_target(tmp_path: Path) -> None:
+    ads = {**ADS, "evaluation": {"sealed": "elsewhere/ads.jsonl"}}
+    config = load_config(written(tmp_path, {"ads": ads}))
+    both = {config.evaluation.sealed.parent, config.at("ads").evaluation.sealed.parent}
+    assert len(both) == 2
+    assert set(config.sealed_folders) == set(config.at("ads").sealed_folders) == both

@@ -19,6 +19,7 @@ from domain.signal import SeriesQuery
 from domain.wish import Wish
 from evals.simulated_rows import VALUES
 from policies.packaged import packaged_contract
+from service.auditing import seen_elsewhere
 from service.catalog import catalog
 from service.choice import chosen, chosen_config
 from service.config import load_config
@@ -95,7 +96,9 @@ def test_each_target_has_its_own_repository_and_one_that_cannot_be_opened_is_alo
     with pytest.raises(DependencyUnavailable):
         app.at("ads")  # it is not tried again at once
     app.clock.sleep(AGAIN)
+    assert app.routing.own["ads"] == list(app.contract.signals)
     ads = app.at("ads")
+    assert app.routing.own["ads"] == list(ads.contract.signals)
     assert ads.ports.vcs.read() == _values("ads")
     assert ads.at("ads") is ads
     assert ads.at("search") is app
@@ -114,6 +117,18 @@ def test_an_unknown_target_has_no_systems(app: App) -> None:
     with pytest.raises(InvalidInput, match="Use one of: search, ads"):
         chosen(app, "gone")
     assert chosen(app, "") is app
+
+
+def test_what_others_have_seen_of_the_chain_is_asked_of_every_repository(app: App, tmp_path: Path) -> None:
+    def ask() -> dict[str, str]:
+        return seen_elsewhere(app.config, app.clock, lambda target: app.at(target).ports.vcs)[1]
+
+    shut = ask()
+    assert shut["commits"] == "none has seen the chain"
+    assert "not looked at" in shut["commits of ads"]
+    (tmp_path / "ads-contract.yaml").write_text(packaged_contract(), encoding="utf-8")
+    app.clock.sleep(AGAIN)
+    assert ask()["commits of ads"] == "none has seen the chain"
 
 
 def test_the_doctor_says_of_a_target_that_cannot_be_opened_why(app: App) -> None:

@@ -13,6 +13,7 @@ from domain.outcome import OutcomeKind
 from policies.packaged import packaged_contract
 from service.api.app import create_app
 from service.api.serving import Serving
+from service.telemetry.stock import Stock
 from service.web.background import Background
 from service.web.cycle_view import CycleView, cycle_view
 from service.web.frame import frame_of
@@ -125,3 +126,11 @@ def test_one_target_is_shown_as_ever(served: Serving) -> None:
     view = overview_view(served, caller(AccessRole.VIEWER), Background(served.clock))
     assert [health.target for health in view.healths] == [served.app.config.target]
     assert [account.title for account in view.accounts if "," in account.title] == []
+
+
+def test_each_target_has_an_account_of_its_own_in_the_metrics(served: Serving) -> None:
+    stock = Stock(with_others(served).app)
+    environment = served.app.config.environment
+    labels = [stock._account(f"period/{name}/{environment}/2026-01") for name in ("search", "ads", "mail")]
+    assert labels == ["period", "period/ads", "period/mail"]
+    assert stock._account(f"day/{environment}/2026-01-31") == "day"
